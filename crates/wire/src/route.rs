@@ -1,0 +1,454 @@
+//! Routes: the hops a message still has to take.
+//!
+//! A route is kept encoded, without the array header in front:
+//!
+//! ```text
+//! | free | 82 00 41 61 | 82 00 41 62 |
+//!        ^ start         two hops in their shortest form
+//! ```
+//!
+//! Taking the first hop moves `start`; putting one in front writes into the free bytes. Up to 128 bytes, which is
+//! three random names, live inside the value.
+//!
+//! Specification: messaging 1.6, limits of messaging 12 (W4, W5).
+
+use crate::address::{HOP_HEADER_MAX, hop_header, hop_len};
+use crate::cbor::{self, DecodeError, Reader};
+use crate::{Address, AddressError, AddressRef, MAX_NAME, TransportType};
+use core::fmt;
+use core::hash::{Hash, Hasher};
+use core::str::FromStr;
+use smallvec::SmallVec;
+
+/// Most hops of a route. // spec: messaging 12 W5
+pub const MAX_HOPS: usize = 32;
+
+/// Most encoded bytes of a route. // spec: messaging 12 W4
+pub const MAX_ROUTE: usize = 4096;
+
+/// Why a route could not be made or extended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RouteError {
+    /// More than [`MAX_HOPS`] hops.
+    #[error("route has more than 32 hops")]
+    TooManyHops,
+    /// More than [`MAX_ROUTE`] encoded bytes.
+    #[error("route is longer than 4096 bytes")]
+    TooLong,
+    /// A hop is not an address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+}
+
+/// The hops a message still has to take, first one first.
+#[derive(Clone, Default)]
+pub struct Route {
+    bytes: SmallVec<[u8; INLINE]>,
+    start: u16,
+    hops: u8,
+}
+
+const INLINE: usize = 128;
+
+/// Free bytes kept in front of a received route: the receiving transport puts its own address there.
+const FRONT: usize = 40;
+
+impl Route {
+    /// A route without hops.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A route of these hops.
+    ///
+    /// # Errors
+    /// If they are too many or too long.
+    pub fn from_hops<A: Into<Address>>(
+        hops: impl IntoIterator<Item = A>,
+    ) -> Result<Self, RouteError> {
+        let mut route = Self::new();
+        for hop in hops {
+            route.push_back(&hop.into())?;
+        }
+        Ok(route)
+    }
+
+    /// Removes the first hop and returns it.
+    #[inline]
+    pub fn pop_front(&mut self) -> Option<Address> {
+        let (first, _) = AddressRef::split_first(self.encoded())?;
+        let (address, length) = (first.to_address(), first.encoded().len());
+        self.shorten_front(length);
+        Some(address)
+    }
+
+    /// Removes the first hop without looking at it. Tells whether there was one.
+    #[inline]
+    pub fn drop_front(&mut self) -> bool {
+        let Some((first, _)) = AddressRef::split_first(self.encoded()) else {
+            return false;
+        };
+        let length = first.encoded().len();
+        self.shorten_front(length);
+        true
+    }
+
+    /// Removes the last hop and returns it.
+    pub fn pop_back(&mut self) -> Option<Address> {
+        let last = self.last()?;
+        let (address, length) = (last.to_address(), last.encoded().len());
+        self.bytes.truncate(self.bytes.len().saturating_sub(length));
+        self.hops -= 1;
+        Some(address)
+    }
+
+    /// Puts a hop in front of all others.
+    ///
+    /// # Errors
+    /// If the route would be beyond its limits; it is unchanged then.
+    #[inline]
+    pub fn push_front<'a>(&mut self, address: impl Into<AddressRef<'a>>) -> Result<(), RouteError> {
+        self.prepend_encoded(address.into().encoded(), 1)
+    }
+
+    /// Puts a hop behind all others.
+    ///
+    /// # Errors
+    /// If the route would be beyond its limits; it is unchanged then.
+    pub fn push_back<'a>(&mut self, address: impl Into<AddressRef<'a>>) -> Result<(), RouteError> {
+        self.append_encoded(address.into().encoded(), 1)
+    }
+
+    /// Puts all hops of another route in front.
+    ///
+    /// # Errors
+    /// If the route would be beyond its limits; it is unchanged then.
+    pub fn prepend(&mut self, front: &Self) -> Result<(), RouteError> {
+        self.prepend_encoded(front.encoded(), front.hops)
+    }
+
+    /// Puts all hops of another route behind.
+    ///
+    /// # Errors
+    /// If the route would be beyond its limits; it is unchanged then.
+    pub fn append(&mut self, back: &Self) -> Result<(), RouteError> {
+        self.append_encoded(back.encoded(), back.hops)
+    }
+
+    /// The first hop: where the message goes next.
+    #[inline]
+    #[must_use]
+    pub fn first(&self) -> Option<AddressRef<'_>> {
+        AddressRef::split_first(self.encoded()).map(|(first, _)| first)
+    }
+
+    /// The last hop: where the message ends.
+    #[must_use]
+    pub fn last(&self) -> Option<AddressRef<'_>> {
+        self.iter().last()
+    }
+
+    /// All hops in order.
+    #[must_use]
+    pub fn iter(&self) -> Hops<'_> {
+        Hops {
+            rest: self.encoded(),
+            left: self.hops,
+        }
+    }
+
+    /// How many hops there are.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        usize::from(self.hops)
+    }
+
+    /// Whether there are no hops.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.hops == 0
+    }
+
+    /// The hops in their shortest CBOR form, without an array header.
+    #[inline]
+    #[must_use]
+    pub fn encoded(&self) -> &[u8] {
+        self.bytes
+            .get(usize::from(self.start)..)
+            .unwrap_or_default()
+    }
+
+    /// Bytes of the CBOR form, with its array header.
+    #[inline]
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        cbor::head_len(self.len()) + self.encoded().len()
+    }
+
+    /// Writes the CBOR form to the start of `out`, which must hold [`encoded_len`](Self::encoded_len) bytes.
+    #[inline]
+    pub(crate) fn put<'o>(&self, out: &'o mut [u8]) -> &'o mut [u8] {
+        let out = cbor::put_head(out, cbor::ARRAY, self.len());
+        let hops = self.encoded();
+        let Some((slot, rest)) = out.split_at_mut_checked(hops.len()) else {
+            return &mut [];
+        };
+        slot.copy_from_slice(hops);
+        rest
+    }
+
+    /// Reads a route in any form published nodes accept.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut count = reader.array()?;
+        let region = reader.rest();
+        let begin = reader.position();
+        let mut hops = 0_u8;
+        let mut shortest = 0;
+        let mut items = 0;
+        while reader.more(&mut count)? {
+            let before = reader.position();
+            let (transport, name) = AddressRef::read_parts(reader)?;
+            check_name(name)?;
+            check_room(
+                usize::from(hops),
+                shortest,
+                1,
+                hop_len(transport, name.len()),
+            )?;
+            hops += 1;
+            shortest += hop_len(transport, name.len());
+            items = reader.position() - begin;
+            // No other form is as short, so equal length means equal bytes.
+            debug_assert!(reader.position() - before >= hop_len(transport, name.len()));
+        }
+        let mut route = Self::new();
+        let spare = if FRONT + shortest <= INLINE { FRONT } else { 0 };
+        route.bytes.resize(spare, 0);
+        route.start = spare as u16;
+        if items == shortest {
+            route
+                .bytes
+                .extend_from_slice(region.get(..items).unwrap_or_default());
+            route.hops = hops;
+        } else {
+            let mut again = Reader::new(region);
+            for _ in 0..hops {
+                let (transport, name) = AddressRef::read_parts(&mut again)?;
+                route.push_back_parts(transport, name)?;
+            }
+        }
+        Ok(route)
+    }
+
+    pub(crate) fn push_back_parts(
+        &mut self,
+        transport: TransportType,
+        name: &[u8],
+    ) -> Result<(), RouteError> {
+        check_name(name)?;
+        check_room(
+            self.len(),
+            self.encoded().len(),
+            1,
+            hop_len(transport, name.len()),
+        )?;
+        let mut header = [0; HOP_HEADER_MAX];
+        self.bytes
+            .extend_from_slice(hop_header(&mut header, transport, name.len()));
+        self.bytes.extend_from_slice(name);
+        self.hops += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn shorten_front(&mut self, length: usize) {
+        self.hops -= 1;
+        // An empty route begins anew, so that a route refilled from behind does not creep along.
+        if self.hops == 0 {
+            self.bytes.truncate(FRONT);
+            self.start = self.bytes.len() as u16;
+        } else {
+            self.start += length as u16;
+        }
+    }
+
+    fn append_encoded(&mut self, encoded: &[u8], hops: u8) -> Result<(), RouteError> {
+        check_room(
+            self.len(),
+            self.encoded().len(),
+            usize::from(hops),
+            encoded.len(),
+        )?;
+        let start = usize::from(self.start);
+        if start > 0 && self.bytes.len() + encoded.len() > self.bytes.capacity() {
+            self.bytes.drain(..start);
+            self.start = 0;
+        }
+        self.bytes.extend_from_slice(encoded);
+        self.hops += hops;
+        Ok(())
+    }
+
+    #[inline]
+    fn prepend_encoded(&mut self, encoded: &[u8], hops: u8) -> Result<(), RouteError> {
+        let kept = self.encoded().len();
+        check_room(self.len(), kept, usize::from(hops), encoded.len())?;
+        let start = usize::from(self.start);
+        let front = match start.checked_sub(encoded.len()) {
+            Some(front) => front,
+            None => {
+                self.bytes.resize(encoded.len() + kept, 0);
+                self.bytes.copy_within(start..start + kept, encoded.len());
+                0
+            }
+        };
+        if let Some(slot) = self.bytes.get_mut(front..front + encoded.len()) {
+            slot.copy_from_slice(encoded);
+        }
+        self.start = front as u16;
+        self.hops += hops;
+        Ok(())
+    }
+}
+
+fn check_name(name: &[u8]) -> Result<(), RouteError> {
+    if name.len() > MAX_NAME {
+        Err(AddressError::NameTooLong.into())
+    } else {
+        Ok(())
+    }
+}
+
+#[inline]
+fn check_room(
+    hops: usize,
+    bytes: usize,
+    more_hops: usize,
+    more_bytes: usize,
+) -> Result<(), RouteError> {
+    if hops + more_hops > MAX_HOPS {
+        return Err(RouteError::TooManyHops);
+    }
+    if bytes + more_bytes > MAX_ROUTE {
+        return Err(RouteError::TooLong);
+    }
+    Ok(())
+}
+
+/// The hops of a route, see [`Route::iter`].
+#[derive(Clone, Debug)]
+pub struct Hops<'a> {
+    rest: &'a [u8],
+    left: u8,
+}
+
+impl<'a> Iterator for Hops<'a> {
+    type Item = AddressRef<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<AddressRef<'a>> {
+        let (first, rest) = AddressRef::split_first(self.rest)?;
+        self.rest = rest;
+        self.left -= 1;
+        Some(first)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (usize::from(self.left), Some(usize::from(self.left)))
+    }
+}
+
+impl ExactSizeIterator for Hops<'_> {}
+
+impl<'a> IntoIterator for &'a Route {
+    type Item = AddressRef<'a>;
+    type IntoIter = Hops<'a>;
+
+    fn into_iter(self) -> Hops<'a> {
+        self.iter()
+    }
+}
+
+impl From<Address> for Route {
+    /// A route of one hop, which is always within the limits.
+    fn from(address: Address) -> Self {
+        let mut route = Self::new();
+        route.bytes.extend_from_slice(address.encoded());
+        route.hops = 1;
+        route
+    }
+}
+
+impl PartialEq for Route {
+    fn eq(&self, other: &Self) -> bool {
+        self.encoded() == other.encoded()
+    }
+}
+
+impl Eq for Route {}
+
+impl Hash for Route {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.encoded().hash(state);
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, hop) in self.iter().enumerate() {
+            if position > 0 {
+                f.write_str(" => ")?;
+            }
+            fmt::Display::fmt(&hop, f)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{self}]")
+    }
+}
+
+impl FromStr for Route {
+    type Err = RouteError;
+
+    /// Empty text is the route without hops.
+    fn from_str(text: &str) -> Result<Self, RouteError> {
+        let mut route = Self::new();
+        if !text.trim().is_empty() {
+            for hop in text.split("=>") {
+                route.push_back(&hop.trim().parse::<Address>()?)?;
+            }
+        }
+        Ok(route)
+    }
+}
+
+impl<C> minicbor::Encode<C> for Route {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.array(u64::from(self.hops))?;
+        e.writer_mut()
+            .write_all(self.encoded())
+            .map_err(minicbor::encode::Error::write)
+    }
+}
+
+impl<'b, C> minicbor::Decode<'b, C> for Route {
+    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let start = d.position();
+        let mut reader = Reader::new(d.input().get(start..).unwrap_or_default());
+        let route = Self::read(&mut reader).map_err(minicbor::decode::Error::message)?;
+        d.set_position(start + reader.position());
+        Ok(route)
+    }
+}

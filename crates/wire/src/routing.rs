@@ -1,0 +1,148 @@
+//! Routing messages: what transports carry.
+//!
+//! ```text
+//! 83                        array of three (more are accepted)
+//!   81 82 00 44 6563686f    onward route
+//!   81 82 00 43 617070      return route
+//!   46 0568656c6c6f         payload
+//!   62 7b7d                 tracing context: accepted, never sent, never kept
+//! ```
+//!
+//! # Invariants
+//!
+//! - Encoding writes the header backwards into the headroom of the payload; decoding gives the header back as
+//!   headroom. Neither touches the payload.
+//! - Bytes behind the message are refused: a published node never sends any.
+//!
+//! Specification: messaging 1.5, messaging 12 (W1, W6).
+
+use crate::buffer::Buffer;
+use crate::cbor::{self, DecodeError, Reader};
+use crate::route::{MAX_ROUTE, Route};
+
+/// Most bytes of an encoded routing message. // spec: messaging 1.10
+pub const MAX_MESSAGE: usize = 16_777_216;
+
+/// Most bytes of everything in front of the payload.
+pub const HEADER_MAX: usize = 1 + 2 * (2 + MAX_ROUTE) + 5;
+
+/// Why a message could not be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The message is longer than its transport carries.
+    #[error("message of {length} bytes is longer than {limit}")]
+    TooLong {
+        /// Bytes of the message.
+        length: usize,
+        /// Bytes the transport carries.
+        limit: usize,
+    },
+}
+
+/// A payload with its way on and its way back.
+#[derive(Debug, Default)]
+pub struct RoutingMessage {
+    /// Hops still to take. Empty after reception means a heartbeat.
+    pub onward: Route,
+    /// Where an answer goes. Not authenticated: never decide on it.
+    pub return_route: Route,
+    /// What is carried.
+    pub payload: Buffer,
+}
+
+/// Bytes in front of a payload of this length.
+#[inline]
+#[must_use]
+pub fn header_len(onward: &Route, return_route: &Route, payload_len: usize) -> usize {
+    1 + onward.encoded_len() + return_route.encoded_len() + cbor::head_len(payload_len)
+}
+
+impl RoutingMessage {
+    /// Writes the header into the headroom of the payload.
+    ///
+    /// # Errors
+    /// If the message would be longer than [`MAX_MESSAGE`].
+    pub fn encode(self) -> Result<Buffer, EncodeError> {
+        let header = self.checked_header_len()?;
+        let Self {
+            onward,
+            return_route,
+            mut payload,
+        } = self;
+        let length = payload.len();
+        put_header(payload.claim_front(header), &onward, &return_route, length);
+        Ok(payload)
+    }
+
+    /// Reads a message. The payload stays where it is, with the header as headroom in front.
+    ///
+    /// # Errors
+    /// If the bytes are not one routing message, or a route is beyond its limits.
+    pub fn decode(mut message: Buffer) -> Result<Self, DecodeError> {
+        let input = message.as_slice();
+        let mut reader = Reader::new(input);
+        let mut fields = reader.array()?;
+        let mut field = |reader: &mut Reader<'_>, name| {
+            if reader.more(&mut fields)? {
+                Ok(())
+            } else {
+                Err(DecodeError::Missing(name))
+            }
+        };
+        field(&mut reader, "onward route")?;
+        let onward = Route::read(&mut reader)?;
+        field(&mut reader, "return route")?;
+        let return_route = Route::read(&mut reader)?;
+        field(&mut reader, "payload")?;
+        let length = reader.bytes()?.len();
+        let end = reader.position();
+        if reader.more(&mut fields)? {
+            // spec: messaging 1.5 (any text is accepted as tracing context, also text that is not JSON)
+            match reader.peek() {
+                Some(0xf6 | 0x60..=0x7f) => reader.skip(cbor::MAX_NESTING)?,
+                _ => return Err(DecodeError::Unexpected("a text string or null")),
+            }
+            while reader.more(&mut fields)? {
+                reader.skip(cbor::MAX_NESTING)?;
+            }
+        }
+        reader.finish()?;
+        message.truncate(end);
+        message.advance(end - length);
+        Ok(Self {
+            onward,
+            return_route,
+            payload: message,
+        })
+    }
+
+    /// Bytes of the encoded header.
+    #[inline]
+    #[must_use]
+    pub fn header_len(&self) -> usize {
+        header_len(&self.onward, &self.return_route, self.payload.len())
+    }
+
+    pub(crate) fn checked_header_len(&self) -> Result<usize, EncodeError> {
+        let header = self.header_len();
+        let length = header + self.payload.len();
+        if length > MAX_MESSAGE {
+            return Err(EncodeError::TooLong {
+                length,
+                limit: MAX_MESSAGE,
+            });
+        }
+        Ok(header)
+    }
+}
+
+/// Fills a slice of exactly [`header_len`] bytes.
+#[inline]
+pub(crate) fn put_header(out: &mut [u8], onward: &Route, return_route: &Route, payload_len: usize) {
+    let out = cbor::put_head(out, cbor::ARRAY, 3);
+    let out = onward.put(out);
+    let out = return_route.put(out);
+    let rest = cbor::put_head(out, cbor::BYTES, payload_len);
+    debug_assert!(rest.is_empty());
+}
