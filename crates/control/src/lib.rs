@@ -2,7 +2,10 @@
 
 mod noun;
 mod outcome;
+mod record;
+mod resource;
 mod table;
+mod value;
 
 #[cfg(feature = "cli")]
 mod command;

@@ -1,6 +1,9 @@
 //! Messages to workers.
 
+use serde::{Deserialize, Serialize};
+
 use crate::table::{Forms, Noun, Scope, Verb, Who};
+use crate::value::{DurationText, IdentityName};
 
 /// The row of this noun in the table.
 pub(crate) static NOUN: Noun = Noun {
@@ -17,3 +20,24 @@ pub(crate) static NOUN: Noun = Noun {
         forms: Forms::PLAIN,
     }],
 };
+
+/// A message to be sent by a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageSpec {
+    /// The route to the worker.
+    pub to: String,
+    /// The body as it goes out, hexadecimal.
+    pub body: String,
+    /// How long to wait for the reply.
+    pub timeout: DurationText,
+    /// The identity that opens channels on the way; the node's own when none is given.
+    #[serde(default)]
+    pub identity: Option<IdentityName>,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageReply {
+    /// The body as it came in, hexadecimal.
+    pub body: String,
+}

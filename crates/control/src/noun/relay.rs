@@ -1,6 +1,11 @@
 //! Relays: names at another node under which a node can be reached.
 
+use serde::{Deserialize, Serialize};
+
+use crate::record::{Connection, FlowControlId};
+use crate::resource::Resource;
 use crate::table::{Forms, Noun, Scope, Verb, Who};
+use crate::value::{Alias, DurationText, IdentityName};
 
 /// The row of this noun in the table.
 pub(crate) static NOUN: Noun = Noun {
@@ -40,3 +45,56 @@ pub(crate) static NOUN: Noun = Noun {
         },
     ],
 };
+
+/// Relays.
+#[derive(Debug)]
+pub struct Relay;
+
+impl Resource for Relay {
+    const NOUN: &'static Noun = &NOUN;
+    type Name = Alias;
+    type Spec = RelaySpec;
+    type View = RelayInfo;
+}
+
+/// What a new relay is to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelaySpec {
+    /// Its name, which is also the name at the far node unless `relay_address` says otherwise.
+    pub name: Alias,
+    /// The route to the node that relays.
+    pub at: String,
+    /// The name asked for at the far node.
+    #[serde(default)]
+    pub relay_address: Option<Alias>,
+    /// The only identifier accepted at the far end.
+    #[serde(default)]
+    pub authorized: Option<String>,
+    /// The identity that opens channels on the way; the node's own when none is given.
+    #[serde(default)]
+    pub identity: Option<IdentityName>,
+    /// How long creation waits for the far side; not at all when absent.
+    #[serde(default)]
+    pub connection_wait: Option<DurationText>,
+}
+
+/// A relay as the node runs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayInfo {
+    /// The route in use.
+    pub forwarding_route: Option<String>,
+    /// The address at the far node.
+    pub remote_address: Option<String>,
+    /// The worker that keeps the registration.
+    pub worker_address: Option<String>,
+    /// The flow control of the connection.
+    pub flow_control_id: Option<FlowControlId>,
+    /// Whether the far side has confirmed.
+    pub connection_status: Connection,
+    /// Where the relaying node is.
+    pub destination_address: String,
+    /// Its name.
+    pub name: String,
+    /// Why the last attempt failed.
+    pub last_failure: Option<String>,
+}

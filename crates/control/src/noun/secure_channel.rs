@@ -1,6 +1,11 @@
 //! Secure channels: sealed, mutually authenticated paths over a route.
 
+use serde::{Deserialize, Serialize};
+
+use crate::record::FlowControlId;
+use crate::resource::Resource;
 use crate::table::{Forms, Noun, Scope, Verb, Who};
+use crate::value::{DurationText, IdentityName, WorkerName};
 
 /// The row of this noun in the table.
 pub(crate) static NOUN: Noun = Noun {
@@ -40,3 +45,47 @@ pub(crate) static NOUN: Noun = Noun {
         },
     ],
 };
+
+/// Secure channels.
+#[derive(Debug)]
+pub struct SecureChannel;
+
+impl Resource for SecureChannel {
+    const NOUN: &'static Noun = &NOUN;
+    type Name = WorkerName;
+    type Spec = ChannelSpec;
+    type View = ChannelItem;
+}
+
+/// What a new channel is to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelSpec {
+    /// The route to the listener.
+    pub to: String,
+    /// The identifiers accepted at the far end; any when empty.
+    #[serde(default)]
+    pub authorized: Vec<String>,
+    /// The identity shown to the peer; the node's own when none is given.
+    #[serde(default)]
+    pub identity: Option<IdentityName>,
+    /// How long the handshake may take.
+    #[serde(default)]
+    pub timeout: Option<DurationText>,
+}
+
+/// A channel as the node runs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelItem {
+    /// Where plaintext enters.
+    pub address: String,
+    /// The route to the listener.
+    pub route: String,
+    /// The identifiers that were accepted.
+    pub authorized_identifiers: Option<Vec<String>>,
+    /// The flow control of what comes out of it.
+    pub flow_control_id: FlowControlId,
+    /// Who is at the other end.
+    pub their_identifier: String,
+    /// The other end's change history, hexadecimal.
+    pub their_change_history: String,
+}

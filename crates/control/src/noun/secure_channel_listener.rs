@@ -1,6 +1,11 @@
 //! Secure channel listeners: addresses that answer handshakes.
 
+use serde::{Deserialize, Serialize};
+
+use crate::record::{FlowControlId, RawAddress};
+use crate::resource::Resource;
 use crate::table::{Forms, Noun, Scope, Verb, Who};
+use crate::value::{IdentityName, WorkerName};
 
 /// The row of this noun in the table.
 pub(crate) static NOUN: Noun = Noun {
@@ -40,3 +45,38 @@ pub(crate) static NOUN: Noun = Noun {
         },
     ],
 };
+
+/// Secure channel listeners.
+#[derive(Debug)]
+pub struct SecureChannelListener;
+
+impl Resource for SecureChannelListener {
+    const NOUN: &'static Noun = &NOUN;
+    type Name = WorkerName;
+    type Spec = ListenerSpec;
+    type View = Listener;
+}
+
+/// What a new listener is to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerSpec {
+    /// Its address.
+    pub address: WorkerName,
+    /// The identifiers it accepts; any when empty.
+    #[serde(default)]
+    pub authorized: Vec<String>,
+    /// The identity shown to peers; the node's own when none is given.
+    #[serde(default)]
+    pub identity: Option<IdentityName>,
+}
+
+/// A listener as the node runs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// Its address.
+    pub address: RawAddress,
+    /// The flow control of the channels it accepts.
+    pub flow_control_id: FlowControlId,
+    /// Whether its channels only agree on keys.
+    pub is_key_exchange_only: bool,
+}

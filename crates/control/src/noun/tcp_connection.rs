@@ -1,6 +1,11 @@
 //! TCP connections between nodes.
 
+use serde::{Deserialize, Serialize};
+
+use crate::noun::tcp_listener::{Transport, TransportName};
+use crate::resource::Resource;
 use crate::table::{Forms, Noun, Scope, Verb, Who};
+use crate::value::HostPort;
 
 /// The row of this noun in the table.
 pub(crate) static NOUN: Noun = Noun {
@@ -40,3 +45,21 @@ pub(crate) static NOUN: Noun = Noun {
         },
     ],
 };
+
+/// TCP connections.
+#[derive(Debug)]
+pub struct TcpConnection;
+
+impl Resource for TcpConnection {
+    const NOUN: &'static Noun = &NOUN;
+    type Name = TransportName;
+    type Spec = TcpConnectionSpec;
+    type View = Transport;
+}
+
+/// What a new connection is to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TcpConnectionSpec {
+    /// The listener to connect to.
+    pub to: HostPort,
+}

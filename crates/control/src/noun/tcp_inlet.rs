@@ -1,6 +1,11 @@
 //! TCP inlets: where clients enter a portal.
 
+use serde::{Deserialize, Serialize};
+
+use crate::record::Connection;
+use crate::resource::Resource;
 use crate::table::{Forms, Noun, Scope, Verb, Who};
+use crate::value::{Alias, DurationText, HostPort, IdentityName};
 
 /// The row of this noun in the table.
 pub(crate) static NOUN: Noun = Noun {
@@ -40,3 +45,59 @@ pub(crate) static NOUN: Noun = Noun {
         },
     ],
 };
+
+/// Inlets.
+#[derive(Debug)]
+pub struct TcpInlet;
+
+impl Resource for TcpInlet {
+    const NOUN: &'static Noun = &NOUN;
+    type Name = Alias;
+    type Spec = InletSpec;
+    type View = InletStatus;
+}
+
+/// What a new inlet is to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InletSpec {
+    /// Its name; random when none is given.
+    #[serde(default)]
+    pub alias: Option<Alias>,
+    /// Where clients connect; port 0 picks a free one.
+    pub from: HostPort,
+    /// The route to the outlet, as the user means it: names of nodes are looked up anew at each connection.
+    pub to: String,
+    /// The identity that opens channels on the way; the node's own when none is given.
+    #[serde(default)]
+    pub identity: Option<IdentityName>,
+    /// The only identifier accepted at the far end.
+    #[serde(default)]
+    pub authorized: Option<String>,
+    /// How long creation waits for the far side; not at all when absent.
+    #[serde(default)]
+    pub connection_wait: Option<DurationText>,
+    /// Whether client sockets gather small writes.
+    #[serde(default)]
+    pub enable_nagle: bool,
+}
+
+/// An inlet as the node runs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InletStatus {
+    /// Where clients connect.
+    pub bind_addr: String,
+    /// The worker behind the listener.
+    pub worker_addr: Option<String>,
+    /// Its name.
+    pub alias: String,
+    /// Reserved by the published program.
+    pub payload: Option<String>,
+    /// The route in use.
+    pub outlet_route: Option<String>,
+    /// Whether the far side was reached.
+    pub status: Connection,
+    /// The route as given, nodes replaced by their listeners.
+    pub outlet_addr: String,
+    /// Whether it works on packets instead of streams.
+    pub privileged: bool,
+}

@@ -1,6 +1,12 @@
 //! TCP outlets: where a portal leaves a node towards a server.
 
+use ockam_wire::Address;
+use serde::{Deserialize, Serialize};
+
+use crate::record::RawAddress;
+use crate::resource::Resource;
 use crate::table::{Forms, Noun, Scope, Verb, Who};
+use crate::value::{HostPort, WorkerName};
 
 /// The row of this noun in the table.
 pub(crate) static NOUN: Noun = Noun {
@@ -40,3 +46,54 @@ pub(crate) static NOUN: Noun = Noun {
         },
     ],
 };
+
+/// Outlets.
+#[derive(Debug)]
+pub struct TcpOutlet;
+
+impl Resource for TcpOutlet {
+    const NOUN: &'static Noun = &NOUN;
+    type Name = WorkerName;
+    type Spec = OutletSpec;
+    type View = OutletStatus;
+}
+
+/// What a new outlet is to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutletSpec {
+    /// Its address; `outlet`, or a random name when that is taken.
+    #[serde(default)]
+    pub address: Option<WorkerName>,
+    /// The server it leads to.
+    pub to: HostPort,
+}
+
+/// An outlet as the node runs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutletStatus {
+    /// The server it leads to.
+    pub to: String,
+    /// Its address.
+    pub worker_addr: RawAddress,
+    /// Reserved by the published program.
+    pub payload: Option<String>,
+    /// Whether it works on packets instead of streams.
+    pub privileged: bool,
+}
+
+impl OutletStatus {
+    /// The status of an ordinary outlet.
+    pub fn new(address: &Address, to: &HostPort) -> Self {
+        Self {
+            to: to.to_string(),
+            worker_addr: RawAddress::from(address),
+            payload: None,
+            privileged: false,
+        }
+    }
+
+    /// The name of its address.
+    pub fn name(&self) -> String {
+        self.worker_addr.name()
+    }
+}

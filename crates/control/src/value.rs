@@ -1,0 +1,11 @@
+//! The grammar of values that users write (spec: command 3.4), parsed once at the edge.
+
+mod duration;
+mod host_port;
+mod name;
+mod worker;
+
+pub use duration::{DurationText, DurationTextError};
+pub use host_port::{HostPort, HostPortError, Scheme};
+pub use name::{Alias, IdentityName, NameError, NodeArgument, NodeName, random_name};
+pub use worker::{WorkerName, WorkerNameError};
