@@ -18,6 +18,13 @@
 //! Specification: `docs/protocol/2-trust.md` section 1.
 
 #![no_std]
+#![cfg_attr(
+    not(any(feature = "fast", feature = "portable")),
+    allow(
+        dead_code,
+        reason = "the checks all providers share are unused without one"
+    )
+)]
 
 extern crate alloc;
 

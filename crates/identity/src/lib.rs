@@ -1,0 +1,57 @@
+//! Who somebody is: identifiers, change histories, purpose keys.
+//!
+//! An identity is a chain of signed **changes**, each naming a new primary key. The hash of the first change is the
+//! **identifier** and never alters. The latest primary key signs **purpose key attestations**: statements that another key
+//! may be used for secure channels or for signing credentials.
+//!
+//! ```text
+//! ChangeHistory          [ Change, .. ]                                          oldest first
+//! Change                 [ data: bstr, signature, previous_signature? ]          hash = SHA-256(data)
+//! VersionedData          [ version = 1, data_type, data: bstr ]                  inside every `data`
+//! ChangeData             [ previous_change?, public_key, revoke, from, until ]   data_type 1
+//! PurposeKeyAttestation  [ data: bstr, signature ]
+//! AttestationData        [ subject, subject_latest_change, key, created, expires ]   data_type 2
+//! ```
+//!
+//! This crate holds no secrets, stores nothing and knows no clock. What is to be signed is handed out by a draft; the
+//! signature comes back from wherever the key lives.
+//!
+//! Entry types: [`ChangeHistory`] and [`VerifiedHistory`], [`IdentityDraft`] and [`RotationDraft`],
+//! [`PurposeKeyAttestation`] and [`PurposeKeyDraft`].
+//!
+//! Invariants:
+//!
+//! - A [`VerifiedHistory`] or [`VerifiedPurposeKey`] exists only if every rule of `trust 2.4` or `trust 3.3` held.
+//! - Received bytes are kept and hashed as they came; nothing is re-encoded. `spec: trust 0.2 (6)`
+//! - Version and data type are checked before the data is looked at. `spec: trust 11.1 (2)`
+//! - Sizes, counts and nesting are bounded before anything is allocated or verified; trailing bytes are refused.
+//!   `spec: trust 11.2 (21)`
+//!
+//! Specification: `docs/protocol/2-trust.md` sections 2 and 3.
+
+#![no_std]
+
+extern crate alloc;
+
+mod attestation;
+mod cbor;
+mod change;
+mod credential;
+mod draft;
+mod history;
+mod identifier;
+mod time;
+
+pub use attestation::{
+    AttestationError, MAX_ATTESTATION_LEN, PURPOSE_KEY_SECONDS, Purpose, PurposeKeyAttestation,
+    PurposeKeyDraft, PurposeKeyDraftError, PurposePublicKey, VerifiedPurposeKey,
+};
+pub use cbor::DecodeError;
+pub use credential::{CredentialBundle, MAX_CREDENTIAL_BUNDLE_LEN};
+pub use draft::{DraftError, IdentityDraft, OlderPurposeKeys, RotationDraft};
+pub use history::{
+    ChangeHistory, Comparison, HistoryError, ImportAction, ImportError, LateChanges, MAX_CHANGES,
+    MAX_HISTORY_LEN, OlderHistory, VerifiedChange, VerifiedHistory,
+};
+pub use identifier::{ChangeHash, Identifier, IdentifierError};
+pub use time::{UnixTime, Validity, ValidityError};
