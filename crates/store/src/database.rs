@@ -1,0 +1,287 @@
+//! One SQLite file: made, checked, migrated; reads and writes.
+//!
+//! **Invariants**: the file and the two beside it are 0600 from their first byte (SQLite gives `-wal` and `-shm` the rights
+//! of the file, and the file is never made by SQLite); it is never opened other than through SQLite, because closing any
+//! descriptor of it drops the locks this process holds; every write is one `BEGIN IMMEDIATE` transaction.
+//!
+//! Opening a file that is up to date costs one connection and one query. Only a missing or older file takes the creation
+//! lock, a file of its own that the system frees when its holder dies.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+
+use crate::error::{Failure, StoreError};
+use crate::home::{HomeError, private_file};
+use crate::schema::Schema;
+
+/// An open database.
+#[derive(Debug, Clone)]
+pub(crate) struct Database {
+    path: Arc<Path>,
+    pool: SqlitePool,
+}
+
+impl Database {
+    /// Opens the file, making or migrating it first if needed.
+    pub(crate) async fn open(path: &Path, schema: &'static Schema) -> Result<Self, StoreError> {
+        // One connection: reads are short, and a second one would only wait for the first in the file's lock.
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(BUSY * 2)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .test_before_acquire(false)
+            .connect_lazy_with(options(path));
+        let database = Self {
+            path: Arc::from(path),
+            pool,
+        };
+        if exists(path)? {
+            private_file(path)?;
+            if database.is_current(schema).await? {
+                return Ok(database);
+            }
+        }
+        prepare(path, schema).await?;
+        Ok(database)
+    }
+
+    /// Runs queries that change nothing.
+    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Failure>,
+    {
+        let mut connection = self.pool.acquire().await.map_err(|e| self.fail(e))?;
+        work(&mut connection).await.map_err(|e| e.at(&self.path))
+    }
+
+    /// Runs queries in one transaction, which is undone if they fail.
+    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Failure>,
+    {
+        let mut transaction = self
+            .pool
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(|e| self.fail(e))?;
+        let result = work(&mut transaction).await;
+        match result {
+            Ok(value) => {
+                transaction.commit().await.map_err(|e| self.fail(e))?;
+                Ok(value)
+            }
+            Err(failure) => {
+                // A transaction that cannot be undone is undone when its connection closes; the first failure counts.
+                let _ = transaction.rollback().await;
+                Err(failure.at(&self.path))
+            }
+        }
+    }
+
+    /// Closes the connection after the work under way.
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn is_current(&self, schema: &Schema) -> Result<bool, StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(|e| self.fail(e))?;
+        let found = version(&mut connection).await.map_err(|e| self.fail(e))?;
+        check(&self.path, schema, found)
+    }
+
+    fn fail(&self, error: sqlx::Error) -> StoreError {
+        Failure::from(error).at(&self.path)
+    }
+}
+
+/// Opens one connection to a file that exists, without a pool. For files that are used now and then.
+pub(crate) async fn connect(path: &Path, schema: &Schema) -> Result<SqliteConnection, StoreError> {
+    private_file(path)?;
+    let fail = |error: sqlx::Error| Failure::from(error).at(path);
+    let mut connection = options(path).connect().await.map_err(fail)?;
+    let found = version(&mut connection).await.map_err(fail)?;
+    if check(path, schema, found)? {
+        return Ok(connection);
+    }
+    migrate(&mut connection, schema).await.map_err(|failure| failure.at(path))?;
+    Ok(connection)
+}
+
+/// Makes a file with all its tables, 0600, without the log beside it (so that it can be copied as one file), and lets the
+/// caller fill it. The file appears under its name complete or not at all.
+pub(crate) async fn create_file<F>(path: &Path, schema: &Schema, fill: F) -> Result<(), StoreError>
+where
+    F: AsyncFnOnce(&mut SqliteConnection) -> Result<(), Failure>,
+{
+    let draft = Draft::new(path)?;
+    let result: Result<(), Failure> = async {
+        let mut connection = options(&draft.path).connect().await?;
+        migrate(&mut connection, schema).await?;
+        fill(&mut connection).await?;
+        connection.close().await?;
+        Ok(())
+    }
+    .await;
+    result.map_err(|failure| failure.at(path))?;
+    draft.publish(path)
+}
+
+/// Makes or migrates a file, while no other process does.
+async fn prepare(path: &Path, schema: &Schema) -> Result<(), StoreError> {
+    let _lock = CreationLock::take(path).await?;
+    if !exists(path)? {
+        Draft::new(path)?.publish(path)?;
+    }
+    let result: Result<(), Failure> = async {
+        let mut connection = options(path).connect().await?;
+        let found = version(&mut connection).await?;
+        if !check(path, schema, found)? {
+            // Stays in the file. Cannot be changed inside a transaction.
+            sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&mut connection).await?;
+            migrate(&mut connection, schema).await?;
+        }
+        connection.close().await?;
+        Ok(())
+    }
+    .await;
+    result.map_err(|failure| failure.at(path))
+}
+
+/// Applies all missing migrations in one transaction.
+async fn migrate(connection: &mut SqliteConnection, schema: &Schema) -> Result<(), Failure> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    // Another process may have been faster.
+    let found = version(&mut transaction).await?.number;
+    for migration in schema.migrations.iter().skip(usize::try_from(found).unwrap_or(usize::MAX)) {
+        sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
+    }
+    let mark = format!(
+        "PRAGMA application_id = {}; PRAGMA user_version = {}",
+        schema.application,
+        schema.latest().max(found)
+    );
+    sqlx::raw_sql(AssertSqlSafe(mark)).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+struct Version {
+    application: i64,
+    number: i64,
+}
+
+async fn version(connection: &mut SqliteConnection) -> Result<Version, sqlx::Error> {
+    let (application, number) =
+        sqlx::query_as("SELECT application_id, user_version FROM pragma_application_id, pragma_user_version")
+            .fetch_one(connection)
+            .await?;
+    Ok(Version { application, number })
+}
+
+/// Whether the file has the latest schema. An empty file (a creation that was cut short) counts as older.
+fn check(path: &Path, schema: &Schema, found: Version) -> Result<bool, StoreError> {
+    let empty = found.application == 0 && found.number == 0;
+    if found.application != i64::from(schema.application) && !empty {
+        return Err(StoreError::Foreign(path.to_path_buf()));
+    }
+    if found.number > schema.latest() {
+        return Err(StoreError::NewerSchema {
+            path: path.to_path_buf(),
+            found: found.number,
+            known: schema.latest(),
+        });
+    }
+    Ok(found.number == schema.latest())
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .foreign_keys(true)
+        .busy_timeout(BUSY)
+        // A key that was shown to the user must outlive a power cut, so each transaction reaches the disk.
+        .synchronous(SqliteSynchronous::Full)
+        // Deleted secrets are overwritten, not only unlinked from their page.
+        .pragma("secure_delete", "ON")
+        .disable_statement_logging()
+}
+
+fn exists(path: &Path) -> Result<bool, StoreError> {
+    fs::exists(path).map_err(|error| HomeError::io(path, error).into())
+}
+
+/// A file 0600 that gets its real name when it is complete, and is removed otherwise.
+struct Draft {
+    path: PathBuf,
+}
+
+impl Draft {
+    fn new(target: &Path) -> Result<Self, StoreError> {
+        let mut name = target.file_name().unwrap_or_default().to_owned();
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|_| StoreError::Random)?;
+        name.push(format!(".{:016x}.new", u64::from_ne_bytes(random)));
+        let path = target.with_file_name(name);
+        new_file(&path).map_err(|error| HomeError::io(&path, error))?;
+        Ok(Self { path })
+    }
+
+    fn publish(self, target: &Path) -> Result<(), StoreError> {
+        fs::rename(&self.path, target).map_err(|error| HomeError::io(target, error).into())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // Already gone when published.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn new_file(path: &Path) -> std::io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(drop)
+}
+
+/// Held while a file is made or migrated. Freed by the system when the holder ends, however it ends.
+struct CreationLock {
+    _file: File,
+}
+
+impl CreationLock {
+    async fn take(path: &Path) -> Result<Self, StoreError> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".lock");
+        let path = path.with_file_name(name);
+        let lock = move || -> Result<File, StoreError> {
+            let file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(&path)
+                .map_err(|error| HomeError::io(&path, error))?;
+            match file.lock() {
+                // Some network file systems have no such locks; SQLite's own still keep the file whole.
+                Err(error) if error.kind() != ErrorKind::Unsupported => Err(HomeError::io(&path, error).into()),
+                _ => Ok(file),
+            }
+        };
+        // Waits for other processes, so not on the runtime's own thread.
+        let file = tokio::task::spawn_blocking(lock)
+            .await
+            .map_err(|error| HomeError::io(Path::new("."), std::io::Error::other(error)))??;
+        Ok(Self { _file: file })
+    }
+}
+
+/// Two hundred processes writing one after the other stay well below this.
+const BUSY: Duration = Duration::from_secs(30);

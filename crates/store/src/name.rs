@@ -1,0 +1,140 @@
+//! Names a user gives to vaults, identities and nodes.
+//!
+//! A name becomes part of a file name or of a message on a terminal, so each type checks its text once, at the edge.
+
+use core::fmt;
+use core::str::FromStr;
+
+use thiserror::Error;
+
+/// Text that cannot be a name.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{text}` is not a {noun} name: {rule}")]
+pub struct NameError {
+    noun: &'static str,
+    text: String,
+    rule: &'static str,
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $noun:literal, $check:expr, $rule:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(String);
+
+        impl $type {
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = NameError;
+
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                let check: fn(&str) -> bool = $check;
+                if check(text) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(NameError { noun: $noun, text: text.to_owned(), rule: $rule })
+                }
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = NameError;
+
+            fn try_from(text: String) -> Result<Self, NameError> {
+                text.parse()
+            }
+        }
+
+        impl AsRef<str> for $type {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name!(
+    /// Name of a node: word characters, `-` and `_`; also the name of its log directory.
+    // spec: command 3.4
+    NodeName,
+    "node",
+    |text| !text.is_empty()
+        && text.len() <= NAME_MAX
+        && text.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-'),
+    "use 1 to 200 bytes of letters, digits, `-` and `_`"
+);
+
+name!(
+    /// Name of a vault; also the end of the name of its file.
+    VaultName,
+    "vault",
+    is_plain_text,
+    "use 1 to 200 bytes of text without `/` and control characters"
+);
+
+name!(
+    /// Name a user gives to one of their own identities.
+    IdentityName,
+    "identity",
+    is_plain_text,
+    "use 1 to 200 bytes of text without `/` and control characters"
+);
+
+impl VaultName {
+    /// The name of the first vault of a home, made when one is needed. // spec: command 3.7
+    #[must_use]
+    pub fn first() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+fn is_plain_text(text: &str) -> bool {
+    !text.trim().is_empty()
+        && text.len() <= NAME_MAX
+        && !text.chars().any(|c| c.is_control() || c == '/' || c == '\\')
+}
+
+/// File names end at 255 bytes; some carry a prefix or an ending.
+const NAME_MAX: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_names_stay_inside_their_directory() {
+        for good in ["n1", "blue-node_2", "größe"] {
+            assert_eq!(good.parse::<NodeName>().unwrap().as_str(), good);
+        }
+        let long = "n".repeat(201);
+        for bad in ["", ".", "..", "a/b", "a b", "a.b", "a\0", long.as_str()] {
+            assert!(bad.parse::<NodeName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn vault_names_stay_inside_their_directory() {
+        assert!("my vault".parse::<VaultName>().is_ok());
+        for bad in ["", " ", "../x", "a\nb", "a\u{1b}[0m"] {
+            assert!(bad.parse::<VaultName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_noun_and_the_text() {
+        let error = "a/b".parse::<VaultName>().unwrap_err();
+        assert!(error.to_string().starts_with("`a/b` is not a vault name"));
+    }
+}

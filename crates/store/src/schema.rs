@@ -1,0 +1,114 @@
+//! Tables of the two kinds of files, as numbered migrations.
+//!
+//! **Invariants**: a published migration is never edited, only followed by another; a file carries the number of its last
+//! migration (`user_version`) and the mark of its kind (`application_id`); all migrations that are missing are applied in
+//! one transaction together with the number.
+
+/// A kind of database file.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    /// Marks a file as ours; `file(1)` shows it too.
+    pub(crate) application: i32,
+    /// Oldest first; migration `n` is at index `n - 1`.
+    pub(crate) migrations: &'static [&'static str],
+}
+
+impl Schema {
+    /// Number of the last migration.
+    pub(crate) fn latest(&self) -> i64 {
+        i64::try_from(self.migrations.len()).unwrap_or(i64::MAX)
+    }
+}
+
+/// The database of a home.
+pub(crate) static HOME: Schema = Schema {
+    application: i32::from_be_bytes(*b"OckH"),
+    migrations: &[HOME_1],
+};
+
+/// The file of one further vault.
+pub(crate) static VAULT_FILE: Schema = Schema {
+    application: i32::from_be_bytes(*b"OckV"),
+    migrations: &[VAULT_FILE_1],
+};
+
+/// `id` columns keep the order of creation: the first remaining row becomes the default when the default is deleted. The
+/// partial indexes make a second default, and a second vault inside this database, impossible.
+const HOME_1: &str = "
+CREATE TABLE vault (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    path BLOB UNIQUE,
+    is_default INTEGER NOT NULL CHECK (is_default IN (0, 1)),
+    is_sealed INTEGER NOT NULL CHECK (is_sealed IN (0, 1))
+) STRICT;
+CREATE UNIQUE INDEX vault_one_default ON vault (is_default) WHERE is_default = 1;
+CREATE UNIQUE INDEX vault_one_inside ON vault ((1)) WHERE path IS NULL;
+
+CREATE TABLE secret (
+    handle BLOB PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('EdDSACurve25519', 'ECDSASHA256CurveP256', 'X25519')),
+    secret BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE history (
+    identifier TEXT PRIMARY KEY,
+    change_history BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE identity (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    identifier TEXT NOT NULL UNIQUE REFERENCES history (identifier),
+    vault TEXT NOT NULL REFERENCES vault (name),
+    key_handle BLOB,
+    is_default INTEGER NOT NULL CHECK (is_default IN (0, 1))
+) STRICT;
+CREATE UNIQUE INDEX identity_one_default ON identity (is_default) WHERE is_default = 1;
+
+CREATE TABLE purpose_key (
+    identifier TEXT NOT NULL REFERENCES identity (identifier) ON DELETE CASCADE,
+    purpose TEXT NOT NULL CHECK (purpose IN ('secure-channel', 'credentials')),
+    attestation BLOB NOT NULL,
+    key_handle BLOB NOT NULL,
+    PRIMARY KEY (identifier, purpose)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE node (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    identity TEXT REFERENCES identity (name),
+    pid INTEGER,
+    pid_started INTEGER,
+    listener TEXT,
+    status_endpoint TEXT,
+    options TEXT NOT NULL,
+    is_default INTEGER NOT NULL CHECK (is_default IN (0, 1)),
+    CHECK ((pid IS NULL) = (pid_started IS NULL))
+) STRICT;
+CREATE UNIQUE INDEX node_one_default ON node (is_default) WHERE is_default = 1;
+
+CREATE TABLE request (
+    node TEXT NOT NULL REFERENCES node (name) ON DELETE CASCADE,
+    noun TEXT NOT NULL,
+    name TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    spec TEXT NOT NULL,
+    PRIMARY KEY (node, noun, name)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX request_order ON request (node, position);
+";
+
+/// `seal` has one row if the file is sealed: the key of the secrets, itself sealed under the passphrase.
+const VAULT_FILE_1: &str = "
+CREATE TABLE seal (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    sealed_key BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE secret (
+    handle BLOB PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('EdDSACurve25519', 'ECDSASHA256CurveP256', 'X25519')),
+    secret BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+";

@@ -1,0 +1,69 @@
+//! The store of one home.
+
+use std::path::{Path, PathBuf};
+
+use sqlx::sqlite::SqliteConnection;
+
+use crate::database::Database;
+use crate::error::{Failure, StoreError};
+use crate::home::Home;
+use crate::schema;
+
+/// Everything of one home that outlives a process. Cheap to clone; all clones share one connection.
+///
+/// Operations are grouped by noun, one file each. Every write is one transaction: it happens wholly or, whatever ends the
+/// process, not at all. Any number of processes may work on one home at once.
+#[derive(Debug, Clone)]
+pub struct Store {
+    home: Home,
+    database: Database,
+}
+
+impl Store {
+    /// Opens the store of a home, making it first if there is none and bringing an older one up to date.
+    ///
+    /// # Errors
+    /// The database cannot be made, read or written, is damaged, or was written by a newer version.
+    pub async fn open(home: &Home) -> Result<Self, StoreError> {
+        let database = Database::open(&home.database(), &schema::HOME).await?;
+        Ok(Self {
+            home: home.clone(),
+            database,
+        })
+    }
+
+    /// The home this is the store of.
+    #[must_use]
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Closes the store. Dropping it is as safe; closing leaves a tidier directory.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+
+    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Failure>,
+    {
+        self.database.read(work).await
+    }
+
+    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Failure>,
+    {
+        self.database.write(work).await
+    }
+
+    /// Paths below the home are stored without it, so that a home can be moved.
+    pub(crate) fn stored_path(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(self.home.path()).unwrap_or(path).to_path_buf()
+    }
+
+    pub(crate) fn absolute_path(&self, stored: &Path) -> PathBuf {
+        // Joining an absolute path gives that path.
+        self.home.path().join(stored)
+    }
+}
