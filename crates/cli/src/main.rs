@@ -1,0 +1,268 @@
+//! The `ockam` command.
+//!
+//! Purpose: arguments, terminal and processes around the table of resources of `ockam_control`. What commands do is not
+//! decided here.
+//!
+//! Order of work (spec: command 3.1): substitution from standard input, version, `--env`, parsing, logging, the command.
+//!
+//! **Invariants**
+//! - No runtime, database or network is touched before a command needs it; help, version and completion never do.
+//! - Results go to standard output through [`printer::Printer`], everything else to standard error.
+//! - The process environment is never written.
+
+mod arguments;
+mod background;
+mod colour;
+mod command;
+mod environment;
+mod filter;
+mod global;
+mod help;
+mod json;
+mod logging;
+mod pager;
+mod printer;
+mod progress;
+mod prompt;
+mod report;
+mod terminal;
+mod version;
+
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use ockam_control::{Failure, Host as _, Note, Session};
+
+use crate::arguments::{CHILD_PROCESS, Prepared};
+use crate::colour::Colours;
+use crate::environment::Environment;
+use crate::global::{Globals, Quiet};
+use crate::help::Streams;
+use crate::logging::Sink;
+use crate::printer::{Destination, PrintError};
+use crate::progress::Progress;
+use crate::report::Marks;
+use crate::terminal::{Notes, Role, Terminal};
+
+fn main() -> ExitCode {
+    let mut environment = Environment::default();
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if words.iter().any(|word| word == CHILD_PROCESS) {
+        background::leave_session();
+    }
+    let no_color = words.iter().any(|word| word == "--no-color");
+    let code = match arguments::prepare(words, &mut io::stdin().lock(), &mut environment) {
+        Ok(Prepared::Version) => match pager::write_out(&version::lines()) {
+            Ok(()) => 0,
+            Err(_) => report::FAILED,
+        },
+        Ok(Prepared::Words(words)) => start(words, no_color, environment),
+        Err(error) => {
+            let colours = Colours::of(io::stderr().is_terminal(), no_color, &environment);
+            complain(&Failure::new(error.to_string()), colours)
+        }
+    };
+    ExitCode::from(code)
+}
+
+/// Parses the words and runs the command.
+fn start(words: Vec<OsString>, no_color: bool, environment: Environment) -> u8 {
+    let terminal = io::stdout().is_terminal();
+    let streams = Streams {
+        terminal,
+        output: Colours::of(terminal, no_color, &environment),
+        error: Colours::of(io::stderr().is_terminal(), no_color, &environment),
+    };
+    let parsed = command::root(&environment)
+        .try_get_matches_from(words)
+        .and_then(|matches| Globals::of(&matches, &environment).map(|globals| (matches, globals)));
+    let (matches, globals) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return help::show(&error, streams, &environment),
+    };
+    if globals.parse_only() {
+        return 0;
+    }
+    match command::leaf(&matches) {
+        (words, leaf) if words == [command::COMPLETION] => complete(leaf, &environment),
+        (words, leaf) => run(&words, leaf, globals, environment),
+    }
+}
+
+/// Prints a completion script.
+fn complete(matches: &clap::ArgMatches, environment: &Environment) -> u8 {
+    let shell = matches
+        .get_one::<String>(command::SHELL)
+        .and_then(|name| name.parse::<clap_complete::Shell>().ok());
+    let Some(shell) = shell else {
+        return report::USAGE;
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command::root(environment), "ockam", &mut script);
+    match io::stdout().lock().write_all(&script) {
+        Ok(()) => 0,
+        Err(_) => report::FAILED,
+    }
+}
+
+/// Runs a command of the table.
+fn run(
+    words: &[&str],
+    matches: &clap::ArgMatches,
+    globals: Globals,
+    environment: Environment,
+) -> u8 {
+    let error_colours = globals.colours(io::stderr().is_terminal(), &environment);
+    let quiet = globals.quiet;
+    let complain = |failure: &Failure| match (failure.exit, quiet) {
+        (Some(code), _) => code,
+        (None, Quiet::Yes) => report::FAILED,
+        (None, Quiet::No) => complain(failure, error_colours),
+    };
+    match prepare(words, matches, globals, environment) {
+        Ok((terminal, runtime, command)) => {
+            let session = Session { host: &terminal };
+            let result = runtime.block_on((command.run)(matches, &session));
+            terminal.progress.end();
+            let unprinted = terminal.unprinted.take();
+            let code = match (result, unprinted) {
+                (Ok(()), None) => 0,
+                (Err(failure), _) => {
+                    tracing::error!("{}", failure.message);
+                    complain(&failure)
+                }
+                (Ok(()), Some(PrintError::Filter(error))) => {
+                    complain(&Failure::new(error.to_string()))
+                }
+                // Who closed the pipe does not want to hear more.
+                (Ok(()), Some(PrintError::Write(error)))
+                    if error.kind() == io::ErrorKind::BrokenPipe =>
+                {
+                    report::FAILED
+                }
+                (Ok(()), Some(PrintError::Write(error))) => complain(&Failure::internal(
+                    "the result could not be written",
+                    &error,
+                )),
+            };
+            // Tasks that block on a file or a name lookup do not hold up the end of the process.
+            runtime.shutdown_background();
+            code
+        }
+        Err(failure) => complain(&failure),
+    }
+}
+
+/// Everything a command runs in.
+fn prepare(
+    words: &[&str],
+    matches: &clap::ArgMatches,
+    globals: Globals,
+    environment: Environment,
+) -> Result<
+    (
+        Terminal,
+        tokio::runtime::Runtime,
+        &'static ockam_control::Command,
+    ),
+    Failure,
+> {
+    let command = match words {
+        [noun, verb] => ockam_control::command(noun, verb),
+        _ => None,
+    }
+    .ok_or_else(|| Failure::new(format!("`ockam {}` is not a command", words.join(" "))))?;
+
+    let destination = if io::stdout().is_terminal() {
+        Destination::Terminal
+    } else {
+        Destination::Pipe
+    };
+    let printer = globals
+        .printer(destination, &environment)
+        .map_err(|error| Failure::new(error.to_string()))?;
+
+    let child = flag(matches, "child_process");
+    let node = child.then(|| text(matches, "name_or_configuration").unwrap_or_default());
+    let sink = Sink::of(
+        node.as_deref(),
+        &words.join(" "),
+        globals.verbosity(),
+        &environment,
+    );
+    let log = logging::start(&sink, globals.verbosity(), printer.colours, &environment)
+        .map_err(|error| Failure::internal("the log file cannot be written", &error))?;
+
+    let runtime = runtime(flag(matches, "foreground"))
+        .map_err(|error| Failure::internal("the runtime could not be started", &error))?;
+
+    let drawn = !child
+        && io::stderr().is_terminal()
+        && globals.quiet == Quiet::No
+        && globals.verbosity() == 0;
+    let title = format!("{} {}", words.join(" "), "...");
+    let terminal = Terminal {
+        colours: globals.colours(io::stderr().is_terminal(), &environment),
+        progress: Progress::start(drawn.then_some(title.as_str())),
+        role: if child {
+            Role::BackgroundNode(log)
+        } else {
+            Role::Command
+        },
+        notes: if sink == Sink::Console {
+            Notes::Logged
+        } else {
+            Notes::Shown
+        },
+        unprinted: RefCell::new(None),
+        environment,
+        globals,
+        printer,
+    };
+    if terminal.globals.pretty() {
+        terminal.note(Note::Warning(
+            "--pretty has no effect: JSON is pretty unless --compact-output is given".to_owned(),
+        ));
+    }
+    Ok((terminal, runtime, command))
+}
+
+/// A node uses every core; a command that only asks one needs no threads.
+fn runtime(node: bool) -> io::Result<tokio::runtime::Runtime> {
+    let mut builder = if node {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    builder.enable_all().build()
+}
+
+/// Writes the report of a failure to standard error.
+fn complain(failure: &Failure, colours: Colours) -> u8 {
+    let marks = if io::stderr().is_terminal() {
+        Marks::Drawn
+    } else {
+        Marks::Ascii
+    };
+    let text = report::render(failure, marks, colours);
+    // Without standard error there is nobody to tell.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+    report::FAILED
+}
+
+/// A switch of a command that may not have it.
+fn flag(matches: &clap::ArgMatches, id: &str) -> bool {
+    matches
+        .try_get_one::<bool>(id)
+        .ok()
+        .flatten()
+        .copied()
+        .unwrap_or(false)
+}
+
+/// A text of a command that may not have it.
+fn text(matches: &clap::ArgMatches, id: &str) -> Option<String> {
+    matches.try_get_one::<String>(id).ok().flatten().cloned()
+}

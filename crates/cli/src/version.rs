@@ -1,0 +1,14 @@
+//! The version, as `--version` and error reports show it.
+//!
+//! spec: command 3.1 (step 2)
+
+/// Version of this program.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Two lines, each indented by four spaces.
+pub(crate) fn lines() -> String {
+    format!(
+        "    ockam {VERSION}\n    compiled from {}\n",
+        option_env!("OCKAM_GIT_HASH").unwrap_or("N/A")
+    )
+}
