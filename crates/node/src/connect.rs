@@ -1,0 +1,279 @@
+//! From what a user writes to a route: transports are dialled and channels opened on the way (spec: messaging 9.2).
+//!
+//! Every `/secure` part is opened, from left to right, each through all that comes before it; an address that would
+//! leave one unprotected is refused (W38).
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ockam_channel::LocalIdentity;
+use ockam_identity::Identifier;
+use ockam_wire::{Address, AddressError, MultiAddr, Protocol, Route, RouteError};
+use tokio::time::{Instant, timeout_at};
+
+use crate::flow_control::{FlowId, Producer};
+use crate::message::ChannelPeer;
+use crate::node::Node;
+use crate::secure_channel::{ChannelError, ChannelOptions, SecureChannel};
+use crate::transport::Connection as TransportConnection;
+
+/// How an address is connected.
+#[derive(Debug, Clone)]
+pub struct ConnectOptions {
+    /// The identity to present in every channel on the way.
+    pub identity: Arc<LocalIdentity>,
+    /// Whom to accept at the end of the last channel; empty: anyone.
+    pub authorized: Vec<Identifier>,
+    /// How long all of it may take.
+    pub timeout: Duration,
+}
+
+/// What stands between this node and the place that an address names.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    route: Route,
+    transport: Option<TransportConnection>,
+    channels: Vec<SecureChannel>,
+    producer: Option<Producer>,
+}
+
+impl Connection {
+    /// The route to send along; all hops are local addresses of the nodes they are on.
+    pub fn route(&self) -> &Route {
+        &self.route
+    }
+
+    /// The route to the node at the far end, without the worker there: the whole route when it ends at a channel or a
+    /// transport (spec: messaging 8).
+    pub fn transport_route(&self) -> Route {
+        let mut route = self.route.clone();
+        let ends_at_node = route.last().is_some_and(|last| {
+            self.channels
+                .last()
+                .is_some_and(|channel| last == *channel.encryptor())
+                || self
+                    .transport
+                    .as_ref()
+                    .is_some_and(|transport| last == *transport.sender())
+        });
+        if !ends_at_node {
+            route.pop_back();
+        }
+        route
+    }
+
+    /// The transport connection that was dialled for it.
+    pub fn transport(&self) -> Option<&TransportConnection> {
+        self.transport.as_ref()
+    }
+
+    /// The channels that were opened for it, outermost first.
+    pub fn channels(&self) -> &[SecureChannel] {
+        &self.channels
+    }
+
+    /// Who is at the end of the innermost channel.
+    pub fn peer(&self) -> Option<&Arc<ChannelPeer>> {
+        self.channels.last().map(SecureChannel::peer)
+    }
+
+    /// What answers enter with: the producer behind the first hop.
+    pub fn producer(&self) -> Option<Producer> {
+        self.producer
+    }
+
+    /// Flow of what comes back over the first hop.
+    pub fn flow(&self) -> Option<FlowId> {
+        self.producer.map(|producer| producer.id)
+    }
+
+    /// Whether a part of it has ended.
+    pub fn is_closed(&self) -> bool {
+        self.channels.iter().any(SecureChannel::is_closed)
+            || self
+                .transport
+                .as_ref()
+                .is_some_and(TransportConnection::is_closed)
+    }
+
+    /// Completes when a part of it has ended; never for an address that needed neither transport nor channel.
+    ///
+    /// # Cancel safety
+    /// May be dropped and called again.
+    pub async fn closed(&self) {
+        let transport = async {
+            match &self.transport {
+                Some(transport) => transport.closed().await,
+                None => std::future::pending().await,
+            }
+        };
+        // The outermost channel ends with the transport, an inner one with the outer; the last ends with all.
+        let channel = async {
+            match self.channels.last() {
+                Some(channel) => channel.closed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = transport => {}
+            () = channel => {}
+        }
+    }
+
+    /// Closes what was opened for it, innermost first.
+    pub async fn close(&self) {
+        for channel in self.channels.iter().rev() {
+            channel.close().await;
+        }
+        if let Some(transport) = &self.transport {
+            transport.close();
+        }
+    }
+}
+
+/// An address could not be connected.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The address has a part that this node cannot resolve.
+    #[error("`{0}` cannot be used in a route here")]
+    Unsupported(String),
+    /// A second transport part.
+    #[error("a route can have only one transport part, `{0}` is one too many")]
+    SecondTransport(String),
+    /// A transport part that is not complete, such as `/ip4/1.2.3.4` without a port.
+    #[error("the transport part of `{0}` is not complete")]
+    IncompleteTransport(String),
+    /// The transport connection failed.
+    #[error("cannot connect to {peer}")]
+    Transport {
+        /// What was dialled.
+        peer: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A channel could not be opened.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// It took too long.
+    #[error("could not connect within {0:?}")]
+    Timeout(Duration),
+    /// A name in the address is too long.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The route is too long.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+}
+
+impl Node {
+    /// Connects what `to` names: dials its transport, opens each of its channels.
+    ///
+    /// Local names (`/node`, `/project`) must have been replaced before.
+    ///
+    /// # Errors
+    /// [`ConnectError`]; what had been opened until then is closed again.
+    pub async fn connect(
+        &self,
+        to: &MultiAddr,
+        options: ConnectOptions,
+    ) -> Result<Connection, ConnectError> {
+        let mut connection = Connection {
+            route: Route::new(),
+            transport: None,
+            channels: Vec::new(),
+            producer: None,
+        };
+        let deadline = Instant::now() + options.timeout;
+        match timeout_at(
+            deadline,
+            self.connect_parts(to, &options, deadline, &mut connection),
+        )
+        .await
+        {
+            Ok(Ok(())) => {
+                connection.producer = self.router().producer_behind(&connection.route);
+                Ok(connection)
+            }
+            Ok(Err(error)) => {
+                connection.close().await;
+                Err(error)
+            }
+            Err(_) => {
+                connection.close().await;
+                Err(ConnectError::Timeout(options.timeout))
+            }
+        }
+    }
+
+    async fn connect_parts(
+        &self,
+        to: &MultiAddr,
+        options: &ConnectOptions,
+        deadline: Instant,
+        connection: &mut Connection,
+    ) -> Result<(), ConnectError> {
+        let last_secure = to
+            .protocols()
+            .iter()
+            .rposition(|part| matches!(part, Protocol::Secure(_)));
+        let mut parts = to.protocols().iter().enumerate();
+        while let Some((at, part)) = parts.next() {
+            match part {
+                Protocol::Ip4(_) | Protocol::Ip6(_) | Protocol::DnsAddr(_) => {
+                    let port = match parts.next() {
+                        Some((_, Protocol::Tcp(port))) => *port,
+                        Some((_, Protocol::Udp(_))) => {
+                            return Err(ConnectError::Unsupported(to.to_string()));
+                        }
+                        _ => return Err(ConnectError::IncompleteTransport(to.to_string())),
+                    };
+                    let peer = match part {
+                        Protocol::Ip4(ip) => format!("{ip}:{port}"),
+                        Protocol::Ip6(ip) => format!("[{ip}]:{port}"),
+                        Protocol::DnsAddr(name) => format!("{name}:{port}"),
+                        _ => return Err(ConnectError::IncompleteTransport(to.to_string())),
+                    };
+                    if connection.transport.is_some() || !connection.route.is_empty() {
+                        return Err(ConnectError::SecondTransport(peer));
+                    }
+                    let transport = self
+                        .tcp_connect(&peer)
+                        .await
+                        .map_err(|source| ConnectError::Transport { peer, source })?;
+                    connection.route.push_back(transport.sender())?;
+                    connection.transport = Some(transport);
+                }
+                Protocol::Service(name) | Protocol::Worker(name) => {
+                    connection
+                        .route
+                        .push_back(&Address::local(name.as_bytes())?)?;
+                }
+                Protocol::Secure(name) => {
+                    let mut route = connection.route.clone();
+                    route.push_back(&Address::local(name.as_bytes())?)?;
+                    let authorized = match last_secure {
+                        Some(last) if last == at => options.authorized.clone(),
+                        _ => Vec::new(),
+                    };
+                    let channel = self
+                        .create_channel(
+                            route,
+                            ChannelOptions {
+                                identity: options.identity.clone(),
+                                authorized,
+                                timeout: deadline.saturating_duration_since(Instant::now()),
+                            },
+                        )
+                        .await?;
+                    connection.route = Route::new();
+                    connection.route.push_back(channel.encryptor())?;
+                    connection.channels.push(channel);
+                }
+                other => return Err(ConnectError::Unsupported(other.to_string())),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,50 @@
+//! The node: workers at addresses, messages between them, transports and secure channels around them.
+//!
+//! It does not know stores, portals or users: what it must look up is a trait beside its consumer
+//! ([`PeerHistories`]). It has no globals, so many nodes can live in one process.
+//!
+//! ```text
+//! tcp ─┐                                   ┌─ mailbox workers (echo, channel listeners, ...)
+//!      ├─ transport ── router ── inline ───┤
+//! ...  ┘  Inbound        │       workers   └─ queues of transports and sockets
+//!         Outbound       └ flow control, access rules
+//! ```
+//!
+//! Entry types: [`Node`], its [`Router`], [`Node::connect`], [`Node::create_channel`],
+//! [`Node::start_channel_listener`], [`Node::tcp_listen`]; [`Node::attach`] for another transport, [`Inline`] for another
+//! worker.
+//!
+//! Invariants: what comes from outside reaches only workers that were opened to it; every queue is bounded; a wrong byte
+//! or a panic ends one connection; no lock is held across an await.
+//!
+//! Specification: messaging 1.7, 2, 4, 5, 9.2; trust 5.
+
+mod access;
+mod admission;
+mod connect;
+mod flow_control;
+mod message;
+mod node;
+mod queue;
+mod router;
+mod secure_channel;
+pub mod services;
+mod transport;
+
+pub use access::{Access, Rule};
+pub use connect::{ConnectError, ConnectOptions, Connection};
+pub use flow_control::{FlowId, InvalidFlowId, Producer};
+pub use message::{ChannelPeer, LocalMessage, Origin};
+pub use node::{Limits, Node, NodeOptions};
+pub use queue::{Permit, Queue, QueueClosed, QueueReader, Queued, Weight};
+pub use router::{
+    Delivery, End, Inline, Mailbox, Refusals, Router, SendError, StartError, WorkerGuard,
+};
+pub use secure_channel::{
+    ChannelError, ChannelListener, ChannelOptions, HistoryRefused, ListenerOptions,
+    MemoryHistories, PeerHistories, SecureChannel,
+};
+pub use transport::tcp::TcpListener;
+pub use transport::{
+    Accepted, Attach, Connection as TransportConnection, ConnectionInfo, Inbound, Outbound,
+};

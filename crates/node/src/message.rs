@@ -1,0 +1,83 @@
+//! A message inside a node: routes, payload and where it really came from.
+
+use std::sync::Arc;
+
+use ockam_channel::Extensions;
+use ockam_identity::Identifier;
+use ockam_wire::{Address, Buffer, Route};
+
+use crate::flow_control::Producer;
+use crate::queue::{ITEM_WEIGHT, Weight};
+
+/// A routing message on its way between two workers of one node (spec: messaging 1.7, 4.1).
+#[derive(Debug)]
+pub struct LocalMessage {
+    /// Where it still has to go; the first hop is the worker that receives it.
+    pub onward: Route,
+    /// Where an answer goes. Written by others: never a reason to trust.
+    pub return_route: Route,
+    /// The payload, with room for the headers of the layers below.
+    pub payload: Buffer,
+    /// Who handed it over; set by this node alone.
+    pub origin: Origin,
+}
+
+impl LocalMessage {
+    /// Makes the message that `from` sends.
+    pub fn new(from: &Address, onward: Route, return_route: Route, payload: Buffer) -> Self {
+        Self {
+            onward,
+            return_route,
+            payload,
+            origin: Origin::worker(from.clone()),
+        }
+    }
+}
+
+impl Weight for LocalMessage {
+    fn weight(&self) -> usize {
+        self.payload.len() + ITEM_WEIGHT
+    }
+}
+
+/// The true source of a message, kept apart from the return route (spec: messaging 4.1, 4.4).
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The local address that handed the message over.
+    pub source: Address,
+    /// The peer of the innermost secure channel that the message came through.
+    pub peer: Option<Arc<ChannelPeer>>,
+    /// Set on a message that has just entered the node from outside: only consumers of this producer may receive it.
+    pub producer: Option<Producer>,
+}
+
+impl Origin {
+    /// A message made by a worker of this node.
+    pub fn worker(source: Address) -> Self {
+        Self {
+            source,
+            peer: None,
+            producer: None,
+        }
+    }
+
+    /// A message that `hop` passes on: the peer stays, the permission to enter does not.
+    pub fn passed_on_by(self, hop: Address) -> Self {
+        Self {
+            source: hop,
+            peer: self.peer,
+            producer: None,
+        }
+    }
+}
+
+/// Who is at the other end of a secure channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelPeer {
+    /// The verified identifier.
+    pub identifier: Identifier,
+    /// What the peer offered beyond the published protocol.
+    pub extensions: Extensions,
+    /// Local name of the channel: its encryptor.
+    pub channel: Address,
+}

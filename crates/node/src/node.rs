@@ -1,0 +1,207 @@
+//! A node: a router, its connections, and the randomness and cryptography that its parts use.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ockam_identity::UnixTime;
+use ockam_vault::Provider;
+use ockam_wire::Address;
+
+use crate::flow_control::FlowId;
+use crate::router::Router;
+use crate::secure_channel::{MemoryHistories, PeerHistories, SecureChannel};
+use crate::transport::{Connection, WeakConnection};
+
+/// What a node needs from outside.
+#[derive(Clone)]
+pub struct NodeOptions {
+    /// The cryptographic provider of its channels.
+    pub provider: &'static dyn Provider,
+    /// Where the change histories of peers are remembered.
+    pub histories: Arc<dyn PeerHistories>,
+    /// Connections and handshakes that strangers may hold.
+    pub limits: Limits,
+}
+
+impl Default for NodeOptions {
+    fn default() -> Self {
+        Self {
+            provider: ockam_vault::fast(),
+            histories: Arc::new(MemoryHistories::default()),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl fmt::Debug for NodeOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeOptions")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What strangers may hold of a node (W2, spec: trust 11.2 number 5).
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Accepted connections from which no message was accepted yet; the oldest is closed for a new one.
+    pub unproven_connections: usize,
+    /// Accepted connections altogether.
+    pub connections: usize,
+    /// Handshakes that wait for the peer's last message.
+    pub pending_handshakes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            unproven_connections: 256,
+            connections: 4096,
+            pending_handshakes: 256,
+        }
+    }
+}
+
+/// A node. Cloning gives another handle; the node ends when its tasks are dropped with the runtime or after
+/// [`Node::shutdown`].
+#[derive(Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+impl Node {
+    /// Makes a node without any worker. Must be called within a tokio runtime.
+    pub fn new(options: NodeOptions) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                router: Router::new(),
+                options,
+                connections: Mutex::default(),
+                channels: Mutex::default(),
+            }),
+        }
+    }
+
+    /// The router.
+    pub fn router(&self) -> &Router {
+        &self.inner.router
+    }
+
+    /// The cryptographic provider.
+    pub fn provider(&self) -> &'static dyn Provider {
+        self.inner.options.provider
+    }
+
+    /// Where histories of peers are remembered.
+    pub(crate) fn histories(&self) -> &dyn PeerHistories {
+        &*self.inner.options.histories
+    }
+
+    /// What strangers may hold.
+    pub fn limits(&self) -> Limits {
+        self.inner.options.limits
+    }
+
+    /// A random local address: 128 bits, 32 hexadecimal digits.
+    pub fn random_address(&self) -> Address {
+        Address::random(random())
+    }
+
+    /// A random flow id.
+    pub fn random_flow(&self) -> FlowId {
+        FlowId::from_random(random())
+    }
+
+    /// The present time, for validity checks only.
+    pub fn unix_time(&self) -> UnixTime {
+        // A clock before 1970 makes everything "not yet valid", which is the safe side.
+        UnixTime(
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
+        )
+    }
+
+    /// All open connections of all transports.
+    pub fn connections(&self) -> Vec<Connection> {
+        let mut known = self
+            .inner
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.retain(|connection| connection.upgrade().is_some());
+        known.iter().filter_map(WeakConnection::upgrade).collect()
+    }
+
+    /// All open secure channels, in both roles.
+    pub fn channels(&self) -> Vec<SecureChannel> {
+        let mut known = self
+            .inner
+            .channels
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.retain(|channel| !channel.is_closed());
+        known.clone()
+    }
+
+    /// Closes every channel and connection.
+    pub async fn shutdown(&self) {
+        for channel in self.channels() {
+            channel.close().await;
+        }
+        for connection in self.connections() {
+            connection.close();
+        }
+    }
+
+    pub(crate) fn remember_connection(&self, connection: &Connection) {
+        let mut known = self
+            .inner
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known.len() == known.capacity() {
+            known.retain(|connection| connection.upgrade().is_some());
+        }
+        known.push(connection.downgrade());
+    }
+
+    pub(crate) fn remember_channel(&self, channel: SecureChannel) {
+        let mut known = self
+            .inner
+            .channels
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known.len() == known.capacity() {
+            known.retain(|channel| !channel.is_closed());
+        }
+        known.push(channel);
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("router", &self.inner.router)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Inner {
+    router: Router,
+    options: NodeOptions,
+    // Lists for people; held for one insertion or copy.
+    connections: Mutex<Vec<WeakConnection>>,
+    channels: Mutex<Vec<SecureChannel>>,
+}
+
+/// Random bytes of the operating system.
+///
+/// # Panics
+/// When the operating system has none: nothing secure can be done then.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}

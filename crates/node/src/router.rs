@@ -1,0 +1,573 @@
+//! The router: workers by address, and the way of a message from one to the next.
+//!
+//! Two kinds of workers stand behind one router. A **mailbox** worker is a task with a bounded queue, for what is
+//! stateful and rare. An **inline** worker is a plain function called in the sender's task: encryptors, decryptors,
+//! relays, senders of transports, portal endpoints. Inline workers form chains, and a chain cannot wait; so the source
+//! first reserves room in the queue where the chain ends ([`End`]) and then runs it ([`Delivery`]).
+//!
+//! Before either kind of worker is reached the router checks flow control, the sender's outgoing rule and the
+//! receiver's incoming rule (spec: messaging 4.1). What is refused is counted and logged with its reason, and tells
+//! the sender outside nothing.
+//!
+//! Invariants: an address belongs to one worker at a time; a chain is at most [`MAX_CHAIN`] steps long; no lock is
+//! held while a worker runs.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
+
+use ockam_wire::{Address, Buffer, Route};
+use tokio::sync::watch;
+
+use crate::access::Access;
+use crate::flow_control::{Consumer, FlowId, Producer, Producers};
+use crate::message::{ChannelPeer, LocalMessage};
+use crate::queue::{Permit, Queue, QueueReader, Weight};
+
+pub use self::delivery::{Delivery, End, Inline};
+pub use self::refusal::{Refusals, SendError};
+
+mod delivery;
+mod refusal;
+
+/// Workers of one node. Cloning gives another handle to the same router.
+#[derive(Clone)]
+pub struct Router {
+    inner: Arc<Inner>,
+}
+
+impl Router {
+    /// Makes an empty router. Must be called within a tokio runtime: it starts the task behind [`End::Loopback`].
+    pub(crate) fn new() -> Self {
+        let (loopback, reader) = Queue::new(LOOPBACK_BYTES);
+        let router = Self {
+            inner: Arc::new(Inner {
+                workers: RwLock::default(),
+                producers: Producers::default(),
+                consumers: Mutex::default(),
+                loopback,
+                refusals: Refusals::default(),
+                passed: AtomicU64::new(0),
+            }),
+        };
+        tokio::spawn(run_loopback(Arc::downgrade(&router.inner), reader));
+        router
+    }
+
+    /// Starts a worker with a queue of its own at one or more addresses.
+    ///
+    /// # Errors
+    /// [`StartError::AddressInUse`]; then none of the addresses is started.
+    pub fn start_mailbox(
+        &self,
+        addresses: &[Address],
+        access: Access,
+    ) -> Result<Mailbox, StartError> {
+        let (queue, reader) = Queue::new(MAILBOX_BYTES);
+        let mut guards = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            guards.push(self.start(address, Kind::Mailbox(queue.clone()), access.clone(), None)?);
+        }
+        let Some(address) = addresses.first() else {
+            return Err(StartError::NotLocal(String::new()));
+        };
+        Ok(Mailbox {
+            address: address.clone(),
+            reader,
+            guards,
+        })
+    }
+
+    /// Starts a worker that runs in the task of whoever sends to it.
+    ///
+    /// # Errors
+    /// [`StartError::AddressInUse`].
+    pub fn start_inline(
+        &self,
+        address: &Address,
+        worker: Arc<dyn Inline>,
+        access: Access,
+    ) -> Result<WorkerGuard, StartError> {
+        self.start(address, Kind::Inline(worker), access, None)
+    }
+
+    /// Starts an inline worker behind which stands the peer of a secure channel (an encryptor).
+    pub(crate) fn start_encryptor(
+        &self,
+        address: &Address,
+        worker: Arc<dyn Inline>,
+        peer: Arc<ChannelPeer>,
+    ) -> Result<WorkerGuard, StartError> {
+        self.start(address, Kind::Inline(worker), Access::ALLOW_ALL, Some(peer))
+    }
+
+    /// Sends a message that originates at the local address `from`: waits for room where it ends, then runs the chain.
+    ///
+    /// # Errors
+    /// Why the message could not be delivered on this node. What happens beyond it is not known here.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the message is either delivered or not; it is never delivered in part.
+    pub async fn send(
+        &self,
+        from: &Address,
+        onward: Route,
+        return_route: Route,
+        payload: Buffer,
+    ) -> Result<(), SendError> {
+        self.deliver(LocalMessage::new(from, onward, return_route, payload))
+            .await
+    }
+
+    /// Delivers a message, waiting for room where it ends.
+    ///
+    /// # Errors
+    /// Why it could not be delivered on this node; counted in [`Router::refusals`].
+    ///
+    /// # Cancel safety
+    /// As for [`Router::send`].
+    pub async fn deliver(&self, message: LocalMessage) -> Result<(), SendError> {
+        let delivered = self.deliver_inner(message).await;
+        match &delivered {
+            Ok(()) => {
+                self.inner.passed.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error) => self.inner.refusals.count(error),
+        }
+        delivered
+    }
+
+    async fn deliver_inner(&self, mut message: LocalMessage) -> Result<(), SendError> {
+        for _ in 0..MAX_CHAIN {
+            let entry = self.admit(&message)?;
+            let worker = match &entry.kind {
+                Kind::Mailbox(queue) => {
+                    let permit = queue.reserve(message.weight()).await;
+                    let permit = permit.map_err(|_| SendError::unknown(&message.onward))?;
+                    return queue
+                        .push(message, Some(permit))
+                        .map_err(|closed| SendError::Stopped(closed.to_string()));
+                }
+                Kind::Inline(worker) => worker,
+            };
+            let permit = match self.end_of_chain(worker.end()) {
+                End::Opens => {
+                    let mut delivery = Delivery::opening(self);
+                    worker.handle(message, &mut delivery)?;
+                    match delivery.into_opened() {
+                        Some(opened) => message = opened,
+                        None => return Ok(()),
+                    }
+                    continue;
+                }
+                End::Buffers(queue) => queue.reserve(message.weight()).await,
+                End::Messages(queue) => queue.reserve(message.weight()).await,
+                End::Loopback | End::Next(_) => self.inner.loopback.reserve(message.weight()).await,
+            };
+            let permit = permit.map_err(|_| SendError::unknown(&message.onward))?;
+            return worker.handle(message, &mut Delivery::chain(self, permit));
+        }
+        Err(SendError::ChainTooLong)
+    }
+
+    /// Reserves room at the end of the chain that begins at `first` and runs `step` with it.
+    pub(crate) async fn run_from(
+        &self,
+        first: &Address,
+        weight: usize,
+        step: impl FnOnce(&mut Delivery<'_>) -> Result<(), SendError>,
+    ) -> Result<(), SendError> {
+        let permit = match self.end_of_chain(End::Next(first.clone())) {
+            End::Buffers(queue) => queue.reserve(weight).await,
+            End::Messages(queue) => queue.reserve(weight).await,
+            End::Opens | End::Loopback | End::Next(_) => self.inner.loopback.reserve(weight).await,
+        };
+        let permit = permit.map_err(|_| SendError::Unknown(first.to_string()))?;
+        step(&mut Delivery::chain(self, permit))
+    }
+
+    /// Delivers a message only if there is room now; for callers that must not wait.
+    ///
+    /// # Errors
+    /// [`SendError::Full`] beside those of [`Router::deliver`].
+    pub fn try_deliver(&self, message: LocalMessage) -> Result<(), SendError> {
+        let permit = self
+            .inner
+            .loopback
+            .try_reserve(message.weight())
+            .ok_or(SendError::Full)?;
+        self.inner
+            .loopback
+            .push(message, Some(permit))
+            .map_err(|closed| SendError::Stopped(closed.to_string()))
+    }
+
+    /// Opens `address` to messages that enter with flow `id`. Returns whether such a worker runs: a permission cannot
+    /// wait for a worker that is started later (W41).
+    pub fn add_consumer(&self, address: &Address, id: FlowId) -> bool {
+        let Some(entry) = self.entry(address.name()) else {
+            return false;
+        };
+        entry.consumer.add(id);
+        let mut consumers = self
+            .inner
+            .consumers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = consumers.entry(id).or_default();
+        if !known
+            .iter()
+            .any(|known| known.as_ptr() == Arc::as_ptr(&entry))
+        {
+            known.retain(|known| known.strong_count() > 0);
+            known.push(Arc::downgrade(&entry));
+        }
+        true
+    }
+
+    /// The ids that `address` consumes.
+    pub fn consumed_by(&self, address: &Address) -> Vec<FlowId> {
+        self.entry(address.name())
+            .map(|entry| entry.consumer.ids())
+            .unwrap_or_default()
+    }
+
+    /// Says that messages of `address` (and of its alias, where it sends) come from outside under `producer`.
+    pub(crate) fn add_producer(&self, address: &Address, producer: Producer) {
+        self.inner.producers.insert(address.clone(), producer);
+    }
+
+    /// Forgets a producer and every permission that was given for its id.
+    pub(crate) fn remove_producer(&self, address: &Address, id: FlowId) {
+        self.inner.producers.remove(address);
+        self.end_flow(id);
+    }
+
+    /// Withdraws every permission given for `id`: its connection, channel or listener is gone.
+    pub(crate) fn end_flow(&self, id: FlowId) {
+        let consumers = self
+            .inner
+            .consumers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id);
+        for entry in consumers.into_iter().flatten() {
+            if let Some(entry) = entry.upgrade() {
+                entry.consumer.remove(id);
+            }
+        }
+    }
+
+    /// The producer behind the first hop of `route`: what an answer over that route enters with (spec: messaging 4.3).
+    pub fn producer_behind(&self, route: &Route) -> Option<Producer> {
+        self.inner.producers.behind(route.first()?)
+    }
+
+    /// The peer of the secure channel that begins at the encryptor `address`.
+    pub fn channel_peer(&self, address: &Address) -> Option<Arc<ChannelPeer>> {
+        self.entry(address.name())?.peer.clone()
+    }
+
+    /// Whether a worker runs at `address`.
+    pub fn is_running(&self, address: &Address) -> bool {
+        self.entry(address.name()).is_some()
+    }
+
+    /// Addresses of all workers, sorted.
+    pub fn addresses(&self) -> Vec<Address> {
+        let workers = self
+            .inner
+            .workers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut addresses: Vec<_> = workers
+            .values()
+            .map(|entry| entry.address.clone())
+            .collect();
+        addresses.sort();
+        addresses
+    }
+
+    /// Completes when the worker at `address` has stopped, at once when there is none.
+    pub fn gone(&self, address: &Address) -> impl Future<Output = ()> + Send + use<> {
+        let receiver = self.entry(address.name()).map(|entry| entry.gone());
+        async move {
+            if let Some(mut receiver) = receiver {
+                // The sender lives in the entry; an error means that the entry is gone, which is what is awaited.
+                while receiver.changed().await.is_ok() {}
+            }
+        }
+    }
+
+    /// How many bytes of payload fit into one message that starts at `first`: the smallest limit of the transport at
+    /// the end of the chain, less what the workers on the way add.
+    pub fn payload_limit(&self, first: &Address) -> usize {
+        let mut at = first.clone();
+        let mut overhead = 0;
+        for _ in 0..MAX_CHAIN {
+            let Some(entry) = self.entry(at.name()) else {
+                break;
+            };
+            let Kind::Inline(worker) = &entry.kind else {
+                break;
+            };
+            overhead += worker.overhead();
+            if let Some(limit) = worker.message_limit() {
+                return limit.saturating_sub(overhead);
+            }
+            let End::Next(next) = worker.end() else { break };
+            at = next;
+        }
+        ockam_wire::frame::MAX_FRAME.saturating_sub(overhead)
+    }
+
+    /// Messages refused so far, by reason.
+    pub fn refusals(&self) -> &Refusals {
+        &self.inner.refusals
+    }
+
+    /// Messages delivered so far.
+    pub fn delivered(&self) -> u64 {
+        self.inner.passed.load(Ordering::Relaxed)
+    }
+
+    /// The worker that may receive `message`, after all checks.
+    fn admit(&self, message: &LocalMessage) -> Result<Arc<Entry>, SendError> {
+        let Some(first) = message.onward.first() else {
+            return Err(SendError::NoRoute);
+        };
+        if first.transport() != ockam_wire::TransportType::LOCAL {
+            return Err(SendError::NotLocal(first.to_string()));
+        }
+        let Some(entry) = self.entry(first.name()) else {
+            return Err(SendError::unknown(&message.onward));
+        };
+        if let Some(producer) = &message.origin.producer
+            && !entry.consumer.accepts(producer)
+        {
+            return Err(SendError::FlowControl(entry.address.clone()));
+        }
+        if let Some(source) = self.entry(message.origin.source.name())
+            && !source.access.outgoing.allows(message)
+        {
+            return Err(SendError::Outgoing(source.address.clone()));
+        }
+        if !entry.access.incoming.allows(message) {
+            return Err(SendError::Incoming(entry.address.clone()));
+        }
+        Ok(entry)
+    }
+
+    fn end_of_chain(&self, mut end: End) -> End {
+        for _ in 0..MAX_CHAIN {
+            let End::Next(next) = &end else { return end };
+            let Some(entry) = self.entry(next.name()) else {
+                return End::Loopback;
+            };
+            end = match &entry.kind {
+                Kind::Mailbox(queue) => return End::Messages(queue.clone()),
+                Kind::Inline(worker) => match worker.end() {
+                    // What a local decryptor finds inside is known only after opening: another task goes on.
+                    End::Opens => return End::Loopback,
+                    end => end,
+                },
+            };
+        }
+        End::Loopback
+    }
+
+    fn entry(&self, name: &[u8]) -> Option<Arc<Entry>> {
+        self.inner
+            .workers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
+    }
+
+    fn start(
+        &self,
+        address: &Address,
+        kind: Kind,
+        access: Access,
+        peer: Option<Arc<ChannelPeer>>,
+    ) -> Result<WorkerGuard, StartError> {
+        if address.transport() != ockam_wire::TransportType::LOCAL || address.name().is_empty() {
+            return Err(StartError::NotLocal(address.to_string()));
+        }
+        let entry = Arc::new(Entry {
+            address: address.clone(),
+            kind,
+            access,
+            peer,
+            consumer: Consumer::default(),
+            gone: OnceLock::new(),
+        });
+        let mut workers = self
+            .inner
+            .workers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if workers.contains_key(address.name()) {
+            return Err(StartError::AddressInUse(address.clone()));
+        }
+        workers.insert(Box::from(address.name()), entry.clone());
+        Ok(WorkerGuard {
+            router: Arc::downgrade(&self.inner),
+            entry,
+        })
+    }
+
+    fn loopback(&self) -> &Queue<LocalMessage> {
+        &self.inner.loopback
+    }
+
+    fn weak(inner: &Weak<Inner>) -> Option<Self> {
+        inner.upgrade().map(|inner| Self { inner })
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router")
+            .field("addresses", &self.addresses())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A worker with a queue of its own. The worker stops when this is dropped.
+#[derive(Debug)]
+pub struct Mailbox {
+    address: Address,
+    reader: QueueReader<LocalMessage>,
+    guards: Vec<WorkerGuard>,
+}
+
+impl Mailbox {
+    /// The first of its addresses.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Waits for the next message. Never completes when nobody can send any more.
+    ///
+    /// # Cancel safety
+    /// No message is lost when the future is dropped.
+    pub async fn recv(&mut self) -> LocalMessage {
+        match self.reader.recv().await {
+            Some(message) => message.into_inner(),
+            // Unreachable while the guards keep the queue in the router.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Frees the addresses, keeping what is queued readable.
+    pub fn stop(&mut self) {
+        self.guards.clear();
+    }
+}
+
+/// Keeps a worker running; dropping it frees the address.
+pub struct WorkerGuard {
+    router: Weak<Inner>,
+    entry: Arc<Entry>,
+}
+
+impl WorkerGuard {
+    /// The address that is kept.
+    pub fn address(&self) -> &Address {
+        &self.entry.address
+    }
+}
+
+impl Drop for WorkerGuard {
+    fn drop(&mut self) {
+        let Some(router) = self.router.upgrade() else {
+            return;
+        };
+        let mut workers = router
+            .workers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let name = self.entry.address.name();
+        if workers
+            .get(name)
+            .is_some_and(|entry| Arc::ptr_eq(entry, &self.entry))
+        {
+            workers.remove(name);
+        }
+    }
+}
+
+impl fmt::Debug for WorkerGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WorkerGuard")
+            .field(&self.entry.address)
+            .finish()
+    }
+}
+
+/// A worker could not be started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Another worker has the address.
+    #[error("the address `{0}` is already in use")]
+    AddressInUse(Address),
+    /// Workers have non-empty local addresses.
+    #[error("`{0}` is not an address for a worker")]
+    NotLocal(String),
+}
+
+struct Inner {
+    // Held for one look-up, insertion or removal.
+    workers: RwLock<HashMap<Box<[u8]>, Arc<Entry>>>,
+    producers: Producers,
+    // Which workers to visit when an id ends; held for one insertion or removal.
+    consumers: Mutex<HashMap<FlowId, Vec<Weak<Entry>>>>,
+    loopback: Arc<Queue<LocalMessage>>,
+    refusals: Refusals,
+    passed: AtomicU64,
+}
+
+struct Entry {
+    address: Address,
+    kind: Kind,
+    access: Access,
+    peer: Option<Arc<ChannelPeer>>,
+    consumer: Consumer,
+    gone: OnceLock<watch::Sender<()>>,
+}
+
+impl Entry {
+    fn gone(&self) -> watch::Receiver<()> {
+        self.gone.get_or_init(|| watch::channel(()).0).subscribe()
+    }
+}
+
+enum Kind {
+    Mailbox(Arc<Queue<LocalMessage>>),
+    Inline(Arc<dyn Inline>),
+}
+
+/// Delivers what a chain could not: messages to a mailbox behind a relay, or to a channel that ends on this node.
+async fn run_loopback(router: Weak<Inner>, mut reader: QueueReader<LocalMessage>) {
+    while let Some(message) = reader.recv().await {
+        let Some(router) = Router::weak(&router) else {
+            return;
+        };
+        // Errors are counted by `deliver`; there is nobody to tell.
+        drop(router.deliver(message.into_inner()).await);
+    }
+}
+
+/// Longest chain of inline workers, and most openings of one message (nested channels).
+pub(crate) const MAX_CHAIN: usize = 32;
+/// Room for messages that go on in another task.
+const LOOPBACK_BYTES: usize = 8 * 1024 * 1024;
+/// Room in the queue of a mailbox worker.
+const MAILBOX_BYTES: usize = 1024 * 1024;
+
+#[cfg(test)]
+mod tests;

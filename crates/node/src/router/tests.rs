@@ -1,0 +1,258 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::access::Rule;
+use crate::message::Origin;
+
+#[tokio::test]
+async fn mailbox_receives_what_is_sent_to_its_address() {
+    let router = Router::new();
+    let mut mailbox = router
+        .start_mailbox(&[address("w")], Access::ALLOW_ALL)
+        .unwrap();
+    router.deliver(message("a", &["w", "rest"])).await.unwrap();
+    let received = mailbox.recv().await;
+    assert_eq!(received.onward.to_string(), "0#w => 0#rest");
+    assert_eq!(received.origin.source, address("a"));
+}
+
+#[tokio::test]
+async fn address_belongs_to_one_worker_and_is_free_after_it() {
+    let router = Router::new();
+    let first = router
+        .start_mailbox(&[address("a"), address("b")], Access::ALLOW_ALL)
+        .unwrap();
+    assert_eq!(
+        router
+            .start_mailbox(&[address("c"), address("b")], Access::ALLOW_ALL)
+            .err(),
+        Some(StartError::AddressInUse(address("b")))
+    );
+    assert!(
+        !router.is_running(&address("c")),
+        "a start that fails is rolled back"
+    );
+    drop(first);
+    assert!(
+        router
+            .start_mailbox(&[address("b")], Access::ALLOW_ALL)
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn worker_that_is_gone_wakes_those_who_wait_for_it() {
+    let router = Router::new();
+    let mailbox = router
+        .start_mailbox(&[address("a")], Access::ALLOW_ALL)
+        .unwrap();
+    let gone = tokio::spawn(router.gone(&address("a")));
+    tokio::task::yield_now().await;
+    assert!(!gone.is_finished());
+    drop(mailbox);
+    gone.await.unwrap();
+    router.gone(&address("a")).await;
+}
+
+#[tokio::test]
+async fn message_from_outside_reaches_consumers_of_its_flow_only() {
+    let router = Router::new();
+    let mut mailbox = router
+        .start_mailbox(&[address("w")], Access::ALLOW_ALL)
+        .unwrap();
+    let (flow, other) = (FlowId::from_random([1; 16]), FlowId::from_random([2; 16]));
+    let from_outside = |id| {
+        let mut message = message("tcp", &["w"]);
+        message.origin.producer = Some(Producer { id, spawner: None });
+        message
+    };
+    assert_eq!(
+        router.deliver(from_outside(flow)).await,
+        Err(SendError::FlowControl(address("w")))
+    );
+    assert!(router.add_consumer(&address("w"), flow));
+    router.deliver(from_outside(flow)).await.unwrap();
+    mailbox.recv().await;
+    assert!(router.deliver(from_outside(other)).await.is_err());
+    router.end_flow(flow);
+    assert!(router.deliver(from_outside(flow)).await.is_err());
+    let refused = router
+        .refusals()
+        .counts()
+        .find(|(reason, _)| *reason == "flow control");
+    assert_eq!(refused, Some(("flow control", 3)));
+}
+
+#[tokio::test]
+async fn permission_is_not_inherited_by_a_later_worker_of_the_same_name() {
+    let router = Router::new();
+    let flow = FlowId::from_random([1; 16]);
+    assert!(
+        !router.add_consumer(&address("w"), flow),
+        "no worker, no permission"
+    );
+    let first = router
+        .start_mailbox(&[address("w")], Access::ALLOW_ALL)
+        .unwrap();
+    assert!(router.add_consumer(&address("w"), flow));
+    drop(first);
+    let _second = router
+        .start_mailbox(&[address("w")], Access::ALLOW_ALL)
+        .unwrap();
+    assert_eq!(router.consumed_by(&address("w")), []);
+}
+
+#[tokio::test]
+async fn rules_of_sender_and_receiver_are_both_asked() {
+    let router = Router::new();
+    let only_b = Access {
+        incoming: Rule::From(address("b")),
+        outgoing: Rule::To(address("x")),
+    };
+    let _w = router.start_mailbox(&[address("w")], only_b).unwrap();
+    let _x = router
+        .start_mailbox(&[address("x")], Access::ALLOW_ALL)
+        .unwrap();
+    assert_eq!(
+        router.deliver(message("a", &["w"])).await,
+        Err(SendError::Incoming(address("w")))
+    );
+    router.deliver(message("b", &["w"])).await.unwrap();
+    router.deliver(message("w", &["x"])).await.unwrap();
+    assert_eq!(
+        router.deliver(message("w", &["w"])).await,
+        Err(SendError::Outgoing(address("w")))
+    );
+}
+
+#[tokio::test]
+async fn chain_waits_for_room_where_it_ends_before_it_runs() {
+    let router = Router::new();
+    let (queue, mut reader) = Queue::new(600);
+    let sink = Arc::new(Sink {
+        queue,
+        handled: AtomicUsize::new(0),
+    });
+    let _sink = router
+        .start_inline(&address("sink"), sink.clone(), Access::ALLOW_ALL)
+        .unwrap();
+    let _step = router
+        .start_inline(
+            &address("step"),
+            Arc::new(Step(address("sink"))),
+            Access::ALLOW_ALL,
+        )
+        .unwrap();
+    router
+        .deliver(message("a", &["step", "sink"]))
+        .await
+        .unwrap();
+    router
+        .deliver(message("a", &["step", "sink"]))
+        .await
+        .unwrap();
+    let waiting = tokio::spawn({
+        let router = router.clone();
+        async move { router.deliver(message("a", &["step", "sink"])).await }
+    });
+    tokio::task::yield_now().await;
+    assert_eq!(sink.handled.load(Ordering::Relaxed), 2);
+    drop(reader.recv().await);
+    waiting.await.unwrap().unwrap();
+    assert_eq!(sink.handled.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test]
+async fn loop_of_inline_workers_ends() {
+    let router = Router::new();
+    let _a = router
+        .start_inline(
+            &address("a"),
+            Arc::new(Step(address("b"))),
+            Access::ALLOW_ALL,
+        )
+        .unwrap();
+    let _b = router
+        .start_inline(
+            &address("b"),
+            Arc::new(Loop(address("b"))),
+            Access::ALLOW_ALL,
+        )
+        .unwrap();
+    assert_eq!(
+        router.deliver(message("x", &["b"])).await,
+        Err(SendError::ChainTooLong)
+    );
+}
+
+#[tokio::test]
+async fn message_without_a_local_next_hop_is_refused() {
+    let router = Router::new();
+    let mut nowhere = message("a", &["w"]);
+    nowhere.onward = Route::new();
+    assert_eq!(router.deliver(nowhere).await, Err(SendError::NoRoute));
+    let mut remote = message("a", &["w"]);
+    remote.onward = "1#127.0.0.1:4000".parse().unwrap();
+    assert!(matches!(
+        router.deliver(remote).await,
+        Err(SendError::NotLocal(_))
+    ));
+}
+
+struct Sink {
+    queue: Arc<Queue<Buffer>>,
+    handled: AtomicUsize,
+}
+
+impl Inline for Sink {
+    fn end(&self) -> End {
+        End::Buffers(self.queue.clone())
+    }
+
+    fn handle(&self, message: LocalMessage, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        self.handled.fetch_add(1, Ordering::Relaxed);
+        delivery.commit(&self.queue, message.payload)
+    }
+}
+
+struct Step(Address);
+
+impl Inline for Step {
+    fn end(&self) -> End {
+        End::Next(self.0.clone())
+    }
+
+    fn handle(
+        &self,
+        mut message: LocalMessage,
+        delivery: &mut Delivery<'_>,
+    ) -> Result<(), SendError> {
+        message.onward.drop_front();
+        delivery.forward(message)
+    }
+}
+
+struct Loop(Address);
+
+impl Inline for Loop {
+    fn end(&self) -> End {
+        End::Next(self.0.clone())
+    }
+
+    fn handle(&self, message: LocalMessage, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        delivery.forward(message)
+    }
+}
+
+fn address(name: &str) -> Address {
+    Address::local(name).unwrap()
+}
+
+fn message(from: &str, onward: &[&str]) -> LocalMessage {
+    LocalMessage {
+        onward: Route::from_hops(onward.iter().map(|name| address(name))).unwrap(),
+        return_route: Route::from_hops([address(from)]).unwrap(),
+        payload: Buffer::from_slice(b"x"),
+        origin: Origin::worker(address(from)),
+    }
+}

@@ -1,0 +1,284 @@
+//! The decryptor: waits with early messages while the handshake runs, then opens in place.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ockam_channel::{CredentialRefresh, Established, LocalIdentity, Receiver};
+use ockam_identity::ChangeHistory;
+use ockam_wire::{Address, Route};
+use tokio::sync::{mpsc, watch};
+
+use super::{Encryptor, Opened, SecureChannel, Sending, Shared, own_identifier};
+use crate::flow_control::{FlowId, Producer};
+use crate::message::{ChannelPeer, LocalMessage};
+use crate::node::Node;
+use crate::queue::{Queue, QueueReader};
+use crate::router::{Delivery, End, Inline, SendError, StartError, WorkerGuard};
+
+/// A decryptor's address during the handshake: its messages wait in `reader`.
+pub(super) struct Pending {
+    pub(super) reader: QueueReader<LocalMessage>,
+    decryptor: Arc<Decryptor>,
+    guard: WorkerGuard,
+}
+
+impl Pending {
+    /// Starts a decryptor at a fresh address.
+    pub(super) fn start(node: &Node) -> Result<Self, StartError> {
+        let (queue, reader) = Queue::new(EARLY_BYTES);
+        let decryptor = Arc::new(Decryptor {
+            open: AtomicBool::new(false),
+            state: Mutex::new(State::Waiting),
+            queue,
+        });
+        let address = node.random_address();
+        let guard =
+            node.router()
+                .start_inline(&address, decryptor.clone(), crate::Access::ALLOW_ALL)?;
+        Ok(Self {
+            reader,
+            decryptor,
+            guard,
+        })
+    }
+
+    pub(super) fn address(&self) -> &Address {
+        self.guard.address()
+    }
+
+    /// Makes the channel of a finished handshake and starts it: the encryptor, the opening of what waits, and the task
+    /// that ends it.
+    pub(super) fn establish(
+        self,
+        node: &Node,
+        identity: &LocalIdentity,
+        established: Established,
+        route: Route,
+        way: Way,
+    ) -> Result<SecureChannel, StartError> {
+        let router = node.router();
+        let Some(first_hop) = way.to_peer.first().map(|first| first.to_address()) else {
+            return Err(StartError::NotLocal(String::new()));
+        };
+        let encryptor = node.random_address();
+        let peer = Arc::new(ChannelPeer {
+            identifier: established.peer.identifier().clone(),
+            extensions: established.peer.extensions(),
+            channel: encryptor.clone(),
+        });
+        let producer = Producer {
+            id: node.random_flow(),
+            spawner: way.spawner,
+        };
+        let shared = Arc::new(Shared {
+            router: router.clone(),
+            role: established.role,
+            own: own_identifier(identity),
+            peer: peer.clone(),
+            peer_history: established.peer.history().as_bytes().to_vec(),
+            decryptor: self.address().clone(),
+            producer,
+            route,
+            first_hop,
+            sending: Mutex::new(Sending {
+                sender: established.sender,
+                route: way.to_peer,
+            }),
+            newest: 0.into(),
+            closed: watch::channel(false).0,
+        });
+        let worker = Arc::new(Encryptor {
+            shared: shared.clone(),
+        });
+        let encryptor_guard = router.start_encryptor(&encryptor, worker, peer)?;
+        router.add_producer(self.address(), producer);
+        router.add_producer(&encryptor, producer);
+        let channel = SecureChannel {
+            shared: shared.clone(),
+        };
+        node.remember_channel(channel.clone());
+        let running = Running {
+            node: node.clone(),
+            shared,
+            _encryptor: encryptor_guard,
+            _decryptor: self.guard,
+        };
+        tokio::spawn(running.run(self.decryptor, self.reader, established.receiver));
+        Ok(channel)
+    }
+}
+
+/// How the peer is reached and under which listener the channel was accepted.
+pub(super) struct Way {
+    pub(super) to_peer: Route,
+    pub(super) spawner: Option<FlowId>,
+}
+
+/// Keeps a channel running until it ends; then frees its addresses and permissions.
+struct Running {
+    node: Node,
+    shared: Arc<Shared>,
+    _encryptor: WorkerGuard,
+    _decryptor: WorkerGuard,
+}
+
+impl Running {
+    async fn run(
+        self,
+        decryptor: Arc<Decryptor>,
+        mut early: QueueReader<LocalMessage>,
+        receiver: Receiver,
+    ) {
+        let (refreshes, mut to_refresh) = mpsc::channel(REFRESHES);
+        let channel = SecureChannel {
+            shared: self.shared.clone(),
+        };
+        let first_hop_gone = self.shared.router.gone(&self.shared.first_hop);
+        let opening = async {
+            decryptor
+                .catch_up(&self.shared, &mut early, receiver, refreshes)
+                .await;
+            while let Some(refresh) = to_refresh.recv().await {
+                self.refresh(refresh).await;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = channel.closed() => {}
+            () = first_hop_gone => {}
+            () = opening => {}
+        }
+    }
+
+    /// Takes over a newer history of the peer (spec: trust 5.8). Credentials count only for a node with an authority.
+    async fn refresh(&self, refresh: CredentialRefresh) {
+        let peer = &self.shared.peer.identifier;
+        let history = match ChangeHistory::decode(&refresh.history) {
+            Ok(history) => history,
+            Err(error) => return tracing::warn!(%peer, "refresh of the channel refused: {error}"),
+        };
+        match history.verify(self.node.provider(), Some(peer)) {
+            Ok(history) => {
+                if let Err(error) = self.node.histories().import(&history).await {
+                    tracing::warn!(%peer, "refresh of the channel refused: {error}");
+                }
+            }
+            Err(error) => tracing::warn!(%peer, "refresh of the channel refused: {error}"),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let shared = &self.shared;
+        shared.closed.send_replace(true);
+        shared
+            .router
+            .remove_producer(&shared.peer.channel, shared.producer.id);
+        shared
+            .router
+            .remove_producer(&shared.decryptor, shared.producer.id);
+    }
+}
+
+/// The worker that opens. Until the handshake is finished its messages are queued in order.
+pub(super) struct Decryptor {
+    open: AtomicBool,
+    // Orders records as they came; held while one record is opened, never across an await.
+    state: Mutex<State>,
+    queue: Arc<Queue<LocalMessage>>,
+}
+
+enum State {
+    Waiting,
+    Open(Box<Open>),
+}
+
+struct Open {
+    shared: Arc<Shared>,
+    receiver: Receiver,
+    refreshes: mpsc::Sender<CredentialRefresh>,
+}
+
+impl Open {
+    fn open(&mut self, record: LocalMessage) -> Result<Option<LocalMessage>, SendError> {
+        match self.shared.open(&mut self.receiver, record)? {
+            Opened::Message(message) => Ok(Some(message)),
+            Opened::Closed => Ok(None),
+            Opened::Refresh(refresh) => {
+                self.refreshes
+                    .try_send(refresh)
+                    .map_err(|_| SendError::Full)?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl Decryptor {
+    /// Delivers what came early, in order, and then lets records be opened where they arrive.
+    async fn catch_up(
+        &self,
+        shared: &Arc<Shared>,
+        early: &mut QueueReader<LocalMessage>,
+        receiver: Receiver,
+        refreshes: mpsc::Sender<CredentialRefresh>,
+    ) {
+        let mut open = Box::new(Open {
+            shared: shared.clone(),
+            receiver,
+            refreshes,
+        });
+        loop {
+            let message = match early.try_recv() {
+                Some(message) => message,
+                None => {
+                    let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                    match early.try_recv() {
+                        Some(message) => message,
+                        None => {
+                            *state = State::Open(open);
+                            self.open.store(true, Ordering::Release);
+                            return;
+                        }
+                    }
+                }
+            };
+            match open.open(message.into_inner()) {
+                // Refusals are counted by the router.
+                Ok(Some(inner)) => drop(shared.router.deliver(inner).await),
+                Ok(None) => {}
+                Err(error) => tracing::debug!("early record refused: {error}"),
+            }
+        }
+    }
+}
+
+impl Inline for Decryptor {
+    fn end(&self) -> End {
+        if self.open.load(Ordering::Acquire) {
+            End::Opens
+        } else {
+            End::Messages(self.queue.clone())
+        }
+    }
+
+    fn handle(&self, message: LocalMessage, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        let opened = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            match &mut *state {
+                State::Waiting => return delivery.commit_message(&self.queue, message),
+                State::Open(open) => open.open(message)?,
+            }
+        };
+        match opened {
+            Some(message) => delivery.forward(message),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Bytes that may wait while a handshake is finished.
+const EARLY_BYTES: usize = 1024 * 1024;
+/// Refreshes that may wait.
+const REFRESHES: usize = 4;

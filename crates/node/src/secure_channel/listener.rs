@@ -1,0 +1,194 @@
+//! Accepting channels.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ockam_channel::{LocalIdentity, Rejected, Responder};
+use ockam_identity::{Identifier, VerifiedHistory};
+use ockam_wire::{Address, Buffer, Route};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::decryptor::{Pending, Way};
+use super::is_accepted;
+use crate::access::Access;
+use crate::admission::Admission;
+use crate::flow_control::FlowId;
+use crate::message::LocalMessage;
+use crate::node::Node;
+use crate::router::StartError;
+
+/// How channels are accepted.
+#[derive(Debug, Clone)]
+pub struct ListenerOptions {
+    /// The identity to present.
+    pub identity: Arc<LocalIdentity>,
+    /// Whom to accept; empty: anyone.
+    pub authorized: Vec<Identifier>,
+    /// How long an initiator may take to finish its handshake.
+    pub timeout: Duration,
+}
+
+/// A worker that accepts secure channels. It stops when [`ChannelListener::close`] is called.
+#[derive(Debug, Clone)]
+pub struct ChannelListener {
+    address: Address,
+    flow: FlowId,
+    closed: Arc<watch::Sender<bool>>,
+}
+
+impl ChannelListener {
+    /// Its address, for example `api`.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The spawner id of all channels that it accepts: what services are opened to.
+    pub fn flow(&self) -> FlowId {
+        self.flow
+    }
+
+    /// Stops accepting; open channels go on.
+    pub fn close(&self) {
+        self.closed.send_replace(true);
+    }
+}
+
+impl Node {
+    /// Accepts secure channels at `address` (spec: trust 5.1).
+    ///
+    /// # Errors
+    /// The address is in use.
+    pub fn start_channel_listener(
+        &self,
+        address: &Address,
+        options: ListenerOptions,
+    ) -> Result<ChannelListener, StartError> {
+        let mut mailbox = self
+            .router()
+            .start_mailbox(std::slice::from_ref(address), Access::ALLOW_ALL)?;
+        let (closed, mut is_closed) = watch::channel(false);
+        let listener = ChannelListener {
+            address: address.clone(),
+            flow: self.random_flow(),
+            closed: Arc::new(closed),
+        };
+        let accepting = Accepting {
+            node: self.clone(),
+            options: Arc::new(options),
+            admission: Admission::new(self.limits().pending_handshakes),
+            listener: listener.clone(),
+        };
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    message = mailbox.recv() => accepting.accept(message),
+                    _ = is_closed.wait_for(|closed| *closed) => break,
+                }
+            }
+            accepting.node.router().end_flow(accepting.listener.flow);
+        });
+        Ok(listener)
+    }
+}
+
+struct Accepting {
+    node: Node,
+    options: Arc<ListenerOptions>,
+    admission: Admission,
+    listener: ChannelListener,
+}
+
+impl Accepting {
+    /// Answers one message 1 in a task of its own. The oldest unfinished handshake makes room for a new one.
+    fn accept(&self, message_1: LocalMessage) {
+        let ticket = self.admission.admit();
+        let (node, options, listener) = (
+            self.node.clone(),
+            self.options.clone(),
+            self.listener.clone(),
+        );
+        tokio::spawn(async move {
+            let (flow, wait) = (listener.flow, options.timeout);
+            tokio::select! {
+                done = timeout(wait, respond(&node, &options, &listener.address, flow, message_1)) => match done {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::warn!("secure channel refused: {error}"),
+                    Err(_) => tracing::debug!("secure channel refused: the initiator did not finish its handshake in time"),
+                },
+                () = ticket.evicted() => tracing::debug!("secure channel refused: too many unfinished handshakes"),
+            }
+        });
+    }
+}
+
+async fn respond(
+    node: &Node,
+    options: &ListenerOptions,
+    listener: &Address,
+    spawner: FlowId,
+    message_1: LocalMessage,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let router = node.router();
+    let to_peer = message_1.return_route;
+    let Some(first_hop) = to_peer.first().map(|first| first.to_address()) else {
+        return Err("message 1 has no return route".into());
+    };
+    let responder = Responder::new(
+        node.provider(),
+        options.identity.clone(),
+        node.fresh_ephemeral(),
+        &node.own_offer(),
+    )?;
+    let (mut awaiting, message_2) = responder
+        .read_message_1(message_1.payload.as_slice())
+        .map_err(|refused| refused.error)?;
+    let mut pending = Pending::start(node)?;
+    let own = pending.address().clone();
+    // spec: messaging 4.3 (reachable the way the listener is, and the way that this initiator came)
+    for id in router.consumed_by(listener) {
+        router.add_consumer(&own, id);
+    }
+    if let Some(producer) = message_1.origin.producer {
+        router.add_consumer(&own, producer.id);
+    }
+    let back = Route::from_hops([own.clone()]).unwrap_or_default();
+    router
+        .send(&own, to_peer.clone(), back, Buffer::from_slice(&message_2))
+        .await?;
+    let gone = router.gone(&first_hop);
+    tokio::pin!(gone);
+    loop {
+        let message_3 = tokio::select! {
+            received = pending.reader.recv() => received.ok_or("the handshake was stopped")?.into_inner(),
+            () = &mut gone => return Err("the connection of the initiator was closed".into()),
+        };
+        let presented =
+            match awaiting.read_message_3(node.unix_time(), message_3.payload.as_slice()) {
+                Ok(presented) => presented,
+                Err(refused) => {
+                    // spec: trust 5.12 (a damaged message leaves the state as it was)
+                    tracing::debug!("handshake message refused: {}", refused.error);
+                    awaiting = refused.state;
+                    continue;
+                }
+            };
+        let peer = presented.history().identifier().clone();
+        if !is_accepted(&options.authorized, &peer) {
+            return Err(
+                format!("the peer is {peer}, which is not an authorized identifier").into(),
+            );
+        }
+        node.histories().import(presented.history()).await?;
+        let mut checked = |_: &VerifiedHistory| -> Result<(), Rejected> { Ok(()) };
+        let established = presented
+            .accept(&mut checked)
+            .map_err(|refused| refused.error)?;
+        let way = Way {
+            to_peer: to_peer.clone(),
+            spawner: Some(spawner),
+        };
+        pending.establish(node, &options.identity, established, to_peer, way)?;
+        return Ok(());
+    }
+}

@@ -1,0 +1,393 @@
+//! Transports: what carries encoded routing messages between two nodes.
+//!
+//! A transport owns its socket and nothing else. It calls [`Node::attach`](crate::Node::attach) for each connection and
+//! gets two halves: [`Inbound`] takes the messages that arrive, [`Outbound`] gives those that are to leave. Routing,
+//! access, flow control and back-pressure are on this side of the two; anything that moves whole messages can be a
+//! transport (`tests/lossy_transport.rs` is one).
+//!
+//! ```text
+//! socket -> Inbound::receive -> [router] ... [router] -> sender worker -> Outbound::next_batch -> socket
+//! ```
+//!
+//! Invariants: the sender worker's address is pushed on the return route of every message that comes in
+//! (spec: messaging 2.3); nothing that arrives reaches a worker that was not opened to this connection or its listener
+//! (spec: messaging 4.3); dropping either half ends the connection, frees the addresses and wakes whoever waits.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use ockam_wire::{Address, Buffer, DecodeError, RoutingMessage};
+use tokio::sync::watch;
+
+use crate::access::{Access, Rule};
+use crate::flow_control::{FlowId, Producer};
+use crate::message::{LocalMessage, Origin};
+use crate::node::Node;
+use crate::queue::{Queue, QueueReader, Queued};
+use crate::router::{Delivery, End, Inline, Router, SendError, StartError, WorkerGuard};
+
+pub(crate) mod tcp;
+
+/// How a connection joins the node.
+#[derive(Debug, Clone)]
+pub struct Attach {
+    /// Short name of the transport in lists, for example `TCP`.
+    pub transport: &'static str,
+    /// Who is at the other end, as the transport writes it.
+    pub peer: String,
+    /// Set for a connection that this node accepted; `None` for one that it dialled.
+    pub accepted: Option<Accepted>,
+    /// Largest encoded message that can leave, in bytes.
+    pub message_limit: usize,
+    /// Bytes that may wait to leave.
+    pub queue_bytes: usize,
+}
+
+/// What a listener says of a connection that it accepted.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// The listener's flow: services that are open to the listener are open to its connections.
+    pub flow: FlowId,
+    /// Set by the node as soon as a worker accepted a message: the peer is more than a silent stranger.
+    pub proven: Arc<AtomicBool>,
+}
+
+/// What is known of one connection.
+#[derive(Debug, Clone)]
+pub struct ConnectionInfo {
+    /// Name of the transport.
+    pub transport: &'static str,
+    /// Who is at the other end.
+    pub peer: String,
+    /// Whether this node accepted the connection.
+    pub accepted: bool,
+    /// Address of the worker that sends over it.
+    pub sender: Address,
+    /// Address of the producer of what arrives over it.
+    pub receiver: Address,
+    /// Flow of what arrives.
+    pub flow: FlowId,
+}
+
+/// A connection of any transport, as the node sees it. Cloning gives another handle.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    shared: Arc<Shared>,
+}
+
+impl Connection {
+    /// What is known of it.
+    pub fn info(&self) -> &ConnectionInfo {
+        &self.shared.info
+    }
+
+    /// Address of the worker that sends over it: the first hop of a route.
+    pub fn sender(&self) -> &Address {
+        &self.shared.info.sender
+    }
+
+    /// Flow of what arrives over it.
+    pub fn flow(&self) -> FlowId {
+        self.shared.info.flow
+    }
+
+    /// Ends the connection. What is queued may be lost.
+    pub fn close(&self) {
+        self.shared.closed.send_replace(true);
+    }
+
+    /// Whether it has ended.
+    pub fn is_closed(&self) -> bool {
+        *self.shared.closed.borrow()
+    }
+
+    /// Completes when it has ended.
+    ///
+    /// # Cancel safety
+    /// May be dropped and called again.
+    pub async fn closed(&self) {
+        let mut closed = self.shared.closed.subscribe();
+        // An error would mean that the sender is gone; it lives in `self`.
+        drop(closed.wait_for(|closed| *closed).await);
+    }
+
+    /// Payload and headers received so far, in bytes.
+    pub fn received_bytes(&self) -> u64 {
+        self.shared.received.load(Ordering::Relaxed)
+    }
+
+    /// Payload and headers handed to the transport so far, in bytes.
+    pub fn sent_bytes(&self) -> u64 {
+        self.shared.sent.load(Ordering::Relaxed)
+    }
+}
+
+/// Takes the messages that arrive over one connection.
+#[derive(Debug)]
+pub struct Inbound {
+    router: Router,
+    receiver: WorkerGuard,
+    producer: Producer,
+    shared: Arc<Shared>,
+}
+
+impl Inbound {
+    /// Takes one encoded message, waiting for room where it goes: a transport that awaits this before it reads on has
+    /// back-pressure. A message that is refused is counted and dropped, and the connection goes on.
+    ///
+    /// # Errors
+    /// The bytes are not a routing message: the transport should end the connection (spec: messaging 2.1).
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the message is lost.
+    pub async fn receive(&mut self, encoded: Buffer) -> Result<(), DecodeError> {
+        let weight = encoded.len() as u64;
+        let mut message = RoutingMessage::decode(encoded)?;
+        self.shared.received.fetch_add(weight, Ordering::Relaxed);
+        if message.onward.is_empty() {
+            // spec: messaging 1.7 (a heartbeat is dropped silently)
+            return Ok(());
+        }
+        if message
+            .return_route
+            .push_front(&self.shared.info.sender)
+            .is_err()
+        {
+            tracing::debug!(
+                peer = self.shared.info.peer,
+                "message dropped: its return route is too long"
+            );
+            return Ok(());
+        }
+        let delivered = self
+            .router
+            .deliver(LocalMessage {
+                onward: message.onward,
+                return_route: message.return_route,
+                payload: message.payload,
+                origin: Origin {
+                    source: self.receiver.address().clone(),
+                    peer: None,
+                    producer: Some(self.producer),
+                },
+            })
+            .await;
+        if delivered.is_ok() && !self.shared.proven.load(Ordering::Relaxed) {
+            self.shared.proven.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// The connection that this is a half of.
+    pub fn connection(&self) -> Connection {
+        Connection {
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+impl Drop for Inbound {
+    fn drop(&mut self) {
+        self.shared.closed.send_replace(true);
+        self.router
+            .remove_producer(self.receiver.address(), self.producer.id);
+        self.router
+            .remove_producer(&self.shared.info.sender, self.producer.id);
+    }
+}
+
+/// Gives the messages that are to leave over one connection.
+#[derive(Debug)]
+pub struct Outbound {
+    queue: QueueReader<Buffer>,
+    sender: Option<WorkerGuard>,
+    shared: Arc<Shared>,
+}
+
+impl Outbound {
+    /// Waits for at least one encoded message and takes up to `most`; returns how many, 0 when the connection is to
+    /// end. Room in the queue comes back when a [`Queued`] message is dropped: drop it when it has been written.
+    ///
+    /// # Cancel safety
+    /// No message is lost when the future is dropped.
+    pub async fn next_batch(&mut self, into: &mut Vec<Queued<Buffer>>, most: usize) -> usize {
+        let taken = self.queue.recv_many(into, most).await;
+        let bytes: usize = into.iter().map(|message| message.len()).sum();
+        self.shared.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        taken
+    }
+
+    /// The connection that this is a half of.
+    pub fn connection(&self) -> Connection {
+        Connection {
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        self.queue.close();
+        self.sender.take();
+        self.shared.closed.send_replace(true);
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    info: ConnectionInfo,
+    closed: watch::Sender<bool>,
+    proven: Arc<AtomicBool>,
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+/// The worker at the first hop of routes over a connection.
+#[derive(Debug)]
+struct Sender {
+    queue: Arc<Queue<Buffer>>,
+    message_limit: usize,
+}
+
+impl Inline for Sender {
+    fn end(&self) -> End {
+        End::Buffers(self.queue.clone())
+    }
+
+    fn handle(
+        &self,
+        mut message: LocalMessage,
+        delivery: &mut Delivery<'_>,
+    ) -> Result<(), SendError> {
+        message.onward.pop_front();
+        let encoded = RoutingMessage {
+            onward: message.onward,
+            return_route: message.return_route,
+            payload: message.payload,
+        }
+        .encode()
+        .map_err(|_| SendError::TooLarge)?;
+        if encoded.len() > self.message_limit {
+            return Err(SendError::TooLarge);
+        }
+        delivery.commit(&self.queue, encoded)
+    }
+
+    fn overhead(&self) -> usize {
+        ROUTES_ALLOWANCE
+    }
+
+    fn message_limit(&self) -> Option<usize> {
+        Some(self.message_limit)
+    }
+}
+
+impl Node {
+    /// Joins one connection of a transport to the node.
+    ///
+    /// # Errors
+    /// [`StartError`] if a random address were taken.
+    pub fn attach(&self, attach: Attach) -> Result<(Inbound, Outbound), StartError> {
+        let router = self.router();
+        let sender = self.random_address();
+        let receiver = self.random_address();
+        let flow = self.random_flow();
+        let producer = Producer {
+            id: flow,
+            spawner: attach.accepted.as_ref().map(|accepted| accepted.flow),
+        };
+        let (queue, reader) = Queue::new(attach.queue_bytes);
+        let worker = Arc::new(Sender {
+            queue,
+            message_limit: attach.message_limit,
+        });
+        // spec: messaging 2.3 (the sender sends nothing itself, the receiver receives nothing)
+        let sender_guard = router.start_inline(&sender, worker, Access::RECEIVE_ONLY)?;
+        let receiver_guard = router.start_inline(
+            &receiver,
+            Arc::new(Nobody),
+            Access {
+                incoming: Rule::DenyAll,
+                outgoing: Rule::AllowAll,
+            },
+        )?;
+        router.add_producer(&receiver, producer);
+        router.add_producer(&sender, producer);
+        let shared = Arc::new(Shared {
+            info: ConnectionInfo {
+                transport: attach.transport,
+                peer: attach.peer,
+                accepted: attach.accepted.is_some(),
+                sender,
+                receiver,
+                flow,
+            },
+            closed: watch::channel(false).0,
+            proven: attach
+                .accepted
+                .map(|accepted| accepted.proven)
+                .unwrap_or_default(),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+        });
+        self.remember_connection(&Connection {
+            shared: shared.clone(),
+        });
+        Ok((
+            Inbound {
+                router: router.clone(),
+                receiver: receiver_guard,
+                producer,
+                shared: shared.clone(),
+            },
+            Outbound {
+                queue: reader,
+                sender: Some(sender_guard),
+                shared,
+            },
+        ))
+    }
+}
+
+impl Connection {
+    pub(crate) fn downgrade(&self) -> WeakConnection {
+        WeakConnection(Arc::downgrade(&self.shared))
+    }
+}
+
+/// A connection in a list, which does not keep it alive.
+#[derive(Debug, Clone)]
+pub(crate) struct WeakConnection(Weak<Shared>);
+
+impl WeakConnection {
+    pub(crate) fn upgrade(&self) -> Option<Connection> {
+        let connection = Connection {
+            shared: self.0.upgrade()?,
+        };
+        (!connection.is_closed()).then_some(connection)
+    }
+}
+
+/// Stands at an address that only sends.
+#[derive(Debug)]
+pub(crate) struct Nobody;
+
+impl Inline for Nobody {
+    fn end(&self) -> End {
+        End::Loopback
+    }
+
+    fn handle(&self, message: LocalMessage, _: &mut Delivery<'_>) -> Result<(), SendError> {
+        Err(SendError::Rejected(format!(
+            "`{}` only sends",
+            message
+                .onward
+                .first()
+                .map(|first| first.to_string())
+                .unwrap_or_default()
+        )))
+    }
+}
+
+/// What the routes of a message may take of the message limit.
+const ROUTES_ALLOWANCE: usize = 512;

@@ -1,0 +1,312 @@
+//! TCP: a preamble byte each way, then frames of a length and one routing message (spec: messaging 2).
+//!
+//! ```text
+//! 01 | length u32be | routing message | length u32be | routing message | ...
+//! ```
+//!
+//! A reading and a writing task per connection. The reader holds no buffer while the connection is idle, reads as much
+//! as has come, and hands the frames on one after the other, waiting for room where they go; so a slow receiver is felt
+//! by the peer's kernel. The writer takes what has queued and writes it with one vectored call; it never waits to
+//! fill a batch.
+//!
+//! Bounds (W2, W3): preamble within 10 s, a frame within 60 s of its first byte, a frame's buffer grows with the bytes
+//! that arrived, [`Limits`](crate::Limits) on accepted connections, keepalive on both sides.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ockam_wire::Buffer;
+use ockam_wire::frame::{self, FrameReader, Position};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener as Socket, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{Accepted, Attach, Connection, Inbound, Outbound};
+use crate::admission::Admission;
+use crate::flow_control::FlowId;
+use crate::node::Node;
+use crate::queue::Queued;
+
+/// A listening socket. It stops listening when [`TcpListener::close`] is called; dropping the handle does not.
+#[derive(Debug, Clone)]
+pub struct TcpListener {
+    address: SocketAddr,
+    flow: FlowId,
+    closed: Arc<watch::Sender<bool>>,
+}
+
+impl TcpListener {
+    /// The bound address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The spawner id of all connections that it accepts: what services are opened to.
+    pub fn flow(&self) -> FlowId {
+        self.flow
+    }
+
+    /// Stops listening; accepted connections go on.
+    pub fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    /// Whether it has stopped.
+    pub fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+}
+
+impl Node {
+    /// Listens for connections of other nodes at `address` (`ip:port` or `name:port`; port 0 picks a free one).
+    ///
+    /// # Errors
+    /// The address cannot be resolved or bound.
+    pub async fn tcp_listen(&self, address: &str) -> io::Result<TcpListener> {
+        let socket = Socket::bind(address).await?;
+        let (closed, mut is_closed) = watch::channel(false);
+        let listener = TcpListener {
+            address: socket.local_addr()?,
+            flow: self.random_flow(),
+            closed: Arc::new(closed),
+        };
+        let node = self.clone();
+        let flow = listener.flow;
+        tokio::spawn(async move {
+            let accepting = accept(&node, socket, flow);
+            tokio::select! {
+                () = accepting => {}
+                _ = is_closed.wait_for(|closed| *closed) => {}
+            }
+            node.router().end_flow(flow);
+        });
+        Ok(listener)
+    }
+
+    /// Connects to another node at `peer` (`ip:port` or `name:port`) and waits for its preamble.
+    ///
+    /// # Errors
+    /// No connection could be made, or the other side does not speak this protocol.
+    pub async fn tcp_connect(&self, peer: &str) -> io::Result<Connection> {
+        let mut stream = TcpStream::connect(peer).await?;
+        configure(&stream)?;
+        stream.write_all(&[frame::PREAMBLE]).await?;
+        read_preamble(&mut stream).await?;
+        self.run_tcp(stream, peer.to_owned(), None)
+    }
+
+    /// Starts the two tasks of a connection whose preambles have been exchanged.
+    fn run_tcp(
+        &self,
+        stream: TcpStream,
+        peer: String,
+        accepted: Option<Accepted>,
+    ) -> io::Result<Connection> {
+        let (inbound, outbound) = self
+            .attach(Attach {
+                transport: "TCP",
+                peer,
+                accepted,
+                message_limit: frame::MAX_FRAME,
+                queue_bytes: QUEUE_BYTES,
+            })
+            .map_err(io::Error::other)?;
+        let connection = inbound.connection();
+        let (reading, writing) = stream.into_split();
+        spawn_half(connection.clone(), read(reading, inbound));
+        spawn_half(connection.clone(), write(writing, outbound));
+        Ok(connection)
+    }
+}
+
+/// Runs one half of a connection until it or the connection ends; then the other half ends too.
+fn spawn_half(connection: Connection, half: impl Future<Output = io::Result<()>> + Send + 'static) {
+    tokio::spawn(async move {
+        // Ends the other half also when this one panics.
+        let closing = CloseOnDrop(connection);
+        let connection = &closing.0;
+        tokio::select! {
+            done = half => if let Err(error) = done {
+                tracing::debug!(peer = connection.info().peer, "connection closed: {error}");
+            },
+            () = connection.closed() => {}
+        }
+    });
+}
+
+struct CloseOnDrop(Connection);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Reads frames and hands them on, one after the other.
+async fn read(socket: OwnedReadHalf, mut inbound: Inbound) -> io::Result<()> {
+    let mut frames = FrameReader::new(frame::MAX_FRAME);
+    let mut deadline = None;
+    loop {
+        while let Some(message) = frames.next_frame().map_err(invalid)? {
+            deadline = None;
+            inbound.receive(message).await.map_err(invalid)?;
+        }
+        if frames.position() == Position::BetweenFrames {
+            // An idle connection holds no buffer.
+            frames.release();
+            socket.readable().await?;
+        } else {
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + FRAME_TIMEOUT);
+            timeout_at(deadline, socket.readable())
+                .await
+                .map_err(|_| {
+                    io::Error::new(io::ErrorKind::TimedOut, "a frame was not completed in time")
+                })??;
+        }
+        match socket.try_read_buf(frames.buffer_mut()) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Writes what has queued, as much as there is with one call.
+async fn write(socket: OwnedWriteHalf, mut outbound: Outbound) -> io::Result<()> {
+    let mut batch: Vec<Queued<Buffer>> = Vec::with_capacity(BATCH);
+    while outbound.next_batch(&mut batch, BATCH).await > 0 {
+        for message in &mut batch {
+            **message = frame::frame(std::mem::take(&mut **message)).map_err(invalid)?;
+        }
+        write_all(&socket, &batch).await?;
+        batch.clear();
+    }
+    Ok(())
+}
+
+async fn write_all(socket: &OwnedWriteHalf, batch: &[Queued<Buffer>]) -> io::Result<()> {
+    let mut slices: [IoSlice<'_>; BATCH] = std::array::from_fn(|_| IoSlice::new(&[]));
+    for (slice, message) in slices.iter_mut().zip(batch) {
+        *slice = IoSlice::new(message.as_slice());
+    }
+    let mut rest = slices.get_mut(..batch.len().min(BATCH)).unwrap_or_default();
+    while !rest.is_empty() {
+        match socket.try_write_vectored(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut rest, written),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable().await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Accepts for ever. Errors of accepting (no more file descriptors) are waited out: they end when connections end.
+async fn accept(node: &Node, socket: Socket, flow: FlowId) {
+    let strangers = Admission::new(node.limits().unproven_connections);
+    let open = Arc::new(Semaphore::new(node.limits().connections));
+    loop {
+        let (stream, peer) = match socket.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!("cannot accept connections: {error}");
+                strangers.evict_oldest();
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let ticket = strangers.admit();
+        let (node, open) = (node.clone(), open.clone());
+        tokio::spawn(async move {
+            let served = serve(
+                &node,
+                stream,
+                peer,
+                Accepted {
+                    flow,
+                    proven: ticket.proof(),
+                },
+                open,
+            );
+            tokio::select! {
+                served = served => if let Err(error) = served {
+                    tracing::debug!(%peer, "connection refused: {error}");
+                },
+                () = ticket.evicted() => {
+                    tracing::debug!(%peer, "connection closed: it said nothing and others came");
+                }
+            }
+        });
+    }
+}
+
+async fn serve(
+    node: &Node,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    accepted: Accepted,
+    open: Arc<Semaphore>,
+) -> io::Result<()> {
+    configure(&stream)?;
+    stream.write_all(&[frame::PREAMBLE]).await?;
+    read_preamble(&mut stream).await?;
+    let Ok(_permit) = open.try_acquire_owned() else {
+        return Err(io::Error::other("too many connections"));
+    };
+    let connection = CloseOnDrop(node.run_tcp(stream, peer.to_string(), Some(accepted))?);
+    connection.0.closed().await;
+    Ok(())
+}
+
+/// spec: messaging 2.1 (anything but the version, or the end, closes the connection)
+async fn read_preamble(stream: &mut TcpStream) -> io::Result<()> {
+    let version = timeout(PREAMBLE_TIMEOUT, stream.read_u8())
+        .await
+        .map_err(|_| {
+            io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the other side did not say which protocol it speaks",
+            )
+        })??;
+    if version != frame::PREAMBLE {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the other side is not an Ockam node, or speaks another version",
+        ));
+    }
+    Ok(())
+}
+
+/// spec: messaging 2.2, with keepalive on both sides (W3).
+fn configure(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(15))
+        .with_retries(4);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
+
+fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// Messages written with one call.
+const BATCH: usize = 64;
+/// Bytes that may wait to leave over one connection.
+const QUEUE_BYTES: usize = 4 * 1024 * 1024;
+/// W2.
+const PREAMBLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// W2.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long to wait when no connection can be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+use std::time::Duration;
+
+use ockam_wire::{Address, Route};
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::access::Access;
+use crate::node::{Limits, NodeOptions};
+use crate::services;
+
+#[tokio::test]
+async fn echo_answers_over_tcp() {
+    let (server, listener, _echo) = server(Limits::default()).await;
+    let client = Node::new(NodeOptions::default());
+    let connection = client
+        .tcp_connect(&listener.address().to_string())
+        .await
+        .unwrap();
+    assert_eq!(ask(&client, connection.sender(), b"hello").await, b"hello");
+    assert_eq!(server.connections().len(), 1);
+    connection.close();
+    server_has_no_connection(&server).await;
+}
+
+#[tokio::test]
+async fn published_frames_get_the_published_answer() {
+    // spec: messaging 11.3 V15
+    let (_server, listener, _echo) = server(Limits::default()).await;
+    let mut stream = TcpStream::connect(listener.address()).await.unwrap();
+    let frame = [
+        &[0, 0, 0, 23][..],
+        &unhex("83818200446563686f81820043617070460568656c6c6f"),
+    ]
+    .concat();
+    stream
+        .write_all(&[&[1][..], &frame].concat())
+        .await
+        .unwrap();
+    let mut answer = vec![0; 1 + 4 + 23];
+    stream.read_exact(&mut answer).await.unwrap();
+    let expected = [
+        &[1, 0, 0, 0, 23][..],
+        &unhex("8381820043617070818200446563686f460568656c6c6f"),
+    ]
+    .concat();
+    assert_eq!(answer, expected);
+}
+
+#[tokio::test]
+async fn heartbeat_is_ignored_and_garbage_closes_only_its_connection() {
+    // spec: messaging 11.3 V16
+    let (server, listener, _echo) = server(Limits::default()).await;
+    let good = Node::new(NodeOptions::default());
+    let connection = good
+        .tcp_connect(&listener.address().to_string())
+        .await
+        .unwrap();
+    let mut stream = TcpStream::connect(listener.address()).await.unwrap();
+    stream
+        .write_all(&unhex("010000000483808040"))
+        .await
+        .unwrap();
+    stream.write_all(&unhex("00000001ff")).await.unwrap();
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    assert_eq!(rest, [1], "the preamble and nothing else");
+    assert_eq!(
+        ask(&good, connection.sender(), b"still here").await,
+        b"still here"
+    );
+    drop(server);
+}
+
+#[tokio::test]
+async fn wrong_preamble_closes_the_connection() {
+    let (_server, listener, _echo) = server(Limits::default()).await;
+    let mut stream = TcpStream::connect(listener.address()).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let mut rest = Vec::new();
+    // The kernel may report the unread request as a reset.
+    drop(stream.read_to_end(&mut rest).await);
+    assert!(rest.len() <= 1);
+    let client = Node::new(NodeOptions::default());
+    let not_a_node = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = not_a_node.local_addr().unwrap().to_string();
+    let answering = tokio::spawn(async move {
+        let (mut stream, _) = not_a_node.accept().await.unwrap();
+        stream.write_all(b"SSH-2.0").await.unwrap();
+    });
+    let error = client.tcp_connect(&address).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    answering.await.unwrap();
+}
+
+#[tokio::test]
+async fn oldest_silent_connection_makes_room_and_speaking_ones_stay() {
+    let limits = Limits {
+        unproven_connections: 3,
+        ..Limits::default()
+    };
+    let (_server, listener, _echo) = server(limits).await;
+    let client = Node::new(NodeOptions::default());
+    let speaking = client
+        .tcp_connect(&listener.address().to_string())
+        .await
+        .unwrap();
+    assert_eq!(ask(&client, speaking.sender(), b"a").await, b"a");
+    let mut silent = Vec::new();
+    for _ in 0..10 {
+        silent.push(TcpStream::connect(listener.address()).await.unwrap());
+    }
+    let mut oldest = silent.remove(0);
+    let mut rest = Vec::new();
+    drop(oldest.read_to_end(&mut rest).await);
+    assert_eq!(ask(&client, speaking.sender(), b"b").await, b"b");
+    let late = Node::new(NodeOptions::default());
+    let connection = late
+        .tcp_connect(&listener.address().to_string())
+        .await
+        .unwrap();
+    assert_eq!(ask(&late, connection.sender(), b"c").await, b"c");
+}
+
+#[tokio::test]
+async fn worker_that_was_not_opened_is_not_reached() {
+    let (server, listener, _echo) = server(Limits::default()).await;
+    let mut hidden = server
+        .router()
+        .start_mailbox(&[Address::from_static("hidden")], Access::ALLOW_ALL)
+        .unwrap();
+    let client = Node::new(NodeOptions::default());
+    let connection = client
+        .tcp_connect(&listener.address().to_string())
+        .await
+        .unwrap();
+    let own = Address::from_static("own");
+    let onward =
+        Route::from_hops([connection.sender().clone(), Address::from_static("hidden")]).unwrap();
+    let back = Route::from_hops([own.clone()]).unwrap();
+    client
+        .router()
+        .send(&own, onward, back, Buffer::from_slice(b"x"))
+        .await
+        .unwrap();
+    // A later message on the same connection is answered, so the first has been handled.
+    assert_eq!(ask(&client, connection.sender(), b"y").await, b"y");
+    assert!(timeout(Duration::ZERO, hidden.recv()).await.is_err());
+}
+
+async fn server(limits: Limits) -> (Node, TcpListener, services::Service) {
+    let node = Node::new(NodeOptions {
+        limits,
+        ..NodeOptions::default()
+    });
+    let echo = services::start_echo(&node, services::ECHO).unwrap();
+    let listener = node.tcp_listen("127.0.0.1:0").await.unwrap();
+    assert!(node.router().add_consumer(&services::ECHO, listener.flow()));
+    (node, listener, echo)
+}
+
+async fn ask(node: &Node, first: &Address, body: &[u8]) -> Vec<u8> {
+    let own = node.random_address();
+    let mut mailbox = node
+        .router()
+        .start_mailbox(std::slice::from_ref(&own), Access::ALLOW_ALL)
+        .unwrap();
+    let onward = Route::from_hops([first.clone(), services::ECHO]).unwrap();
+    let flow = node.router().producer_behind(&onward).unwrap().id;
+    node.router().add_consumer(&own, flow);
+    let back = Route::from_hops([own.clone()]).unwrap();
+    node.router()
+        .send(&own, onward, back, Buffer::from_slice(body))
+        .await
+        .unwrap();
+    mailbox.recv().await.payload.as_slice().to_vec()
+}
+
+async fn server_has_no_connection(server: &Node) {
+    timeout(Duration::from_secs(5), async {
+        while !server.connections().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the server notices that the connection was closed");
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}
