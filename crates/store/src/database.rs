@@ -31,6 +31,9 @@ pub(crate) struct Database {
 impl Database {
     /// Opens the file, making or migrating it first if needed.
     pub(crate) async fn open(path: &Path, schema: &'static Schema) -> Result<Self, StoreError> {
+        if path.to_str().is_none() {
+            return Err(StoreError::Path(path.to_path_buf()));
+        }
         // One connection: reads are short, and a second one would only wait for the first in the file's lock.
         let pool = SqlitePoolOptions::new()
             .max_connections(1)
@@ -132,6 +135,19 @@ where
     .await;
     result.map_err(|failure| failure.at(path))?;
     draft.publish(path)
+}
+
+/// Copies an open file to a new path, 0600. The copy appears complete or not at all.
+pub(crate) async fn copy(from: &mut SqliteConnection, target: &Path) -> Result<(), StoreError> {
+    let draft = Draft::new(target)?;
+    // The library copies into an empty file, which keeps its rights.
+    let name = draft.path.to_str().ok_or_else(|| StoreError::Path(target.to_path_buf()))?;
+    sqlx::query("VACUUM INTO ?1")
+        .bind(name)
+        .execute(from)
+        .await
+        .map_err(|error| Failure::from(error).at(target))?;
+    draft.publish(target)
 }
 
 /// Makes or migrates a file, while no other process does.

@@ -6,6 +6,7 @@
 use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 
+use ockam_identity::ImportError;
 use thiserror::Error;
 
 use crate::home::HomeError;
@@ -20,6 +21,9 @@ pub enum StoreError {
     #[error(transparent)]
     Home(#[from] HomeError),
 
+    /// The path cannot be handed to the database library.
+    #[error("{} is not UTF-8 text: choose another path", .0.display())]
+    Path(PathBuf),
     /// The disk is full.
     #[error("the disk that holds {} is full: free some space and try again", .0.display())]
     Full(PathBuf),
@@ -142,12 +146,9 @@ pub enum StoreError {
     #[error("The identity named '{0}' is already the default")]
     IdentityIsDefault(String),
 
-    /// A peer presents a history that is older than the one already known.
-    #[error("{0} presents an older change history than the one already known")]
-    HistoryOlder(String),
-    /// A peer presents a history that contradicts the one already known.
-    #[error("{0} presents a change history that contradicts the one already known")]
-    HistoryConflict(String),
+    /// A change history is older than the known one or contradicts it.
+    #[error(transparent)]
+    Import(#[from] ImportError),
 
     /// There is no node with this name.
     #[error("There is no node with name {0}")]

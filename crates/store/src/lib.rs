@@ -1,19 +1,58 @@
-//! What outlives a process.
+//! What outlives a process: the home directory and the database in it.
+//!
+//! It keeps names, identities and their secrets, the histories of peers, nodes and what they were asked for. It does not
+//! interpret requests, make keys, or know the environment: the path of the home comes from the caller.
+//!
+//! Entry types: [`Home`] (checked directory, where files are) and [`Store`] (one method for each operation, grouped by noun).
+//! Records are plain structs.
+//!
+//! ```text
+//! $OCKAM_HOME/              0700
+//!   ockam.sqlite3           everything below, secrets of the first vault; -wal and -shm beside it
+//!   ockam.sqlite3.lock      held while the database is made or migrated
+//!   vault-<name>            secrets of one further vault, plain or sealed under a passphrase
+//!   nodes/<name>/           logs of a node
+//!   commands/<command>/     logs of a command
+//!   run/<hash>              control socket of a running node
+//! ```
+//!
+//! **Invariants**
+//! - Directories are 0700 and files 0600 from their first byte.
+//! - Every write is one transaction. A process killed at any point leaves a state the next one can use.
+//! - Any number of processes may work on one home at once.
+//! - Of vaults, identities and nodes, exactly one of each is the default while there are any.
+//! - A schema newer than this program is refused, an older one is brought up to date in one transaction.
+//! - The database of the published program (`database.sqlite3`) is never opened.
+//!
+//! Specification: `docs/protocol/2-trust.md` 1.4 and 2.6, `docs/protocol/3-command.md` 3.5 to 3.7.
+
 mod database;
 mod error;
+mod histories;
 mod home;
+mod identities;
 mod name;
 mod nodes;
 mod process;
+mod purpose_keys;
 mod requests;
 mod schema;
+mod seal;
+mod secrets;
 mod store;
+mod vaults;
+
 #[cfg(test)]
 mod testing;
+
 pub use error::StoreError;
 pub use home::{Home, HomeError};
+pub use identities::{Creation, IdentityRecord, NewIdentity};
 pub use name::{IdentityName, NameError, NodeName, VaultName};
 pub use nodes::{IfRunning, NodeRecord, NodeStart};
 pub use process::{ProcessMark, ProcessState};
+pub use purpose_keys::PurposeKeyRecord;
 pub use requests::RequestRecord;
+pub use seal::Passphrase;
 pub use store::Store;
+pub use vaults::{OpenVault, VaultRecord};

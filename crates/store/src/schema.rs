@@ -38,7 +38,7 @@ const HOME_1: &str = "
 CREATE TABLE vault (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
-    path BLOB UNIQUE,
+    path TEXT UNIQUE,
     is_default INTEGER NOT NULL CHECK (is_default IN (0, 1)),
     is_sealed INTEGER NOT NULL CHECK (is_sealed IN (0, 1))
 ) STRICT;
@@ -68,7 +68,7 @@ CREATE UNIQUE INDEX identity_one_default ON identity (is_default) WHERE is_defau
 
 CREATE TABLE purpose_key (
     identifier TEXT NOT NULL REFERENCES identity (identifier) ON DELETE CASCADE,
-    purpose TEXT NOT NULL CHECK (purpose IN ('secure-channel', 'credentials')),
+    purpose TEXT NOT NULL CHECK (purpose IN ('SC_PK', 'C_PK')),
     attestation BLOB NOT NULL,
     key_handle BLOB NOT NULL,
     PRIMARY KEY (identifier, purpose)

@@ -58,11 +58,12 @@ impl Store {
     }
 
     /// Paths below the home are stored without it, so that a home can be moved.
-    pub(crate) fn stored_path(&self, path: &Path) -> PathBuf {
-        path.strip_prefix(self.home.path()).unwrap_or(path).to_path_buf()
+    pub(crate) fn stored_path(&self, path: &Path) -> Result<String, StoreError> {
+        let stored = path.strip_prefix(self.home.path()).unwrap_or(path);
+        stored.to_str().map(str::to_owned).ok_or_else(|| StoreError::Path(path.to_path_buf()))
     }
 
-    pub(crate) fn absolute_path(&self, stored: &Path) -> PathBuf {
+    pub(crate) fn absolute_path(&self, stored: &str) -> PathBuf {
         // Joining an absolute path gives that path.
         self.home.path().join(stored)
     }

@@ -1,0 +1,79 @@
+//! Change histories of all identities known here, our own and those of peers.
+//!
+//! **Invariant**: a stored history was verified, and is only ever replaced by a longer one that begins with the same
+//! changes. Comparing and storing are one transaction (spec: trust 2.6).
+
+use ockam_identity::{ChangeHistory, Identifier, ImportAction, OlderHistory, VerifiedHistory};
+use sqlx::sqlite::SqliteConnection;
+
+use crate::error::{Failure, StoreError};
+use crate::store::Store;
+
+impl Store {
+    /// Compares a verified history with the stored one and stores it if it is new or newer.
+    ///
+    /// # Errors
+    /// [`StoreError::Import`] if it contradicts the stored one or, unless those are ignored, is older.
+    pub async fn import_history(
+        &self,
+        received: &VerifiedHistory,
+        older: OlderHistory,
+    ) -> Result<ImportAction, StoreError> {
+        // Nearly always the peer is known and nothing is to be written, which needs no lock.
+        let known = self.read(async |db| look_up(db, received.identifier()).await).await?;
+        if known.is_some_and(|known| known == received.as_bytes()) {
+            return Ok(ImportAction::Keep);
+        }
+        self.write(async |db| import(db, received, older).await).await
+    }
+
+    /// The stored history of an identity, if it is known.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn history(&self, identifier: &Identifier) -> Result<Option<ChangeHistory>, StoreError> {
+        self.read(async |db| {
+            let bytes = look_up(db, identifier).await?;
+            bytes.map(|bytes| decode(&bytes)).transpose()
+        })
+        .await
+    }
+}
+
+pub(crate) async fn import(
+    db: &mut SqliteConnection,
+    received: &VerifiedHistory,
+    older: OlderHistory,
+) -> Result<ImportAction, Failure> {
+    let identifier = received.identifier();
+    let stored = look_up(db, identifier).await?.map(|bytes| verify(&bytes, identifier)).transpose()?;
+    let action = received.import(stored.as_ref(), older).map_err(StoreError::Import)?;
+    if action == ImportAction::Store {
+        sqlx::query(
+            "INSERT INTO history (identifier, change_history) VALUES (?1, ?2)
+             ON CONFLICT (identifier) DO UPDATE SET change_history = excluded.change_history",
+        )
+        .bind(identifier.to_string())
+        .bind(received.as_bytes())
+        .execute(db)
+        .await?;
+    }
+    Ok(action)
+}
+
+pub(crate) fn decode(bytes: &[u8]) -> Result<ChangeHistory, Failure> {
+    ChangeHistory::decode(bytes).map_err(|error| Failure::unreadable("change history", error))
+}
+
+async fn look_up(db: &mut SqliteConnection, identifier: &Identifier) -> Result<Option<Vec<u8>>, Failure> {
+    Ok(sqlx::query_scalar("SELECT change_history FROM history WHERE identifier = ?1")
+        .bind(identifier.to_string())
+        .fetch_optional(db)
+        .await?)
+}
+
+fn verify(bytes: &[u8], identifier: &Identifier) -> Result<VerifiedHistory, Failure> {
+    decode(bytes)?
+        .verify(ockam_vault::fast(), Some(identifier))
+        .map_err(|error| Failure::unreadable("change history", error))
+}

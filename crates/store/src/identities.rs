@@ -1,0 +1,376 @@
+//! The user's own identities, each under a name.
+//!
+//! **Invariants**: while there are identities exactly one is the default; an identity and its history, and (in the vault
+//! inside the database) its secret, are stored in one transaction; an identity that a node uses is not deleted.
+
+use ockam_identity::{ChangeHistory, Identifier, ImportAction, OlderHistory, VerifiedHistory};
+use ockam_vault::{Handle, SecretRecord};
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{FromRow, Row};
+
+use crate::error::{Failure, StoreError};
+use crate::histories;
+use crate::name::{IdentityName, VaultName};
+use crate::secrets;
+use crate::store::Store;
+use crate::vaults::{self, OpenVault};
+
+/// An identity as stored.
+#[derive(Debug, Clone)]
+pub struct IdentityRecord {
+    /// The name the user gave it.
+    pub name: IdentityName,
+    /// Its identifier.
+    pub identifier: Identifier,
+    /// Its change history; verified when it was stored, to be verified again before it is relied on.
+    pub history: ChangeHistory,
+    /// The vault that holds its secrets.
+    pub vault: VaultName,
+    /// Handle of its primary key in the vault; `None` if only public data was imported.
+    pub key: Option<Handle>,
+    /// Whether it is the default identity.
+    pub is_default: bool,
+}
+
+/// An identity to be stored, or the next state of one.
+#[derive(Debug)]
+pub struct NewIdentity<'a> {
+    /// The name.
+    pub name: IdentityName,
+    /// The verified history.
+    pub history: &'a VerifiedHistory,
+    /// Handle of the primary key in the vault.
+    pub key: Option<Handle>,
+    /// Secrets to be stored with it; empty if the vault has them already.
+    pub secrets: Vec<SecretRecord>,
+}
+
+/// What came of creating something that may be there already.
+#[derive(Debug, Clone)]
+pub enum Creation<T> {
+    /// It was stored.
+    New(T),
+    /// It was there; nothing changed.
+    Existing(T),
+}
+
+impl<T> Creation<T> {
+    /// What is now stored.
+    pub fn into_record(self) -> T {
+        match self {
+            Self::New(record) | Self::Existing(record) => record,
+        }
+    }
+}
+
+impl Store {
+    /// Stores an identity, unless there is one of this name, which is then returned as it is (spec: command 3.7). The
+    /// first one becomes the default.
+    ///
+    /// # Errors
+    /// [`StoreError::IdentityExists`] if it is stored under another name; [`StoreError::NoVault`]; [`StoreError::Import`]
+    /// if another history of it is known.
+    pub async fn create_identity(
+        &self,
+        vault: &OpenVault,
+        identity: &NewIdentity<'_>,
+    ) -> Result<Creation<IdentityRecord>, StoreError> {
+        self.write(async |db| {
+            if let Some(existing) = look_up(db, &identity.name).await? {
+                return Ok(Creation::Existing(existing));
+            }
+            insert(db, self, vault, identity).await.map(Creation::New)
+        })
+        .await
+    }
+
+    /// Returns the default identity, or stores this one, which then is the default. Of two processes that both found no
+    /// default one wins and both return the same.
+    ///
+    /// # Errors
+    /// As [`Store::create_identity`].
+    pub async fn default_identity_or(
+        &self,
+        vault: &OpenVault,
+        identity: &NewIdentity<'_>,
+    ) -> Result<Creation<IdentityRecord>, StoreError> {
+        self.write(async |db| {
+            if let Some(existing) = default(db).await? {
+                return Ok(Creation::Existing(existing));
+            }
+            insert(db, self, vault, identity).await.map(Creation::New)
+        })
+        .await
+    }
+
+    /// Stores the next state of an identity after a rotation: a longer history, the new primary key (which may be in another
+    /// vault). With the history already stored nothing changes. Its purpose keys are forgotten, because their attestations name the older change; the older primary secret is deleted (spec: trust 2.5).
+    ///
+    /// # Errors
+    /// [`StoreError::NoIdentity`]; [`StoreError::Import`] unless the history continues the stored one.
+    pub async fn rotate_identity(
+        &self,
+        vault: &OpenVault,
+        identity: &NewIdentity<'_>,
+    ) -> Result<IdentityRecord, StoreError> {
+        let (record, before, unused) = self
+            .write(async |db| {
+                let before = find(db, &identity.name).await?;
+                if before.identifier != *identity.history.identifier() {
+                    return Err(StoreError::NoIdentity(identity.name.to_string()).into());
+                }
+                let action = histories::import(db, identity.history, OlderHistory::Refuse).await?;
+                if action == ImportAction::Keep {
+                    return Ok((before.clone(), before.vault, Vec::new()));
+                }
+                secrets::add(db, self, vault, &identity.secrets).await?;
+                let mut unused = handles(db, &before).await?;
+                unused.retain(|handle| Some(handle) != identity.key.as_ref());
+                sqlx::query("DELETE FROM purpose_key WHERE identifier = ?1")
+                    .bind(before.identifier.to_string())
+                    .execute(&mut *db)
+                    .await?;
+                sqlx::query("UPDATE identity SET key_handle = ?2, vault = ?3 WHERE name = ?1")
+                    .bind(identity.name.as_str())
+                    .bind(identity.key.as_ref().map(|key| key.as_bytes().to_vec()))
+                    .bind(vault.name.as_str())
+                    .execute(&mut *db)
+                    .await?;
+                let unused = self.forget_secrets_inside(db, &before.vault, unused).await?;
+                Ok((find(db, &identity.name).await?, before.vault, unused))
+            })
+            .await?;
+        self.forget_secrets(&before, &unused).await?;
+        Ok(record)
+    }
+
+    /// Forgets an identity, its history, its purpose keys and their secrets. If it was the default, the first remaining one
+    /// becomes it.
+    ///
+    /// # Errors
+    /// [`StoreError::NoIdentity`]; [`StoreError::IdentityInUse`].
+    pub async fn delete_identity(&self, name: &IdentityName) -> Result<IdentityRecord, StoreError> {
+        let (record, unused) = self
+            .write(async |db| {
+                let identity = find(db, name).await?;
+                let nodes: Vec<String> = sqlx::query_scalar("SELECT name FROM node WHERE identity = ?1 ORDER BY id")
+                    .bind(name.as_str())
+                    .fetch_all(&mut *db)
+                    .await?;
+                if !nodes.is_empty() {
+                    let identity = name.to_string();
+                    return Err(StoreError::IdentityInUse { identity, nodes }.into());
+                }
+                let unused = handles(db, &identity).await?;
+                sqlx::query("DELETE FROM identity WHERE name = ?1").bind(name.as_str()).execute(&mut *db).await?;
+                sqlx::query("DELETE FROM history WHERE identifier = ?1")
+                    .bind(identity.identifier.to_string())
+                    .execute(&mut *db)
+                    .await?;
+                if identity.is_default {
+                    sqlx::query("UPDATE identity SET is_default = 1 WHERE id = (SELECT min(id) FROM identity)")
+                        .execute(&mut *db)
+                        .await?;
+                }
+                let unused = self.forget_secrets_inside(db, &identity.vault, unused).await?;
+                Ok((identity, unused))
+            })
+            .await?;
+        self.forget_secrets(&record.vault, &unused).await?;
+        Ok(record)
+    }
+
+    /// Makes an identity the default.
+    ///
+    /// # Errors
+    /// [`StoreError::NoIdentity`]; [`StoreError::IdentityIsDefault`].
+    pub async fn set_default_identity(&self, name: &IdentityName) -> Result<(), StoreError> {
+        self.write(async |db| {
+            if find(db, name).await?.is_default {
+                return Err(StoreError::IdentityIsDefault(name.to_string()).into());
+            }
+            sqlx::query("UPDATE identity SET is_default = 0 WHERE is_default = 1").execute(&mut *db).await?;
+            sqlx::query("UPDATE identity SET is_default = 1 WHERE name = ?1").bind(name.as_str()).execute(db).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// One identity.
+    ///
+    /// # Errors
+    /// [`StoreError::NoIdentity`].
+    pub async fn identity(&self, name: &IdentityName) -> Result<IdentityRecord, StoreError> {
+        self.read(async |db| find(db, name).await).await
+    }
+
+    /// One of the user's own identities by its identifier, if it is one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn identity_of(&self, identifier: &Identifier) -> Result<Option<IdentityRecord>, StoreError> {
+        self.read(async |db| by_identifier(db, identifier).await).await
+    }
+
+    /// The default identity, if there is any.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn default_identity(&self) -> Result<Option<IdentityRecord>, StoreError> {
+        self.read(async |db| default(db).await).await
+    }
+
+    /// All identities in the order they were created.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn identities(&self) -> Result<Vec<IdentityRecord>, StoreError> {
+        self.read(async |db| {
+            let rows: Vec<Stored> =
+                sqlx::query_as("SELECT * FROM identity JOIN history USING (identifier) ORDER BY id")
+                    .fetch_all(db)
+                    .await?;
+            rows.into_iter().map(Stored::into_record).collect()
+        })
+        .await
+    }
+
+    /// Deletes secrets of the vault inside the database with what referred to them. Returns those left to delete
+    /// afterwards: a file may only lose a secret when nothing can refer to it any more.
+    async fn forget_secrets_inside(
+        &self,
+        db: &mut SqliteConnection,
+        vault: &VaultName,
+        handles: Vec<Handle>,
+    ) -> Result<Vec<Handle>, Failure> {
+        if vaults::find(db, self, vault).await?.path.is_some() {
+            return Ok(handles);
+        }
+        secrets::delete(db, self, vault, &handles).await?;
+        Ok(Vec::new())
+    }
+
+    async fn forget_secrets(&self, vault: &VaultName, handles: &[Handle]) -> Result<(), StoreError> {
+        if handles.is_empty() {
+            return Ok(());
+        }
+        match self.delete_secrets(vault, handles).await {
+            // Without its file, or without the vault, there is nothing left to forget.
+            Err(StoreError::VaultFileMissing { .. } | StoreError::NoVault(_)) => Ok(()),
+            done => done.map(drop),
+        }
+    }
+}
+
+pub(crate) async fn by_identifier(
+    db: &mut SqliteConnection,
+    identifier: &Identifier,
+) -> Result<Option<IdentityRecord>, Failure> {
+    let row: Option<Stored> =
+        sqlx::query_as("SELECT * FROM identity JOIN history USING (identifier) WHERE identifier = ?1")
+            .bind(identifier.to_string())
+            .fetch_optional(db)
+            .await?;
+    row.map(Stored::into_record).transpose()
+}
+
+async fn insert(
+    db: &mut SqliteConnection,
+    store: &Store,
+    vault: &OpenVault,
+    identity: &NewIdentity<'_>,
+) -> Result<IdentityRecord, Failure> {
+    let identifier = *identity.history.identifier();
+    if let Some(other) = by_identifier(db, &identifier).await? {
+        return Err(StoreError::IdentityExists {
+            identifier: identifier.to_string(),
+            name: other.name.to_string(),
+        }
+        .into());
+    }
+    // A peer may have shown a newer one, which stays.
+    let _ = histories::import(db, identity.history, OlderHistory::Ignore).await?;
+    secrets::add(db, store, vault, &identity.secrets).await?;
+    sqlx::query(
+        "INSERT INTO identity (name, identifier, vault, key_handle, is_default)
+         VALUES (?1, ?2, ?3, ?4, NOT EXISTS (SELECT 1 FROM identity))",
+    )
+    .bind(identity.name.as_str())
+    .bind(identifier.to_string())
+    .bind(vault.name.as_str())
+    .bind(identity.key.as_ref().map(|key| key.as_bytes().to_vec()))
+    .execute(&mut *db)
+    .await?;
+    find(db, &identity.name).await
+}
+
+/// Handles of the secrets that only this identity uses.
+async fn handles(db: &mut SqliteConnection, identity: &IdentityRecord) -> Result<Vec<Handle>, Failure> {
+    let rows: Vec<Vec<u8>> = sqlx::query_scalar(
+        "SELECT key_handle FROM purpose_key WHERE identifier = ?1
+         UNION
+         SELECT key_handle FROM identity AS own WHERE own.identifier = ?1 AND own.key_handle IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM identity AS other
+                WHERE other.identifier <> ?1 AND other.vault = own.vault AND other.key_handle = own.key_handle)",
+    )
+    .bind(identity.identifier.to_string())
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(Handle::new).collect())
+}
+
+async fn find(db: &mut SqliteConnection, name: &IdentityName) -> Result<IdentityRecord, Failure> {
+    look_up(db, name).await?.ok_or_else(|| StoreError::NoIdentity(name.to_string()).into())
+}
+
+async fn look_up(db: &mut SqliteConnection, name: &IdentityName) -> Result<Option<IdentityRecord>, Failure> {
+    let row: Option<Stored> =
+        sqlx::query_as("SELECT * FROM identity JOIN history USING (identifier) WHERE name = ?1")
+            .bind(name.as_str())
+            .fetch_optional(db)
+            .await?;
+    row.map(Stored::into_record).transpose()
+}
+
+async fn default(db: &mut SqliteConnection) -> Result<Option<IdentityRecord>, Failure> {
+    let row: Option<Stored> =
+        sqlx::query_as("SELECT * FROM identity JOIN history USING (identifier) WHERE is_default = 1")
+            .fetch_optional(db)
+            .await?;
+    row.map(Stored::into_record).transpose()
+}
+
+struct Stored {
+    name: String,
+    identifier: String,
+    change_history: Vec<u8>,
+    vault: String,
+    key_handle: Option<Vec<u8>>,
+    is_default: bool,
+}
+
+impl Stored {
+    fn into_record(self) -> Result<IdentityRecord, Failure> {
+        Ok(IdentityRecord {
+            name: self.name.parse().map_err(|e| Failure::unreadable("name of an identity", e))?,
+            identifier: self.identifier.parse().map_err(|e| Failure::unreadable("identifier", e))?,
+            history: histories::decode(&self.change_history)?,
+            vault: self.vault.parse().map_err(|e| Failure::unreadable("name of a vault", e))?,
+            key: self.key_handle.map(Handle::new),
+            is_default: self.is_default,
+        })
+    }
+}
+
+impl FromRow<'_, SqliteRow> for Stored {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            name: row.try_get("name")?,
+            identifier: row.try_get("identifier")?,
+            change_history: row.try_get("change_history")?,
+            vault: row.try_get("vault")?,
+            key_handle: row.try_get("key_handle")?,
+            is_default: row.try_get("is_default")?,
+        })
+    }
+}

@@ -1,0 +1,129 @@
+//! Purpose keys of the user's own identities: one for each identity and purpose.
+//!
+//! **Invariant**: an attestation is stored together with the handle of its secret; replacing it deletes the replaced secret.
+
+use ockam_identity::{Identifier, Purpose, PurposeKeyAttestation};
+use ockam_vault::{Handle, SecretRecord};
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{FromRow, Row};
+
+use crate::error::{Failure, StoreError};
+use crate::identities;
+use crate::secrets;
+use crate::store::Store;
+use crate::vaults::OpenVault;
+
+/// A purpose key as stored.
+#[derive(Debug, Clone)]
+pub struct PurposeKeyRecord {
+    /// The identity it belongs to.
+    pub subject: Identifier,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The attestation; to be verified before it is used, as its lifetime may have ended.
+    pub attestation: PurposeKeyAttestation,
+    /// Handle of the secret in the identity's vault.
+    pub key: Handle,
+}
+
+impl Store {
+    /// The stored purpose key, if there is one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn purpose_key(
+        &self,
+        subject: &Identifier,
+        purpose: Purpose,
+    ) -> Result<Option<PurposeKeyRecord>, StoreError> {
+        self.read(async |db| look_up(db, subject, purpose).await).await
+    }
+
+    /// Stores a purpose key with its secret in place of the one found before (`None` if none was found). If another
+    /// process was faster, nothing is stored. Returns what is stored now: the caller uses that one.
+    ///
+    /// # Errors
+    /// [`StoreError::NoIdentity`] if the subject is none of the user's identities.
+    pub async fn put_purpose_key(
+        &self,
+        vault: &OpenVault,
+        new: &PurposeKeyRecord,
+        secret: SecretRecord,
+        found: Option<&PurposeKeyRecord>,
+    ) -> Result<PurposeKeyRecord, StoreError> {
+        let secrets = [secret];
+        let (record, replaced) = self
+            .write(async |db| {
+                if identities::by_identifier(db, &new.subject).await?.is_none() {
+                    return Err(StoreError::NoIdentity(new.subject.to_string()).into());
+                }
+                let stored = look_up(db, &new.subject, new.purpose).await?;
+                let seen = found.map(|found| found.attestation.as_bytes());
+                match stored {
+                    Some(stored) if Some(stored.attestation.as_bytes()) != seen => Ok((stored, None)),
+                    stored => {
+                        secrets::add(db, self, vault, &secrets).await?;
+                        store(db, new).await?;
+                        let replaced = stored.map(|stored| stored.key).filter(|key| *key != new.key);
+                        Ok((new.clone(), replaced))
+                    }
+                }
+            })
+            .await?;
+        if let Some(replaced) = replaced {
+            self.delete_secrets(&vault.name, &[replaced]).await?;
+        }
+        Ok(record)
+    }
+}
+
+async fn store(db: &mut SqliteConnection, new: &PurposeKeyRecord) -> Result<(), Failure> {
+    sqlx::query(
+        "INSERT INTO purpose_key (identifier, purpose, attestation, key_handle) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (identifier, purpose) DO UPDATE SET attestation = excluded.attestation,
+            key_handle = excluded.key_handle",
+    )
+    .bind(new.subject.to_string())
+    .bind(new.purpose.name())
+    .bind(new.attestation.as_bytes().to_vec())
+    .bind(new.key.as_bytes().to_vec())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn look_up(
+    db: &mut SqliteConnection,
+    subject: &Identifier,
+    purpose: Purpose,
+) -> Result<Option<PurposeKeyRecord>, Failure> {
+    let row: Option<Stored> = sqlx::query_as("SELECT * FROM purpose_key WHERE identifier = ?1 AND purpose = ?2")
+        .bind(subject.to_string())
+        .bind(purpose.name())
+        .fetch_optional(db)
+        .await?;
+    row.map(|row| {
+        Ok(PurposeKeyRecord {
+            subject: *subject,
+            purpose,
+            attestation: PurposeKeyAttestation::decode(&row.attestation)
+                .map_err(|error| Failure::unreadable("purpose key attestation", error))?,
+            key: Handle::new(row.key_handle),
+        })
+    })
+    .transpose()
+}
+
+struct Stored {
+    attestation: Vec<u8>,
+    key_handle: Vec<u8>,
+}
+
+impl FromRow<'_, SqliteRow> for Stored {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            attestation: row.try_get("attestation")?,
+            key_handle: row.try_get("key_handle")?,
+        })
+    }
+}

@@ -1,0 +1,201 @@
+//! Secrets by handle, inside the database or in the file of a vault.
+//!
+//! Every operation takes the [`OpenVault`] of the vault concerned. Secrets travel in types that wipe themselves; the copies
+//! the database library makes of a value on its way are beyond reach and short-lived.
+
+use ockam_vault::{Handle, SecretBytes, SecretKind, SecretRecord, SigningKeyType};
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Connection, FromRow, Row};
+use zeroize::Zeroizing;
+
+use crate::error::{Failure, StoreError};
+use crate::name::VaultName;
+use crate::seal;
+use crate::store::Store;
+use crate::vaults::{self, OpenVault, VaultRecord};
+
+impl Store {
+    /// Stores secrets, all or none. One that is there already stays.
+    ///
+    /// # Errors
+    /// [`StoreError::NoVault`]; [`StoreError::VaultFileMissing`].
+    pub async fn add_secrets(&self, vault: &OpenVault, secrets: &[SecretRecord]) -> Result<(), StoreError> {
+        self.write(async |db| add(db, self, vault, secrets).await).await
+    }
+
+    /// Every secret of a vault.
+    ///
+    /// # Errors
+    /// [`StoreError::NoVault`]; [`StoreError::VaultFileMissing`]; [`StoreError::DamagedSecret`].
+    pub async fn secrets(&self, vault: &OpenVault) -> Result<Vec<SecretRecord>, StoreError> {
+        self.read(async |db| {
+            let record = vaults::find(db, self, &vault.name).await?;
+            let rows: Vec<Stored> = match open_file(&record).await? {
+                None => sqlx::query_as("SELECT * FROM secret").fetch_all(db).await?,
+                Some(mut file) => {
+                    let rows = sqlx::query_as("SELECT * FROM secret").fetch_all(&mut file).await?;
+                    file.close().await?;
+                    rows
+                }
+            };
+            rows.into_iter().map(|row| row.open(vault)).collect()
+        })
+        .await
+    }
+
+    /// One secret, if the vault has it.
+    ///
+    /// # Errors
+    /// [`StoreError::NoVault`]; [`StoreError::VaultFileMissing`]; [`StoreError::DamagedSecret`].
+    pub async fn secret(&self, vault: &OpenVault, handle: &Handle) -> Result<Option<SecretRecord>, StoreError> {
+        self.read(async |db| {
+            let record = vaults::find(db, self, &vault.name).await?;
+            let query = sqlx::query_as("SELECT * FROM secret WHERE handle = ?1").bind(handle.as_bytes().to_vec());
+            let row: Option<Stored> = match open_file(&record).await? {
+                None => query.fetch_optional(db).await?,
+                Some(mut file) => {
+                    let row = query.fetch_optional(&mut file).await?;
+                    file.close().await?;
+                    row
+                }
+            };
+            row.map(|row| row.open(vault)).transpose()
+        })
+        .await
+    }
+
+    /// Deletes secrets by handle. Needs no passphrase. Returns how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError::NoVault`]; [`StoreError::VaultFileMissing`].
+    pub async fn delete_secrets(&self, vault: &VaultName, handles: &[Handle]) -> Result<u64, StoreError> {
+        self.write(async |db| delete(db, self, vault, handles).await).await
+    }
+}
+
+/// Stores secrets inside a transaction of the database. Those of a file vault are stored at once and stay if the
+/// transaction fails: a secret nobody refers to harms less than a reference without its secret.
+pub(crate) async fn add(
+    db: &mut SqliteConnection,
+    store: &Store,
+    vault: &OpenVault,
+    secrets: &[SecretRecord],
+) -> Result<(), Failure> {
+    let record = vaults::find(db, store, &vault.name).await?;
+    let Some(mut file) = open_file(&record).await? else {
+        return insert(db, None, secrets).await;
+    };
+    let mut transaction = file.begin_with("BEGIN IMMEDIATE").await?;
+    insert(&mut transaction, vault.key.as_ref(), secrets).await?;
+    transaction.commit().await?;
+    file.close().await?;
+    Ok(())
+}
+
+/// Deletes secrets inside a transaction of the database; those of a file vault at once.
+pub(crate) async fn delete(
+    db: &mut SqliteConnection,
+    store: &Store,
+    vault: &VaultName,
+    handles: &[Handle],
+) -> Result<u64, Failure> {
+    let record = vaults::find(db, store, vault).await?;
+    let Some(mut file) = open_file(&record).await? else {
+        return remove(db, handles).await;
+    };
+    let mut transaction = file.begin_with("BEGIN IMMEDIATE").await?;
+    let count = remove(&mut transaction, handles).await?;
+    transaction.commit().await?;
+    file.close().await?;
+    Ok(count)
+}
+
+async fn open_file(vault: &VaultRecord) -> Result<Option<SqliteConnection>, StoreError> {
+    match &vault.path {
+        Some(path) => Ok(Some(vaults::connect(&vault.name, path).await?)),
+        None => Ok(None),
+    }
+}
+
+async fn insert(
+    db: &mut SqliteConnection,
+    key: Option<&SecretBytes<32>>,
+    secrets: &[SecretRecord],
+) -> Result<(), Failure> {
+    for record in secrets {
+        let kind = kind_name(record.kind);
+        let stored = match key {
+            Some(key) => seal::seal_secret(key, kind, &record.handle, &record.secret)?,
+            None => Zeroizing::new(record.secret.as_bytes().to_vec()),
+        };
+        sqlx::query("INSERT INTO secret (handle, kind, secret) VALUES (?1, ?2, ?3) ON CONFLICT (handle) DO NOTHING")
+            .bind(record.handle.as_bytes().to_vec())
+            .bind(kind)
+            .bind(stored.as_slice())
+            .execute(&mut *db)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn remove(db: &mut SqliteConnection, handles: &[Handle]) -> Result<u64, Failure> {
+    let mut count = 0;
+    for handle in handles {
+        let done = sqlx::query("DELETE FROM secret WHERE handle = ?1")
+            .bind(handle.as_bytes().to_vec())
+            .execute(&mut *db)
+            .await?;
+        count += done.rows_affected();
+    }
+    Ok(count)
+}
+
+struct Stored {
+    handle: Vec<u8>,
+    kind: String,
+    secret: Zeroizing<Vec<u8>>,
+}
+
+impl Stored {
+    fn open(self, vault: &OpenVault) -> Result<SecretRecord, Failure> {
+        let handle = Handle::new(self.handle);
+        let kind = kind_of(&self.kind).ok_or_else(|| Failure::unreadable("kind of a secret", &self.kind))?;
+        let damaged = || StoreError::DamagedSecret(vault.name.to_string());
+        let secret = match &vault.key {
+            Some(key) => seal::open_secret(key, &self.kind, &handle, &self.secret).ok_or_else(damaged)?,
+            None => {
+                let mut bytes = Zeroizing::new([0; 32]);
+                let stored: &[u8; 32] = self.secret.as_slice().try_into().map_err(|_| damaged())?;
+                bytes.copy_from_slice(stored);
+                SecretBytes::take(&mut bytes)
+            }
+        };
+        Ok(SecretRecord { handle, kind, secret })
+    }
+}
+
+impl FromRow<'_, SqliteRow> for Stored {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            handle: row.try_get("handle")?,
+            kind: row.try_get("kind")?,
+            secret: Zeroizing::new(row.try_get("secret")?),
+        })
+    }
+}
+
+fn kind_name(kind: SecretKind) -> &'static str {
+    match kind {
+        SecretKind::Signing(kind) => kind.name(),
+        SecretKind::X25519 => X25519,
+    }
+}
+
+fn kind_of(name: &str) -> Option<SecretKind> {
+    if name == X25519 {
+        return Some(SecretKind::X25519);
+    }
+    SigningKeyType::from_name(name).map(SecretKind::Signing)
+}
+
+const X25519: &str = "X25519";

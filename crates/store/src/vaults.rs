@@ -1,0 +1,417 @@
+//! Vaults of this home: the first one inside the database, further ones in files of their own.
+//!
+//! **Invariants**: at most one vault is inside the database; while there are vaults exactly one is the default; a vault that
+//! an identity uses is not deleted. A file vault is one SQLite file without others beside it, opened for each use and
+//! only while the database's write lock (or, for reading, nothing) is held, so that a move loses no secret. A file is complete
+//! before its row is stored and outlives it by a moment, so a process killed in between leaves at worst a file without
+//! a row, which the next vault of that path adopts.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use ockam_vault::SecretBytes;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Connection, FromRow, Row};
+
+use crate::database;
+use crate::error::{Failure, StoreError};
+use crate::home::{HomeError, private_directory};
+use crate::name::VaultName;
+use crate::schema;
+use crate::seal::{self, Passphrase};
+use crate::store::Store;
+
+/// A vault as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaultRecord {
+    /// Its name.
+    pub name: VaultName,
+    /// Its file, absolute; `None` if its secrets are inside the database.
+    pub path: Option<PathBuf>,
+    /// Whether it is the default vault.
+    pub is_default: bool,
+    /// Whether its secrets are sealed under a passphrase.
+    pub is_sealed: bool,
+}
+
+/// Proof that a vault was opened: goes with every use of its secrets. The key inside is wiped when this is dropped.
+#[derive(Debug)]
+pub struct OpenVault {
+    pub(crate) name: VaultName,
+    pub(crate) key: Option<SecretBytes<32>>,
+}
+
+impl OpenVault {
+    /// The vault.
+    #[must_use]
+    pub fn name(&self) -> &VaultName {
+        &self.name
+    }
+}
+
+impl Store {
+    /// Creates a vault. The first one goes into the database; further ones, and any with a path or a passphrase, into
+    /// a file (without a path: `vault-<name>` in the home). A vault file that is there already is adopted. The first
+    /// vault becomes the default.
+    ///
+    /// # Errors
+    /// [`StoreError::VaultExists`]; [`StoreError::VaultFileTaken`]; [`StoreError::NotAVault`] if the path is something
+    /// else; [`StoreError::WrongPassphrase`], [`StoreError::VaultSealed`] or [`StoreError::VaultNotSealed`] if an adopted
+    /// file is sealed otherwise.
+    pub async fn create_vault(
+        &self,
+        name: &VaultName,
+        path: Option<&Path>,
+        passphrase: Option<&Passphrase>,
+    ) -> Result<VaultRecord, StoreError> {
+        let path = path.map(absolute).transpose()?;
+        // Deriving a key from a passphrase takes a while, so it is done before the lock is taken.
+        let sealed = passphrase.map(seal::new_key).transpose()?;
+        self.write(async |db| {
+            if look_up(db, self, name).await?.is_some() {
+                return Err(StoreError::VaultExists(name.to_string()).into());
+            }
+            let count = count(db).await?;
+            let inside = count == 0 && path.is_none() && passphrase.is_none();
+            let path = (!inside).then(|| path.unwrap_or_else(|| self.home().vault_file(name)));
+            if let Some(path) = &path {
+                if let Some(other) = user_of_file(db, self, path).await? {
+                    let path = path.clone();
+                    return Err(StoreError::VaultFileTaken { path, vault: other }.into());
+                }
+                make_or_adopt(name, path, passphrase, sealed.as_deref()).await?;
+            }
+            let vault = VaultRecord {
+                name: name.clone(),
+                path,
+                is_default: count == 0,
+                is_sealed: passphrase.is_some(),
+            };
+            insert(db, self, &vault).await?;
+            Ok(vault)
+        })
+        .await
+    }
+
+    /// The vault to use: the named one or else the only one; the first one is made if there is none (spec: command 3.7).
+    ///
+    /// # Errors
+    /// [`StoreError::NoVault`]; [`StoreError::WhichVault`] if there are several and none was named.
+    pub async fn vault_or_only(&self, name: Option<&VaultName>) -> Result<VaultRecord, StoreError> {
+        if let Some(name) = name {
+            return self.vault(name).await;
+        }
+        let mut vaults = self.vaults().await?;
+        match (vaults.len(), vaults.pop()) {
+            (1, Some(only)) => Ok(only),
+            (0, _) => self.write(async |db| only_or_first(db, self).await).await,
+            (several, _) => Err(StoreError::WhichVault(several)),
+        }
+    }
+
+    /// One vault.
+    ///
+    /// # Errors
+    /// [`StoreError::NoVault`].
+    pub async fn vault(&self, name: &VaultName) -> Result<VaultRecord, StoreError> {
+        self.read(async |db| find(db, self, name).await).await
+    }
+
+    /// The default vault, if there is any vault.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn default_vault(&self) -> Result<Option<VaultRecord>, StoreError> {
+        self.read(async |db| {
+            let row: Option<Stored> =
+                sqlx::query_as("SELECT * FROM vault WHERE is_default = 1").fetch_optional(db).await?;
+            row.map(|row| row.into_record(self)).transpose()
+        })
+        .await
+    }
+
+    /// All vaults in the order they were created.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn vaults(&self) -> Result<Vec<VaultRecord>, StoreError> {
+        self.read(async |db| all(db, self).await).await
+    }
+
+    /// Opens a vault for use.
+    ///
+    /// # Errors
+    /// [`StoreError::VaultSealed`] if it needs a passphrase; [`StoreError::WrongPassphrase`]; a passphrase for a vault
+    /// without one is [`StoreError::VaultNotSealed`]; [`StoreError::VaultFileMissing`].
+    pub async fn open_vault(
+        &self,
+        name: &VaultName,
+        passphrase: Option<&Passphrase>,
+    ) -> Result<OpenVault, StoreError> {
+        let vault = self.vault(name).await?;
+        let key = match (&vault.path, passphrase) {
+            (Some(path), _) if vault.is_sealed || passphrase.is_some() => open_file_key(name, path, passphrase).await?,
+            (None, Some(_)) => return Err(StoreError::VaultNotSealed(name.to_string())),
+            _ => None,
+        };
+        Ok(OpenVault {
+            name: vault.name,
+            key,
+        })
+    }
+
+    /// Moves the file of a vault. Secrets stored by other processes meanwhile wait for the move.
+    ///
+    /// # Errors
+    /// [`StoreError::VaultCannotMove`] for the one inside the database; [`StoreError::NotAVault`] if there is a file at
+    /// the new path.
+    pub async fn move_vault(&self, name: &VaultName, path: &Path) -> Result<VaultRecord, StoreError> {
+        let target = absolute(path)?;
+        let (vault, left) = self
+            .write(async |db| {
+                let mut vault = find(db, self, name).await?;
+                let Some(source) = vault.path.replace(target.clone()) else {
+                    let vault = name.to_string();
+                    return Err(StoreError::VaultCannotMove { vault, path: target.clone() }.into());
+                };
+                if source == target {
+                    return Ok((vault, None));
+                }
+                if exists(&target)? {
+                    return Err(StoreError::NotAVault(target.clone()).into());
+                }
+                copy_file(name, &source, &target).await?;
+                sqlx::query("UPDATE vault SET path = ?2 WHERE name = ?1")
+                    .bind(name.as_str())
+                    .bind(self.stored_path(&target)?)
+                    .execute(db)
+                    .await?;
+                Ok((vault, Some(source)))
+            })
+            .await?;
+        if let Some(source) = left {
+            remove_file(&source)?;
+        }
+        Ok(vault)
+    }
+
+    /// Deletes a vault with its secrets and its file. If it was the default, the first remaining one becomes it.
+    ///
+    /// # Errors
+    /// [`StoreError::NoVault`]; [`StoreError::VaultInUse`].
+    pub async fn delete_vault(&self, name: &VaultName) -> Result<VaultRecord, StoreError> {
+        let vault = self
+            .write(async |db| {
+                let vault = find(db, self, name).await?;
+                let identities: Vec<String> =
+                    sqlx::query_scalar("SELECT name FROM identity WHERE vault = ?1 ORDER BY id")
+                        .bind(name.as_str())
+                        .fetch_all(&mut *db)
+                        .await?;
+                if !identities.is_empty() {
+                    let vault = name.to_string();
+                    return Err(StoreError::VaultInUse { vault, identities }.into());
+                }
+                sqlx::query("DELETE FROM vault WHERE name = ?1").bind(name.as_str()).execute(&mut *db).await?;
+                if vault.path.is_none() {
+                    sqlx::query("DELETE FROM secret").execute(&mut *db).await?;
+                }
+                if vault.is_default {
+                    sqlx::query("UPDATE vault SET is_default = 1 WHERE id = (SELECT min(id) FROM vault)")
+                        .execute(db)
+                        .await?;
+                }
+                Ok(vault)
+            })
+            .await?;
+        if let Some(path) = &vault.path {
+            remove_file(path)?;
+        }
+        Ok(vault)
+    }
+}
+
+/// The only vault, or the first one, made here.
+pub(crate) async fn only_or_first(db: &mut SqliteConnection, store: &Store) -> Result<VaultRecord, Failure> {
+    let mut vaults = all(db, store).await?;
+    match (vaults.len(), vaults.pop()) {
+        (1, Some(only)) => Ok(only),
+        (0, _) => {
+            let vault = VaultRecord {
+                name: VaultName::first(),
+                path: None,
+                is_default: true,
+                is_sealed: false,
+            };
+            insert(db, store, &vault).await?;
+            Ok(vault)
+        }
+        (several, _) => Err(StoreError::WhichVault(several).into()),
+    }
+}
+
+pub(crate) async fn find(
+    db: &mut SqliteConnection,
+    store: &Store,
+    name: &VaultName,
+) -> Result<VaultRecord, Failure> {
+    look_up(db, store, name).await?.ok_or_else(|| StoreError::NoVault(name.to_string()).into())
+}
+
+/// Opens the file of a vault.
+pub(crate) async fn connect(name: &VaultName, path: &Path) -> Result<SqliteConnection, StoreError> {
+    if !exists(path)? {
+        return Err(StoreError::VaultFileMissing {
+            vault: name.to_string(),
+            path: path.to_path_buf(),
+        });
+    }
+    database::connect(path, &schema::VAULT_FILE).await.map_err(|error| match error {
+        StoreError::Foreign(path) => StoreError::NotAVault(path),
+        StoreError::Damaged { path, detail } if detail.contains("not a database") => StoreError::NotAVault(path),
+        other => other,
+    })
+}
+
+async fn look_up(
+    db: &mut SqliteConnection,
+    store: &Store,
+    name: &VaultName,
+) -> Result<Option<VaultRecord>, Failure> {
+    let row: Option<Stored> =
+        sqlx::query_as("SELECT * FROM vault WHERE name = ?1").bind(name.as_str()).fetch_optional(db).await?;
+    row.map(|row| row.into_record(store)).transpose()
+}
+
+async fn all(db: &mut SqliteConnection, store: &Store) -> Result<Vec<VaultRecord>, Failure> {
+    let rows: Vec<Stored> = sqlx::query_as("SELECT * FROM vault ORDER BY id").fetch_all(db).await?;
+    rows.into_iter().map(|row| row.into_record(store)).collect()
+}
+
+async fn count(db: &mut SqliteConnection) -> Result<i64, Failure> {
+    Ok(sqlx::query_scalar("SELECT count(*) FROM vault").fetch_one(db).await?)
+}
+
+async fn user_of_file(db: &mut SqliteConnection, store: &Store, path: &Path) -> Result<Option<String>, Failure> {
+    Ok(sqlx::query_scalar("SELECT name FROM vault WHERE path = ?1")
+        .bind(store.stored_path(path)?)
+        .fetch_optional(db)
+        .await?)
+}
+
+async fn insert(db: &mut SqliteConnection, store: &Store, vault: &VaultRecord) -> Result<(), Failure> {
+    let path = vault.path.as_ref().map(|path| store.stored_path(path)).transpose()?;
+    sqlx::query("INSERT INTO vault (name, path, is_default, is_sealed) VALUES (?1, ?2, ?3, ?4)")
+        .bind(vault.name.as_str())
+        .bind(path)
+        .bind(vault.is_default)
+        .bind(vault.is_sealed)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+async fn make_or_adopt(
+    name: &VaultName,
+    path: &Path,
+    passphrase: Option<&Passphrase>,
+    sealed_key: Option<&[u8]>,
+) -> Result<(), Failure> {
+    if exists(path)? {
+        open_file_key(name, path, passphrase).await?;
+        return Ok(());
+    }
+    if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
+        private_directory(directory)?;
+    }
+    database::create_file(path, &schema::VAULT_FILE, async |file| {
+        if let Some(sealed_key) = sealed_key {
+            sqlx::query("INSERT INTO seal (id, sealed_key) VALUES (1, ?1)")
+                .bind(sealed_key.to_vec())
+                .execute(file)
+                .await?;
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+async fn open_file_key(
+    name: &VaultName,
+    path: &Path,
+    passphrase: Option<&Passphrase>,
+) -> Result<Option<SecretBytes<32>>, StoreError> {
+    let mut file = connect(name, path).await?;
+    let sealed: Option<Vec<u8>> = sqlx::query_scalar("SELECT sealed_key FROM seal")
+        .fetch_optional(&mut file)
+        .await
+        .map_err(|error| Failure::from(error).at(path))?;
+    file.close().await.map_err(|error| Failure::from(error).at(path))?;
+    match (sealed, passphrase) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(StoreError::VaultNotSealed(name.to_string())),
+        (Some(_), None) => Err(StoreError::VaultSealed(name.to_string())),
+        (Some(sealed), Some(passphrase)) => match seal::open_key(passphrase, &sealed) {
+            Some(key) => Ok(Some(key)),
+            None => Err(StoreError::WrongPassphrase(name.to_string())),
+        },
+    }
+}
+
+/// Copies a vault through the database library, which sees every committed secret.
+async fn copy_file(name: &VaultName, source: &Path, target: &Path) -> Result<(), Failure> {
+    if let Some(directory) = target.parent().filter(|directory| !directory.exists()) {
+        private_directory(directory)?;
+    }
+    let mut from = connect(name, source).await?;
+    let copied = database::copy(&mut from, target).await;
+    from.close().await?;
+    Ok(copied?)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
+    std::path::absolute(path).map_err(|error| HomeError::io(path, error).into())
+}
+
+fn exists(path: &Path) -> Result<bool, StoreError> {
+    fs::exists(path).map_err(|error| HomeError::io(path, error).into())
+}
+
+fn remove_file(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(HomeError::io(path, error).into()),
+        _ => Ok(()),
+    }
+}
+
+struct Stored {
+    name: String,
+    path: Option<String>,
+    is_default: bool,
+    is_sealed: bool,
+}
+
+impl Stored {
+    fn into_record(self, store: &Store) -> Result<VaultRecord, Failure> {
+        let path = self.path.map(|path| store.absolute_path(&path));
+        Ok(VaultRecord {
+            name: self.name.parse().map_err(|e| Failure::unreadable("name of a vault", e))?,
+            path,
+            is_default: self.is_default,
+            is_sealed: self.is_sealed,
+        })
+    }
+}
+
+impl FromRow<'_, SqliteRow> for Stored {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            name: row.try_get("name")?,
+            path: row.try_get("path")?,
+            is_default: row.try_get("is_default")?,
+            is_sealed: row.try_get("is_sealed")?,
+        })
+    }
+}
