@@ -1,0 +1,131 @@
+//! What a side says of itself inside the handshake.
+//!
+//! ```text
+//! [ change_history, purpose_key_attestation, [ credential bundle, .. ], extensions? ]
+//! ```
+//!
+//! The fourth element is ours; published peers pass over it. Elements behind it and bytes behind the array are accepted:
+//! the transcript covers them (spec: trust 5.5, 5.12).
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use minicbor::Encoder;
+use ockam_identity::{CredentialBundle, DecodeError, PurposeKeyAttestation, VerifiedHistory};
+use ockam_vault::X25519Secret;
+
+use crate::array_structure::{ArrayStructure, StructureError, item_len};
+
+/// What a node needs to prove its identity in a handshake.
+pub struct LocalIdentity {
+    /// The identity's own change history.
+    pub history: VerifiedHistory,
+    /// The secret channel key, the one that `attestation` names.
+    pub static_secret: X25519Secret,
+    /// The identity's statement that the channel key is its own.
+    pub attestation: PurposeKeyAttestation,
+    /// The credentials to present.
+    pub credentials: Vec<CredentialBundle>,
+}
+
+impl fmt::Debug for LocalIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalIdentity")
+            .field("identifier", &self.history.identifier())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A handshake payload that is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PayloadError {
+    /// The structure is not an identity and its credentials.
+    #[error(transparent)]
+    Structure(#[from] StructureError),
+    /// More credentials than are looked at.
+    #[error("more than {MAX_CREDENTIALS} credentials")]
+    TooManyCredentials,
+    /// The history, the attestation or a credential cannot be read.
+    #[error(transparent)]
+    Identity(#[from] DecodeError),
+}
+
+/// The most credentials one side may present.
+pub const MAX_CREDENTIALS: usize = 32;
+
+/// A payload as received: parts by their position, nothing verified.
+#[derive(Debug)]
+pub(crate) struct IdentityAndCredentials<'b> {
+    pub(crate) history: &'b [u8],
+    pub(crate) attestation: &'b [u8],
+    pub(crate) credentials: Vec<CredentialBundle>,
+    pub(crate) extensions: &'b [u8],
+}
+
+impl<'b> IdentityAndCredentials<'b> {
+    pub(crate) fn decode(payload: &'b [u8]) -> Result<Self, PayloadError> {
+        let mut fields = ArrayStructure::open(payload)?;
+        let history = fields.field(0)?;
+        let attestation = fields.field(1)?;
+        let credentials = decode_credentials(fields.field(2)?)?;
+        let extensions = match fields.next()? {
+            None | Some([NULL]) => &[],
+            Some(extensions) => extensions,
+        };
+        fields.finish()?;
+        Ok(Self {
+            history,
+            attestation,
+            credentials,
+            extensions,
+        })
+    }
+}
+
+/// Writes the payload of `identity`; `extensions` is one CBOR item, or nothing.
+pub(crate) fn encode(identity: &LocalIdentity, extensions: &[u8]) -> Result<Vec<u8>, PayloadError> {
+    if !extensions.is_empty() && item_len(extensions)? != extensions.len() {
+        return Err(StructureError::Trailing.into());
+    }
+    if identity.credentials.len() > MAX_CREDENTIALS {
+        return Err(PayloadError::TooManyCredentials);
+    }
+    let mut payload = Vec::with_capacity(512);
+    payload.push(if extensions.is_empty() {
+        ARRAY_OF_3
+    } else {
+        ARRAY_OF_4
+    });
+    payload.extend_from_slice(identity.history.as_bytes());
+    payload.extend_from_slice(identity.attestation.as_bytes());
+    encode_credentials(&identity.credentials, &mut payload);
+    payload.extend_from_slice(extensions);
+    Ok(payload)
+}
+
+pub(crate) fn decode_credentials(array: &[u8]) -> Result<Vec<CredentialBundle>, PayloadError> {
+    let mut bundles = ArrayStructure::open(array).map_err(|_| StructureError::WrongType(2))?;
+    let mut credentials = Vec::new();
+    while let Some(bundle) = bundles.next()? {
+        if credentials.len() == MAX_CREDENTIALS {
+            return Err(PayloadError::TooManyCredentials);
+        }
+        credentials.push(CredentialBundle::decode(bundle)?);
+    }
+    Ok(credentials)
+}
+
+pub(crate) fn encode_credentials(credentials: &[CredentialBundle], out: &mut Vec<u8>) {
+    let mut encoder = Encoder::new(&mut *out);
+    encoder
+        .array(credentials.len() as u64)
+        .expect("writing to a vector cannot fail");
+    for bundle in credentials {
+        out.extend_from_slice(bundle.as_bytes());
+    }
+}
+
+const ARRAY_OF_3: u8 = 0x83;
+const ARRAY_OF_4: u8 = 0x84;
+const NULL: u8 = 0xf6;
