@@ -104,7 +104,8 @@ impl Provider for Fast {
         if strict::has_refused_r(signature) {
             return Err(VerifyError::BadSignature);
         }
-        let key = ParsedPublicKey::new(&ED25519, public).map_err(|_| VerifyError::RefusedKey)?;
+        // Whether the key decodes at all is found by the verification, so both failures are one.
+        let key = ParsedPublicKey::new(&ED25519, public).map_err(|_| VerifyError::BadSignature)?;
         key.verify_sig(message, signature)
             .map_err(|_| VerifyError::BadSignature)
     }

@@ -39,9 +39,6 @@ mod secret;
 mod software;
 mod strict;
 
-#[cfg(test)]
-mod conformance;
-
 #[cfg(feature = "fast")]
 pub use fast::fast;
 pub use key::{Handle, PublicKey, Signature, SigningKeyType, X25519Public};

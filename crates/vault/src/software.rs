@@ -312,3 +312,154 @@ fn agreement_record(handle: &Handle, secret: &X25519Secret) -> SecretRecord {
         secret: SecretBytes::new(*secret.as_bytes()),
     }
 }
+
+#[cfg(all(test, feature = "portable"))]
+mod tests {
+    use super::*;
+    use crate::portable;
+    use alloc::format;
+
+    #[test]
+    fn software_keys_are_named_by_the_hash_of_their_public_half() {
+        // spec: trust 1.3
+        let mut vault = SoftwareVault::new(portable());
+        for kind in [SigningKeyType::Ed25519, SigningKeyType::P256] {
+            let handle = vault.generate_signing_key(kind, &mut filler(0x11)).unwrap();
+            let public = vault.public_key(&handle).unwrap();
+            assert_eq!(public.key_type(), kind);
+            assert_eq!(handle.as_bytes(), portable().sha256(&[public.as_bytes()]));
+        }
+        let handle = vault.generate_agreement_key(&mut filler(0x22));
+        let public = vault.agreement_public_key(&handle).unwrap();
+        assert_eq!(handle.as_bytes(), portable().sha256(&[public.as_bytes()]));
+    }
+
+    #[test]
+    fn signs_and_agrees_by_handle() {
+        let mut vault = SoftwareVault::new(portable());
+        let handle = vault
+            .generate_signing_key(SigningKeyType::Ed25519, &mut filler(1))
+            .unwrap();
+        let signature = vault.sign(&handle, b"message").unwrap();
+        assert_eq!(
+            portable().verify(&vault.public_key(&handle).unwrap(), b"message", &signature),
+            Ok(())
+        );
+
+        let (one, two) = (
+            vault.generate_agreement_key(&mut filler(2)),
+            vault.generate_agreement_key(&mut filler(3)),
+        );
+        let (one_public, two_public) = (
+            vault.agreement_public_key(&one).unwrap(),
+            vault.agreement_public_key(&two).unwrap(),
+        );
+        assert_eq!(
+            vault.agree(&one, &two_public),
+            vault.agree(&two, &one_public)
+        );
+        assert_eq!(
+            vault.agree(&one, &X25519Public([0; 32])),
+            Err(VaultError::Agreement(AgreementError::NotContributory))
+        );
+    }
+
+    #[test]
+    fn a_deleted_secret_signs_and_agrees_no_more() {
+        // spec: trust 11.1 (4): old secrets are deleted on rotation.
+        let mut vault = SoftwareVault::new(portable());
+        let signing = vault
+            .generate_signing_key(SigningKeyType::Ed25519, &mut filler(1))
+            .unwrap();
+        let agreement = vault.generate_agreement_key(&mut filler(2));
+        assert!(vault.delete_signing_key(&signing));
+        assert!(!vault.delete_signing_key(&signing));
+        assert!(vault.delete_agreement_key(&agreement));
+        assert!(!vault.delete_agreement_key(&agreement));
+        assert_eq!(
+            vault.sign(&signing, b"message").unwrap_err(),
+            SignError::UnknownKey(signing)
+        );
+        assert_eq!(
+            vault.agreement_public_key(&agreement),
+            Err(VaultError::UnknownKey(agreement))
+        );
+        assert_eq!(vault.records().count(), 0);
+    }
+
+    #[test]
+    fn a_handle_of_one_role_is_unknown_to_the_other() {
+        // spec: trust 1.3 (roles are separable)
+        let mut vault = SoftwareVault::new(portable());
+        let signing = vault
+            .generate_signing_key(SigningKeyType::Ed25519, &mut filler(1))
+            .unwrap();
+        let agreement = vault.generate_agreement_key(&mut filler(2));
+        assert!(vault.sign(&agreement, b"message").is_err());
+        assert!(vault.agree(&signing, &X25519Public([9; 32])).is_err());
+        assert!(!vault.delete_signing_key(&agreement));
+    }
+
+    #[test]
+    fn records_restore_the_vault() {
+        let mut vault = SoftwareVault::new(portable());
+        let signing = vault
+            .generate_signing_key(SigningKeyType::P256, &mut filler(1))
+            .unwrap();
+        let agreement = vault.generate_agreement_key(&mut filler(2));
+        let restored = SoftwareVault::from_records(portable(), vault.records()).unwrap();
+        assert_eq!(restored.public_key(&signing), vault.public_key(&signing));
+        assert_eq!(
+            restored.agreement_public_key(&agreement),
+            vault.agreement_public_key(&agreement)
+        );
+        assert_eq!(
+            restored.export_signing_key(&signing),
+            vault.export_signing_key(&signing)
+        );
+        assert_eq!(
+            restored.export_agreement_key(&agreement),
+            vault.export_agreement_key(&agreement)
+        );
+        assert_eq!(restored.signing_keys().collect::<Vec<_>>(), [&signing]);
+    }
+
+    #[test]
+    fn a_record_that_names_another_key_is_refused() {
+        let record = |kind| SecretRecord {
+            handle: Handle::new([7; 32]),
+            kind,
+            secret: SecretBytes::new([1; 32]),
+        };
+        for kind in [
+            SecretKind::Signing(SigningKeyType::Ed25519),
+            SecretKind::X25519,
+        ] {
+            let result = SoftwareVault::from_records(portable(), [record(kind)]);
+            assert_eq!(
+                result.unwrap_err(),
+                VaultError::HandleMismatch(Handle::new([7; 32]))
+            );
+        }
+    }
+
+    #[test]
+    fn debug_of_a_vault_names_keys_and_shows_no_secret() {
+        let mut vault = SoftwareVault::new(portable());
+        let handle = vault
+            .generate_signing_key(SigningKeyType::Ed25519, &mut filler(0xa5))
+            .unwrap();
+        let record = vault.export_signing_key(&handle).unwrap();
+        for shown in [format!("{vault:?}"), format!("{record:?}")] {
+            assert!(shown.contains(&format!("{handle}")), "{shown}");
+            assert!(
+                !shown.contains("a5a5") && !shown.contains("165, 165"),
+                "{shown}"
+            );
+        }
+    }
+
+    fn filler(byte: u8) -> impl FnMut(&mut [u8]) {
+        move |bytes| bytes.fill(byte)
+    }
+}

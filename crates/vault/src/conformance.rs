@@ -1,1 +1,0 @@
-//! One conformance suite, run over every provider.
