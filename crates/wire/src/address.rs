@@ -399,16 +399,15 @@ impl Borrow<[u8]> for Address {
 }
 
 impl fmt::Display for AddressRef<'_> {
-    /// `<type>#<name>`. Control characters and bytes that are not UTF-8 are escaped: names come from peers and
-    /// end up in logs and on terminals.
+    /// `<type>#<name>`. Invisible characters and bytes that are not UTF-8 are escaped: names come from peers and end
+    /// up in logs and on terminals.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}#", self.transport())?;
         for chunk in self.name().utf8_chunks() {
             for character in chunk.valid().chars() {
-                if character.is_control() {
-                    write!(f, "{}", character.escape_default())?;
-                } else {
-                    f.write_char(character)?;
+                match character {
+                    '\\' | '\'' | '"' => f.write_char(character)?,
+                    _ => fmt::Display::fmt(&character.escape_debug(), f)?,
                 }
             }
             for byte in chunk.invalid() {
@@ -476,5 +475,134 @@ impl<'b, C> minicbor::Decode<'b, C> for Address {
             AddressRef::read_parts(&mut reader).map_err(minicbor::decode::Error::message)?;
         d.set_position(start + reader.position());
         Self::new(transport, name).map_err(minicbor::decode::Error::message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::{String, ToString};
+    use core::hash::BuildHasher;
+
+    #[test]
+    fn vectors_are_read_and_written_the_same() {
+        // V7
+        let address: Address = "2#1.2.3.4:5".parse().unwrap();
+        assert_eq!(hex::encode(address.encoded()), "820249312e322e332e343a35");
+        assert_eq!(
+            minicbor::decode::<Address>(address.encoded()).unwrap(),
+            address
+        );
+        assert_eq!(minicbor::to_vec(&address).unwrap(), address.encoded());
+    }
+
+    #[test]
+    fn text_without_type_is_local() {
+        for (text, printed) in [
+            ("echo", "0#echo"),
+            ("0#echo", "0#echo"),
+            ("", "0#"),
+            ("1#", "1#"),
+            ("255#x", "255#x"),
+        ] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), printed);
+        }
+    }
+
+    #[test]
+    fn malformed_texts_are_refused() {
+        assert_eq!(
+            "0#a#b".parse::<Address>(),
+            Err(AddressError::ManySeparators)
+        );
+        for text in ["#a", "256#a", "+1#a", "x#a", " 1#a", "-1#a"] {
+            assert_eq!(
+                text.parse::<Address>(),
+                Err(AddressError::TransportType),
+                "{text}"
+            );
+        }
+        assert_eq!(
+            "x".repeat(256).parse::<Address>(),
+            Err(AddressError::NameTooLong)
+        );
+    }
+
+    #[test]
+    fn parts_come_back_for_every_length_and_type() {
+        for length in 0..=MAX_NAME {
+            for transport in [0, 1, 23, 24, 255] {
+                let name = alloc::vec![b'n'; length];
+                let address = Address::new(TransportType(transport), &name).unwrap();
+                assert_eq!(
+                    (address.transport().0, address.name()),
+                    (transport, &name[..])
+                );
+                assert_eq!(address.as_ref().to_address(), address);
+                assert_eq!(
+                    minicbor::decode::<Address>(address.encoded()).unwrap(),
+                    address
+                );
+            }
+        }
+        assert_eq!(Address::local([0; 256]), Err(AddressError::NameTooLong));
+    }
+
+    #[test]
+    fn static_and_random_addresses_are_ordinary_ones() {
+        const ECHO: Address = Address::from_static("echo");
+        assert_eq!(ECHO, Address::local("echo").unwrap());
+        let longest = "x".repeat(34);
+        assert_eq!(
+            Address::from_static("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+            Address::local(longest).unwrap()
+        );
+        let random = Address::random(core::array::from_fn(|at| at as u8 * 17));
+        assert_eq!(
+            random,
+            Address::local("00112233445566778899aabbccddeeff").unwrap()
+        );
+    }
+
+    #[test]
+    fn borrowed_forms_hash_alike() {
+        let state = std::hash::RandomState::new();
+        let address = Address::local("echo").unwrap();
+        assert_eq!(state.hash_one(&address), state.hash_one(address.as_ref()));
+        assert_eq!(state.hash_one(&address), state.hash_one(address.encoded()));
+    }
+
+    #[test]
+    fn printing_a_hostile_name_is_harmless() {
+        let address = Address::local(b"a\x1b[2J\n\xff\xe2\x80\xae'\\").unwrap();
+        assert_eq!(address.to_string(), "0#a\\u{1b}[2J\\n\\xff\\u{202e}'\\");
+    }
+
+    #[test]
+    fn forms_of_published_nodes_are_read() {
+        for hex in [
+            "9f004161ff",
+            "83004161f6",
+            "8218004161",
+            "820058 0161",
+            "9a0000000200 4161",
+        ] {
+            let hex: String = hex.split(' ').collect();
+            let address = minicbor::decode::<Address>(&hex::decode(&hex).unwrap()).unwrap();
+            assert_eq!(address, Address::from_static("a"), "{hex}");
+        }
+        for hex in [
+            "8100",
+            "80",
+            "82006161",
+            "8219010041",
+            "824161",
+            "82005f4161ff",
+        ] {
+            assert!(
+                minicbor::decode::<Address>(&hex::decode(hex).unwrap()).is_err(),
+                "{hex}"
+            );
+        }
     }
 }

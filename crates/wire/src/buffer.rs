@@ -157,6 +157,13 @@ impl Buffer {
         self.bytes
     }
 
+    /// The visible bytes in an allocation of their own, so that they no longer keep the block alive which they were
+    /// received in.
+    #[must_use]
+    pub fn detach(self) -> Self {
+        Self::from_slice(self.as_slice())
+    }
+
     /// Moves the visible bytes to an allocation with at least `front` and `back` bytes around them.
     #[cold]
     fn relocate(&mut self, front: usize, back: usize) {
@@ -183,5 +190,101 @@ impl fmt::Debug for Buffer {
             .field("headroom", &self.headroom())
             .field("tailroom", &self.tailroom())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_write_around_the_payload_in_place() {
+        let mut buffer = Buffer::with_headroom(8, 100, 16);
+        buffer.append(b"payload");
+        let place = buffer.as_slice().as_ptr();
+        buffer.prepend(b"head");
+        buffer.append(b"tag");
+        assert_eq!(buffer.as_slice(), b"headpayloadtag");
+        assert_eq!(buffer.as_slice()[4..].as_ptr(), place);
+        buffer.advance(4);
+        buffer.truncate(7);
+        assert_eq!(buffer.as_slice(), b"payload");
+        assert_eq!((buffer.headroom(), buffer.as_slice().as_ptr()), (8, place));
+        assert_eq!(buffer.into_bytes(), &b"payload"[..]);
+    }
+
+    #[test]
+    fn missing_room_copies_once_and_is_counted() {
+        let before = headroom_misses();
+        let mut shared = BytesMut::from(&b"firstsecond"[..]);
+        let mut first = Buffer::from_bytes(shared.split_to(5), 0);
+        assert_eq!((first.headroom(), first.tailroom()), (0, 0));
+        first.append(b"!");
+        // Other tests count as well.
+        assert!(headroom_misses() > before);
+        let place = first.as_slice().as_ptr();
+        first.prepend(b"the ");
+        first.append(&[b'.'; TAILROOM]);
+        assert_eq!(first.as_slice()[4..].as_ptr(), place);
+        assert_eq!(&first.as_slice()[..10], b"the first!");
+        assert_eq!(&shared[..], b"second");
+    }
+
+    #[test]
+    fn neighbour_in_the_same_allocation_is_never_overwritten() {
+        let mut shared = BytesMut::from(&b"aaaabbbb"[..]);
+        let mut first = Buffer::from_bytes(shared.split_to(4), 2);
+        first.truncate(1);
+        assert_eq!(first.tailroom(), 1);
+        first.append(b"xy");
+        assert_eq!(&shared[..], b"bbbb");
+        let mut second = Buffer::from_bytes(shared, 2);
+        second.prepend(b"0123");
+        assert_eq!(second.as_slice(), b"0123bb");
+        assert_eq!(first.as_slice(), b"axy");
+    }
+
+    #[test]
+    fn socket_reads_leave_room_for_tags() {
+        let mut buffer = Buffer::with_headroom(4, 10, TAILROOM);
+        {
+            let mut spare = buffer.spare_mut(10);
+            assert_eq!(spare.remaining_mut(), 10);
+            spare.put_slice(b"0123456789");
+            assert_eq!(spare.remaining_mut(), 0);
+        }
+        assert_eq!(buffer.as_slice(), b"0123456789");
+        assert!(buffer.tailroom() >= TAILROOM);
+        let mut full = Buffer::from_bytes(BytesMut::new(), 0);
+        assert_eq!(full.spare_mut(usize::MAX).remaining_mut(), 0);
+    }
+
+    #[test]
+    fn counts_beyond_the_content_are_harmless() {
+        let mut buffer = Buffer::from_bytes(BytesMut::from(&b"abc"[..]), 9);
+        assert_eq!((buffer.len(), buffer.headroom()), (0, 3));
+        buffer.advance(1);
+        buffer.truncate(usize::MAX);
+        assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn detached_bytes_have_their_own_allocation() {
+        let mut shared = BytesMut::from(&b"aaaabbbb"[..]);
+        let first = Buffer::from_bytes(shared.split_to(4), 1);
+        let place = first.as_slice().as_ptr();
+        let first = first.detach();
+        assert_eq!(first.as_slice(), b"aaa");
+        assert_ne!(first.as_slice().as_ptr(), place);
+        assert_eq!(
+            (first.headroom(), first.tailroom() >= TAILROOM),
+            (HEADROOM, true)
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_content() {
+        let text = alloc::format!("{:?}", Buffer::from_slice(b"secret"));
+        assert!(text.starts_with("Buffer { len: 6") && !text.contains("secret"));
     }
 }

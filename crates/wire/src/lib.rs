@@ -20,6 +20,24 @@
 //!   popping a hop moves a cursor and sending a route copies it.
 //! - A payload is never copied while its [`Buffer`] has room. Where it must be, [`headroom_misses`] counts it.
 //!
+//! # Example
+//!
+//! ```
+//! use ockam_wire::{Buffer, Route, RoutingMessage, frame};
+//!
+//! let message = RoutingMessage {
+//!     onward: "echo".parse()?,
+//!     return_route: "app".parse()?,
+//!     payload: Buffer::from_slice(b"hello"),
+//! };
+//! let mut received = frame::encode(message)?;
+//! received.advance(frame::PREFIX);
+//! let received = RoutingMessage::decode(received)?;
+//! assert_eq!(received.onward.first().map(|hop| hop.name()), Some(&b"echo"[..]));
+//! assert_eq!(received.payload.as_slice(), b"hello");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Specification
 //!
 //! `docs/protocol/1-messaging.md` sections 1, 2.1 and 9, `docs/protocol/2-trust.md` section 8. The limits are those
@@ -28,15 +46,24 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod address;
+pub mod bare;
 mod buffer;
 mod cbor;
+pub mod envelope;
+pub mod frame;
+mod multiaddr;
 mod route;
 mod routing;
+pub mod transport_message;
 
 pub use address::{Address, AddressError, AddressRef, MAX_NAME, TransportType};
 pub use buffer::{Buffer, HEADROOM, TAILROOM, headroom_misses};
 pub use cbor::{DecodeError, MAX_NESTING};
+pub use frame::{Frame, FrameError, FrameReader};
+pub use multiaddr::{MAX_MULTIADDR, MultiAddr, MultiAddrError, Protocol};
 pub use route::{Hops, MAX_HOPS, MAX_ROUTE, Route, RouteError};
 pub use routing::{EncodeError, HEADER_MAX, MAX_MESSAGE, RoutingMessage, header_len};

@@ -452,3 +452,134 @@ impl<'b, C> minicbor::Decode<'b, C> for Route {
         Ok(route)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
+
+    fn route(text: &str) -> Route {
+        text.parse().unwrap()
+    }
+
+    fn name(length: usize) -> Address {
+        Address::local(alloc::vec![b'x'; length]).unwrap()
+    }
+
+    #[test]
+    fn text_is_trimmed_and_printed_with_types() {
+        assert_eq!(route("a=> 1#b:2  =>c").to_string(), "0#a => 1#b:2 => 0#c");
+        assert_eq!(route("").len(), 0);
+        assert_eq!(route("0#").len(), 1);
+        assert!("a => b#c#d".parse::<Route>().is_err());
+    }
+
+    #[test]
+    fn hops_leave_and_enter_at_both_ends() {
+        let mut route = route("a => b => c");
+        assert_eq!(route.first().unwrap(), Address::from_static("a"));
+        assert_eq!(route.last().unwrap(), Address::from_static("c"));
+        assert_eq!(route.pop_front().unwrap(), Address::from_static("a"));
+        assert_eq!(route.pop_back().unwrap(), Address::from_static("c"));
+        route
+            .push_front(&Address::from_static("longer than what was freed"))
+            .unwrap();
+        route.push_back(&Address::from_static("d")).unwrap();
+        assert_eq!(
+            route.to_string(),
+            "0#longer than what was freed => 0#b => 0#d"
+        );
+        assert!(route.drop_front() && route.drop_front() && route.drop_front());
+        assert!(!route.drop_front());
+        assert_eq!(
+            (route.pop_front(), route.pop_back(), route.first()),
+            (None, None, None)
+        );
+        assert!(route.is_empty() && route.encoded().is_empty());
+    }
+
+    #[test]
+    fn whole_routes_are_put_in_front_and_behind() {
+        let mut middle = route("c => d");
+        middle.prepend(&route("a => b")).unwrap();
+        middle.append(&route("e")).unwrap();
+        assert_eq!(middle, route("a => b => c => d => e"));
+        assert_eq!(middle.iter().len(), 5);
+    }
+
+    #[test]
+    fn endless_use_does_not_grow_the_value() {
+        let mut route = route("a => b");
+        for round in 0..100_000_u32 {
+            let hop = route.pop_front().unwrap();
+            route.push_back(&hop).unwrap();
+            if round % 3 == 0 {
+                let hop = route.pop_back().unwrap();
+                route.push_front(&hop).unwrap();
+            }
+        }
+        assert_eq!(route.len(), 2);
+        assert!(route.bytes.capacity() <= 4 * INLINE);
+    }
+
+    #[test]
+    fn limits_hold_at_every_door_and_change_nothing() {
+        let mut full = Route::from_hops((0..MAX_HOPS).map(|_| Address::from_static("a"))).unwrap();
+        let before = full.clone();
+        let one = route("b");
+        for refused in [
+            full.push_back(&Address::from_static("b")),
+            full.push_front(&Address::from_static("b")),
+            full.prepend(&one),
+            full.append(&one),
+        ] {
+            assert_eq!(refused, Err(RouteError::TooManyHops));
+        }
+        assert_eq!(full, before);
+        let mut long = Route::from_hops((0..15).map(|_| name(255))).unwrap();
+        assert_eq!(long.encoded().len(), 15 * 259);
+        assert_eq!(long.push_front(&name(255)), Err(RouteError::TooLong));
+        long.push_front(&name(MAX_ROUTE - 15 * 259 - 4)).unwrap();
+        assert_eq!(long.encoded().len(), MAX_ROUTE);
+        assert_eq!(long.push_back(&name(0)), Err(RouteError::TooLong));
+    }
+
+    #[test]
+    fn received_route_beyond_the_limits_is_refused() {
+        let hops = |count: usize, hop: &str| {
+            let mut reader = alloc::vec![0x98, count as u8];
+            for _ in 0..count {
+                reader.extend_from_slice(&hex::decode(hop).unwrap());
+            }
+            minicbor::decode::<Route>(&reader).map(|route| route.len())
+        };
+        assert_eq!(hops(32, "82004161").unwrap(), 32);
+        assert!(hops(33, "82004161").is_err());
+        assert!(hops(1, &alloc::format!("8200590100{}", "00".repeat(256))).is_err());
+        assert!(hops(16, &alloc::format!("820058ff{}", "00".repeat(255))).is_err());
+        assert!(
+            minicbor::decode::<Route>(&[0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff])
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn received_routes_become_shortest_form() {
+        for hex in [
+            "82 82004161 82004162",
+            "9f 82004161 82004162 ff",
+            "82 83004161f6 9f004162ff",
+            "9802 8218004161 8200580162",
+        ] {
+            let hex = hex.split(' ').collect::<Vec<_>>().concat();
+            let decoded: Route = minicbor::decode(&hex::decode(&hex).unwrap()).unwrap();
+            assert_eq!(decoded, route("a => b"), "{hex}");
+            assert_eq!(
+                hex::encode(minicbor::to_vec(&decoded).unwrap()),
+                "828200416182004162"
+            );
+            assert_eq!(decoded.encoded_len(), 9);
+        }
+    }
+}

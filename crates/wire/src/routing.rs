@@ -146,3 +146,109 @@ pub(crate) fn put_header(out: &mut [u8], onward: &Route, return_route: &Route, p
     let rest = cbor::put_head(out, cbor::BYTES, payload_len);
     debug_assert!(rest.is_empty());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    fn decode(hex: &str) -> Result<RoutingMessage, DecodeError> {
+        let hex: Vec<_> = hex.split_whitespace().collect();
+        RoutingMessage::decode(Buffer::from_slice(&hex::decode(hex.concat()).unwrap()))
+    }
+
+    #[test]
+    fn captured_message_is_read_in_place() {
+        // V14
+        let body =
+            hex::decode("8481820044 6563686f 81820043617070460568656c6c6f627b7d".replace(' ', ""))
+                .unwrap();
+        let buffer = Buffer::from_slice(&body);
+        let (place, headroom) = (buffer.as_slice().as_ptr(), buffer.headroom());
+        let message = RoutingMessage::decode(buffer).unwrap();
+        assert_eq!(message.onward, "echo".parse().unwrap());
+        assert_eq!(message.return_route, "app".parse().unwrap());
+        assert_eq!(message.payload.as_slice(), b"\x05hello");
+        assert_eq!(message.payload.headroom(), headroom + 17);
+        assert_eq!(message.payload.as_slice().as_ptr(), place.wrapping_add(17));
+        // V15
+        let written = message.encode().unwrap();
+        assert_eq!(
+            hex::encode(&written),
+            "83818200446563686f81820043617070460568656c6c6f"
+        );
+        assert_eq!(written.as_slice().as_ptr(), place);
+    }
+
+    #[test]
+    fn leniency_is_that_of_published_nodes() {
+        // V15 (answer), V16, V17
+        for hex in [
+            "8481820043617070818200446563686f460568656c6c6f627b7d",
+            "83808040",
+            "85808040f601",
+            "9f808040ff",
+            "9f808040627b7d01ff",
+            "84808040f6",
+            "84 80 80 40 64 6e6f7065",
+            "83 9fff 9800 5800",
+        ] {
+            assert!(decode(hex).is_ok(), "{hex}");
+        }
+    }
+
+    #[test]
+    fn malformed_messages_are_refused() {
+        for (hex, error) in [
+            ("82808040", DecodeError::Missing("payload")),
+            ("83808060", DecodeError::Unexpected("a byte string")),
+            ("83808080", DecodeError::Unexpected("a byte string")),
+            ("83808040ffff", DecodeError::TrailingBytes),
+            ("", DecodeError::Truncated),
+            ("ff", DecodeError::Malformed),
+            ("8380805f4100ff", DecodeError::Unexpected("a byte string")),
+            (
+                "8480804001",
+                DecodeError::Unexpected("a text string or null"),
+            ),
+            ("838080 5b ffffffffffffffff", DecodeError::Truncated),
+            ("82 80 80", DecodeError::Missing("payload")),
+            ("85808040f6 818181818181818100", DecodeError::TooDeep),
+        ] {
+            assert_eq!(decode(hex).unwrap_err(), error, "{hex}");
+        }
+        assert!(decode("85808040f6 8181818181818100").is_ok());
+    }
+
+    #[test]
+    fn header_length_is_exact_for_every_form() {
+        for payload in [0, 1, 23, 24, 255, 256, 65_535, 65_536] {
+            for hops in [0, 1, 23, 24, 32] {
+                let route = Route::from_hops((0..hops).map(|_| crate::Address::from_static("hop")))
+                    .unwrap();
+                let message = RoutingMessage {
+                    onward: route.clone(),
+                    return_route: route.clone(),
+                    payload: Buffer::from_slice(&alloc::vec![7; payload]),
+                };
+                let header = message.header_len();
+                let encoded = message.encode().unwrap();
+                assert_eq!(encoded.len(), header + payload);
+                let decoded = RoutingMessage::decode(encoded).unwrap();
+                assert_eq!((&decoded.onward, &decoded.return_route), (&route, &route));
+                assert_eq!(decoded.payload.len(), payload);
+            }
+        }
+    }
+
+    #[test]
+    fn longest_header_is_the_declared_one() {
+        let name = |length| crate::Address::local(alloc::vec![b'x'; length]).unwrap();
+        let filled = |length: usize| (0..31).map(move |_| name(length));
+        let mut route = Route::from_hops(filled(120)).unwrap();
+        route
+            .push_back(&name(MAX_ROUTE - route.encoded().len() - 4))
+            .unwrap();
+        assert_eq!(header_len(&route, &route, MAX_MESSAGE), HEADER_MAX);
+    }
+}
