@@ -189,6 +189,43 @@ mod tests {
     }
 
     #[test]
+    fn address_is_type_and_byte_string() {
+        // V6
+        let mut out = Vec::new();
+        put_route(&mut out, &"1#carol".parse().unwrap());
+        assert_eq!(hex::encode(&out), "0101056361726f6c");
+        assert_eq!(
+            alloc::format!("{}", read_route(&mut Reader::new(&out)).unwrap()),
+            "1#carol"
+        );
+    }
+
+    #[test]
+    fn carriers_put_the_length_in_front() {
+        let v9 = "020100046563686f010003617070060568656c6c6f01027b7d";
+        // V11: a frame of a Unix socket. V12: the values of a Bluetooth characteristic.
+        let socket = alloc::format!("0019{v9}");
+        let values = [
+            "0000000000000019",
+            "020100046563686f0100036170700605 6865",
+            "6c6c6f01027b7d",
+        ];
+        let values = values.concat().replace(' ', "");
+        for (carried, prefix) in [(socket, 2), (values, 8)] {
+            let carried = hex::decode(carried).unwrap();
+            let (length, message) = carried.split_at(prefix);
+            assert_eq!(
+                length
+                    .iter()
+                    .fold(0, |length, byte| length << 8 | usize::from(*byte)),
+                message.len()
+            );
+            let decoded = TransportMessage::decode(Buffer::from_slice(message)).unwrap();
+            assert_eq!(hex::encode(decoded.encode().unwrap()), v9);
+        }
+    }
+
+    #[test]
     fn tracing_context_may_be_missing_and_followed_by_anything() {
         for hex in ["02000000", "0200000000ffff", "01000000", "010000000201ff"] {
             let decoded = decode(hex).unwrap();

@@ -1,4 +1,5 @@
-//! The published vectors of frames (V13 to V17), requests (V46 to V48) and `vectors/api.json`, byte by byte.
+//! The published vectors of frames (V13 to V17), requests (V46 to V48) and `vectors/api.json`, byte by byte, and the
+//! captured connections of `vectors/live_transcript.json`.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::BytesMut;
@@ -46,6 +47,41 @@ fn frames_are_written_as_published_nodes_accept_them() {
         hex::encode(frame::frame(heartbeat).unwrap()),
         "0000000483808040"
     );
+}
+
+#[test]
+fn every_captured_connection_is_read() {
+    let live: Value =
+        serde_json::from_str(include_str!("../../../vectors/live_transcript.json")).unwrap();
+    let mut messages = 0;
+    for transcript in live["transcripts"].as_object().unwrap().values() {
+        let mut readers = std::collections::HashMap::new();
+        for captured in transcript["frames"].as_array().into_iter().flatten() {
+            let stream = (
+                captured["connection"].as_u64(),
+                captured["direction"].as_str(),
+            );
+            let reader = readers
+                .entry(stream)
+                .or_insert_with(|| FrameReader::with_preamble(frame::MAX_FRAME));
+            reader
+                .buffer_mut()
+                .extend_from_slice(&unhex(captured["bytes"].as_str().unwrap()));
+            while let Some(body) = reader.next_frame().unwrap() {
+                let message = RoutingMessage::decode(body).unwrap();
+                let (onward, payload) =
+                    (message.onward.clone(), message.payload.as_slice().to_vec());
+                let again = RoutingMessage::decode(message.encode().unwrap()).unwrap();
+                assert_eq!(
+                    (again.onward, again.payload.as_slice()),
+                    (onward, &payload[..])
+                );
+                messages += 1;
+            }
+            assert_eq!(reader.buffered(), 0);
+        }
+    }
+    assert!(messages > 100, "{messages}");
 }
 
 #[test]
