@@ -22,6 +22,7 @@
 mod access;
 mod admission;
 mod connect;
+mod ephemeral;
 mod flow_control;
 mod message;
 mod node;
@@ -33,6 +34,7 @@ mod transport;
 
 pub use access::{Access, Rule};
 pub use connect::{ConnectError, ConnectOptions, Connection};
+pub use ephemeral::EphemeralIdentityError;
 pub use flow_control::{FlowId, InvalidFlowId, Producer};
 pub use message::{ChannelPeer, LocalMessage, Origin};
 pub use node::{Limits, Node, NodeOptions};

@@ -1,1 +1,401 @@
+use std::sync::Arc;
+use std::time::Duration;
 
+use ockam_wire::{Address, Buffer, Route};
+
+use super::*;
+use crate::access::Access;
+use crate::node::NodeOptions;
+use crate::router::Mailbox;
+use crate::services;
+use crate::transport::tcp::TcpListener;
+
+#[tokio::test]
+async fn messages_pass_a_channel_in_both_directions() {
+    let server = Server::start(Vec::new()).await;
+    let client = Client::start(&server).await;
+    let channel = client.open(&[API], Vec::new()).await.unwrap();
+    assert_eq!(
+        channel.peer().identifier,
+        *server.identity.history.identifier()
+    );
+    for round in 0..200_u32 {
+        // Past several re-keys.
+        assert_eq!(
+            client.ask(&channel, &round.to_be_bytes()).await,
+            round.to_be_bytes()
+        );
+    }
+    assert_eq!(channel.peer().extensions.streams, Some(1));
+}
+
+#[tokio::test]
+async fn channel_runs_inside_a_channel() {
+    let server = Server::start(Vec::new()).await;
+    let client = Client::start(&server).await;
+    let outer = client.open(&[API], Vec::new()).await.unwrap();
+    let inner = client
+        .node
+        .create_channel(
+            route(&[outer.encryptor().clone(), API]),
+            client.options(Vec::new()),
+        )
+        .await
+        .unwrap();
+    assert_eq!(client.ask(&inner, b"nested").await, b"nested");
+    outer.close().await;
+    inner.closed().await;
+}
+
+#[tokio::test]
+async fn only_the_pinned_identifier_is_accepted_at_either_end() {
+    let server = Server::start(Vec::new()).await;
+    let client = Client::start(&server).await;
+    let other = *client
+        .node
+        .ephemeral_identity()
+        .unwrap()
+        .history
+        .identifier();
+    assert!(matches!(
+        client.open(&[API], vec![other]).await,
+        Err(ChannelError::NotAuthorized(peer)) if peer == *server.identity.history.identifier()
+    ));
+    let pinned = *server.identity.history.identifier();
+    assert!(client.open(&[API], vec![other, pinned]).await.is_ok());
+
+    let strict = Server::start(vec![*client.identity.history.identifier()]).await;
+    let stranger = Client::start(&strict).await;
+    // The initiator sees its part finished, and nothing it sends is answered: the responder keeps silent.
+    let refused = stranger.open(&[API], Vec::new()).await.unwrap();
+    let wait = Duration::from_millis(300);
+    assert!(
+        tokio::time::timeout(wait, stranger.ask(&refused, b"x"))
+            .await
+            .is_err()
+    );
+    assert!(strict.node.channels().is_empty());
+}
+
+#[tokio::test]
+async fn close_ends_the_channel_at_the_other_side_too() {
+    let server = Server::start(Vec::new()).await;
+    let client = Client::start(&server).await;
+    let channel = client.open(&[API], Vec::new()).await.unwrap();
+    client.ask(&channel, b"x").await;
+    let [theirs] = server.node.channels().try_into().unwrap();
+    channel.close().await;
+    theirs.closed().await;
+    let sent = client.send(&channel, &client.mailbox().await, b"x").await;
+    assert!(
+        sent.is_err(),
+        "sending through a closed channel fails at once"
+    );
+}
+
+#[tokio::test]
+async fn channel_ends_with_its_connection_and_frees_its_addresses() {
+    let server = Server::start(Vec::new()).await;
+    let client = Client::start(&server).await;
+    let channel = client.open(&[API], Vec::new()).await.unwrap();
+    client.ask(&channel, b"x").await;
+    let [theirs] = server.node.channels().try_into().unwrap();
+    client.connection.close();
+    channel.closed().await;
+    theirs.closed().await;
+    for (node, channel) in [(&client.node, &channel), (&server.node, &theirs)] {
+        node.router().gone(channel.encryptor()).await;
+        node.router().gone(channel.decryptor()).await;
+    }
+}
+
+#[tokio::test]
+async fn damaged_replayed_and_reordered_records_are_dropped_and_the_channel_goes_on() {
+    let server = Server::start(Vec::new()).await;
+    let client = Client::start(&server).await;
+    let channel = client.open(&[API], Vec::new()).await.unwrap();
+    client.ask(&channel, b"x").await;
+    let [theirs] = server.node.channels().try_into().unwrap();
+    let injected = route(&[
+        client.connection.sender().clone(),
+        theirs.decryptor().clone(),
+    ]);
+    for body in [&b""[..], &[0; 7], &[0; 24], &[0xff; 200]] {
+        let own = Address::from_static("attacker");
+        let back = route(std::slice::from_ref(&own));
+        let payload = Buffer::from_slice(body);
+        client
+            .node
+            .router()
+            .send(&own, injected.clone(), back, payload)
+            .await
+            .unwrap();
+    }
+    assert_eq!(client.ask(&channel, b"y").await, b"y");
+    let rejected = server.node.router().refusals().counts().last();
+    assert_eq!(rejected, Some(("rejected by the worker", 4)));
+}
+
+#[tokio::test]
+async fn older_history_of_a_known_peer_is_refused() {
+    #[derive(Debug)]
+    struct Newer;
+    impl PeerHistories for Newer {
+        fn import<'a>(
+            &'a self,
+            _: &'a ockam_identity::VerifiedHistory,
+        ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), HistoryRefused>> + Send + 'a>>
+        {
+            Box::pin(std::future::ready(Err(HistoryRefused::Older)))
+        }
+    }
+    let server = Server::start(Vec::new()).await;
+    let node = Node::new(NodeOptions {
+        histories: Arc::new(Newer),
+        ..NodeOptions::default()
+    });
+    let client = Client::start_with(node, &server).await;
+    assert!(matches!(
+        client.open(&[API], Vec::new()).await,
+        Err(ChannelError::History(HistoryRefused::Older))
+    ));
+}
+
+#[tokio::test]
+async fn silent_responder_runs_into_the_time_out_and_a_lost_connection_does_not() {
+    let server = Server::start(Vec::new()).await;
+    let client = Client::start(&server).await;
+    let mut options = client.options(Vec::new());
+    options.timeout = Duration::from_millis(50);
+    let nobody = Address::from_static("nobody");
+    let silent = client
+        .node
+        .create_channel(
+            route(&[client.connection.sender().clone(), nobody.clone()]),
+            options,
+        )
+        .await;
+    assert!(matches!(silent, Err(ChannelError::Timeout(_))));
+    let options = client.options(Vec::new());
+    let to = route(&[client.connection.sender().clone(), nobody]);
+    let (lost, ()) = tokio::join!(client.node.create_channel(to, options), async {
+        client.connection.close()
+    });
+    assert!(matches!(
+        lost,
+        Err(ChannelError::Disconnected | ChannelError::Unreachable(_))
+    ));
+}
+
+#[tokio::test]
+async fn thousand_unfinished_handshakes_leave_room_for_a_real_one() {
+    let server = Server::start(Vec::new()).await;
+    let client = Client::start(&server).await;
+    let own = client.node.random_address();
+    let ephemeral = client.node.fresh_ephemeral();
+    let public = client.node.provider().x25519_public(&ephemeral);
+    for _ in 0..1000 {
+        let onward = route(&[client.connection.sender().clone(), API]);
+        let body = Buffer::from_slice(public.as_bytes());
+        client
+            .node
+            .router()
+            .send(&own, onward, route(std::slice::from_ref(&own)), body)
+            .await
+            .unwrap();
+    }
+    let channel = client.open(&[API], Vec::new()).await.unwrap();
+    assert_eq!(client.ask(&channel, b"z").await, b"z");
+}
+
+#[tokio::test]
+async fn records_that_arrive_before_the_handshake_is_checked_are_delivered_in_order() {
+    #[derive(Debug, Default)]
+    struct Slow(MemoryHistories);
+    impl PeerHistories for Slow {
+        fn import<'a>(
+            &'a self,
+            history: &'a ockam_identity::VerifiedHistory,
+        ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), HistoryRefused>> + Send + 'a>>
+        {
+            Box::pin(async {
+                for _ in 0..1000 {
+                    tokio::task::yield_now().await;
+                }
+                self.0.import(history).await
+            })
+        }
+    }
+    let node = Node::new(NodeOptions {
+        histories: Arc::new(Slow::default()),
+        ..NodeOptions::default()
+    });
+    let server = Server::start_with(node, Vec::new()).await;
+    let mut sink = server
+        .node
+        .router()
+        .start_mailbox(&[Address::from_static("sink")], Access::ALLOW_ALL)
+        .unwrap();
+    server
+        .node
+        .router()
+        .add_consumer(sink.address(), server.channels);
+    let client = Client::start(&server).await;
+    let channel = client.open(&[API], Vec::new()).await.unwrap();
+    for count in 0..100_u32 {
+        let onward = route(&[channel.encryptor().clone(), Address::from_static("sink")]);
+        let own = Address::from_static("own");
+        let body = Buffer::from_slice(&count.to_be_bytes());
+        client
+            .node
+            .router()
+            .send(&own, onward, Route::new(), body)
+            .await
+            .unwrap();
+    }
+    for count in 0..100_u32 {
+        assert_eq!(sink.recv().await.payload.as_slice(), count.to_be_bytes());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nonces_stay_unique_and_ordered_under_concurrency() {
+    let server = Server::start(Vec::new()).await;
+    let client = Arc::new(Client::start(&server).await);
+    let channel = client.open(&[API], Vec::new()).await.unwrap();
+    let mut tasks = Vec::new();
+    for task in 0..16_u8 {
+        let (client, channel) = (client.clone(), channel.clone());
+        tasks.push(tokio::spawn(async move {
+            for round in 0..50_u8 {
+                // A nonce used twice, or records out of order by more than the window, would lose an answer.
+                assert_eq!(client.ask(&channel, &[task, round]).await, [task, round]);
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let rejected = server.node.router().refusals().counts().last();
+    assert_eq!(rejected, Some(("rejected by the worker", 0)));
+}
+
+struct Server {
+    node: Node,
+    identity: Arc<LocalIdentity>,
+    listener: TcpListener,
+    channels: FlowId,
+    _echo: services::Service,
+}
+
+impl Server {
+    async fn start(authorized: Vec<Identifier>) -> Self {
+        Self::start_with(Node::new(NodeOptions::default()), authorized).await
+    }
+
+    async fn start_with(node: Node, authorized: Vec<Identifier>) -> Self {
+        let identity = Arc::new(node.ephemeral_identity().unwrap());
+        let listener = node.tcp_listen("127.0.0.1:0").await.unwrap();
+        let options = ListenerOptions {
+            identity: identity.clone(),
+            authorized,
+            timeout: Duration::from_secs(5),
+        };
+        let channels = node.start_channel_listener(&API, options).unwrap().flow();
+        let echo = services::start_echo(&node, services::ECHO).unwrap();
+        node.router().add_consumer(&API, listener.flow());
+        node.router().add_consumer(&API, channels);
+        node.router().add_consumer(&services::ECHO, channels);
+        Self {
+            node,
+            identity,
+            listener,
+            channels,
+            _echo: echo,
+        }
+    }
+}
+
+struct Client {
+    node: Node,
+    identity: Arc<LocalIdentity>,
+    connection: crate::transport::Connection,
+}
+
+impl Client {
+    async fn start(server: &Server) -> Self {
+        Self::start_with(Node::new(NodeOptions::default()), server).await
+    }
+
+    async fn start_with(node: Node, server: &Server) -> Self {
+        let identity = Arc::new(node.ephemeral_identity().unwrap());
+        let connection = node
+            .tcp_connect(&server.listener.address().to_string())
+            .await
+            .unwrap();
+        Self {
+            node,
+            identity,
+            connection,
+        }
+    }
+
+    fn options(&self, authorized: Vec<Identifier>) -> ChannelOptions {
+        ChannelOptions {
+            identity: self.identity.clone(),
+            authorized,
+            timeout: Duration::from_secs(5),
+        }
+    }
+
+    async fn open(
+        &self,
+        to: &[Address],
+        authorized: Vec<Identifier>,
+    ) -> Result<SecureChannel, ChannelError> {
+        let mut hops = vec![self.connection.sender().clone()];
+        hops.extend_from_slice(to);
+        self.node
+            .create_channel(route(&hops), self.options(authorized))
+            .await
+    }
+
+    async fn mailbox(&self) -> Mailbox {
+        let own = self.node.random_address();
+        self.node
+            .router()
+            .start_mailbox(std::slice::from_ref(&own), Access::ALLOW_ALL)
+            .unwrap()
+    }
+
+    async fn send(
+        &self,
+        channel: &SecureChannel,
+        from: &Mailbox,
+        body: &[u8],
+    ) -> Result<(), SendError> {
+        self.node
+            .router()
+            .add_consumer(from.address(), channel.flow());
+        let onward = route(&[channel.encryptor().clone(), services::ECHO]);
+        let back = route(std::slice::from_ref(from.address()));
+        self.node
+            .router()
+            .send(from.address(), onward, back, Buffer::from_slice(body))
+            .await
+    }
+
+    async fn ask(&self, channel: &SecureChannel, body: &[u8]) -> Vec<u8> {
+        let mut mailbox = self.mailbox().await;
+        self.send(channel, &mailbox, body).await.unwrap();
+        let answer = mailbox.recv().await;
+        assert_eq!(answer.origin.peer.as_ref(), Some(channel.peer()));
+        answer.payload.as_slice().to_vec()
+    }
+}
+
+fn route(hops: &[Address]) -> Route {
+    Route::from_hops(hops.iter().cloned()).unwrap()
+}
+
+const API: Address = Address::from_static("api");
