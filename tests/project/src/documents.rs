@@ -15,41 +15,61 @@ const DOCUMENTS: &[(&str, &str)] = &[
 /// Vectors that no code of this release reads, each with what will.
 const WAITING_VECTORS: &[(&str, &str)] = &[
     ("vectors/abac.json", "policies"),
-    ("vectors/credential.json", "credentials"),
     ("vectors/credential_negative.json", "credentials"),
     ("vectors/ticket.json", "enrolment"),
 ];
 
 #[test]
 fn every_specification_tag_leads_to_a_section() {
-    let sections: BTreeMap<&str, BTreeSet<String>> = DOCUMENTS
+    let documents: BTreeMap<&str, BTreeMap<String, BTreeSet<String>>> = DOCUMENTS
         .iter()
-        .map(|(name, path)| (*name, headings(text(path))))
+        .map(|(name, path)| (*name, sections(text(path))))
         .collect();
     let mut findings = Vec::new();
     let mut seen = 0;
     for file in code() {
         for (number, line) in file.lines() {
-            for tag in line.split("spec: ").skip(1) {
+            let Some((_, comment)) = line.split_once("//") else {
+                continue;
+            };
+            for tag in comment.split("spec: ").skip(1) {
                 seen += 1;
-                let mut words = tag.split(|c: char| c.is_whitespace() || ",;()`/".contains(c));
-                let name = words.next().unwrap_or_default();
-                let section = words.next().unwrap_or_default().trim_end_matches('.');
-                let Some(known) = sections.get(name) else {
-                    findings.push(format!("{}:{number}: no document `{name}`", file.path));
-                    continue;
-                };
-                if !known.contains(section) {
-                    findings.push(format!(
-                        "{}:{number}: no section {name} {section}",
-                        file.path
-                    ));
+                for problem in problems(tag, &documents) {
+                    findings.push(format!("{}:{number}: {problem}", file.path));
                 }
             }
         }
     }
     expect_none(&findings);
     assert!(seen > 0, "code cites the specification");
+}
+
+#[test]
+fn tags_are_read_as_they_are_written() {
+    let document = "## 1. A\n### 1.5 B\n## 12. Guards\n| W4 | lists | bounded |\n| 6 | x | y |\n";
+    let documents = BTreeMap::from([("messaging", sections(document))]);
+    for good in [
+        "messaging 1.5",
+        "messaging 1.5).",
+        "messaging 1, 1.5 (why).",
+        "messaging 1 to 1.5: text 9",
+        "messaging 12 (W4)",
+        "messaging 12 W4",
+        "messaging 12/6`",
+        "messaging 1.5, 12 number 6).",
+    ] {
+        assert_eq!(problems(good, &documents), Vec::<String>::new(), "{good}");
+    }
+    for bad in [
+        "messaging",
+        "messaging 1.6",
+        "messaging 1.5, 2",
+        "channel 1",
+        "messaging 12 (W5)",
+        "messaging 12/7",
+    ] {
+        assert!(!problems(bad, &documents).is_empty(), "{bad}");
+    }
 }
 
 #[test]
@@ -141,19 +161,6 @@ fn every_vector_is_read_by_a_test_or_waits_for_a_named_part() {
     expect_none(&findings);
 }
 
-#[test]
-fn headings_are_found() {
-    let found = headings(
-        "# 1. Messaging\n## 1. Encodings\n### 1.5 Routing message\ntext 2.2\n## 12. Guards\n",
-    );
-    assert!(
-        ["1", "1.5", "12"]
-            .iter()
-            .all(|section| found.contains(*section))
-    );
-    assert!(!found.contains("2.2"));
-}
-
 /// Files that may carry tags; the documents themselves explain them and this module spells them.
 fn code() -> impl Iterator<Item = &'static SourceFile> {
     files().iter().filter(|file| {
@@ -162,13 +169,75 @@ fn code() -> impl Iterator<Item = &'static SourceFile> {
     })
 }
 
-/// The numbers that headings of a document begin with.
-fn headings(document: &str) -> BTreeSet<String> {
-    document
-        .lines()
-        .filter(|line| line.starts_with('#'))
-        .filter_map(|line| line.trim_start_matches('#').split_whitespace().next())
-        .map(|word| word.trim_end_matches('.').to_owned())
-        .filter(|word| word.starts_with(|c: char| c.is_ascii_digit()))
-        .collect()
+/// What is wrong with a tag: `<document> <section>`, then further sections, each maybe with the row of a table in it:
+/// `12 (W4)`, `11.2/22`, `11.2 number 8`.
+fn problems(
+    tag: &str,
+    documents: &BTreeMap<&str, BTreeMap<String, BTreeSet<String>>>,
+) -> Vec<String> {
+    let mut words = tag
+        .split(|c: char| c.is_whitespace() || ",;()`/".contains(c))
+        .filter(|word| !word.is_empty() && *word != "number" && *word != "and" && *word != "to")
+        .map(|word| word.trim_end_matches(['.', ':']));
+    let mut document = words.next().unwrap_or_default();
+    if !documents.contains_key(document) {
+        return vec![format!("no document `{document}`")];
+    }
+    let mut problems = Vec::new();
+    let mut section: Option<&BTreeSet<String>> = None;
+    for word in words {
+        let known = documents.get(document);
+        if documents.contains_key(word) {
+            document = word;
+        } else if let Some(rows) = known.and_then(|known| known.get(word))
+            && !section.is_some_and(|rows| rows.contains(word))
+        {
+            section = Some(rows);
+        } else if let Some(rows) = section
+            && is_row(word)
+            && !rows.is_empty()
+        {
+            if !rows.contains(word) {
+                problems.push(format!("no row {word} in that section of {document}"));
+            }
+        } else if word.starts_with(|c: char| c.is_ascii_digit()) {
+            problems.push(format!("no section {document} {word}"));
+        } else {
+            break;
+        }
+    }
+    if section.is_none() && problems.is_empty() {
+        problems.push(format!("no section of {document} is named"));
+    }
+    problems
+}
+
+/// Whether a word may number a row: `22` or `W4`.
+fn is_row(word: &str) -> bool {
+    let digits = word.strip_prefix('W').unwrap_or(word);
+    !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit())
+}
+
+/// The numbers that headings begin with, each with the numbers that rows of tables below it begin with.
+fn sections(document: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut sections: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut current = String::new();
+    for line in document.lines() {
+        if let Some(heading) = line.strip_prefix('#') {
+            let number = heading.trim_start_matches('#').split_whitespace().next();
+            let number = number.unwrap_or_default().trim_end_matches('.');
+            if number.starts_with(|c: char| c.is_ascii_digit()) {
+                current = number.to_owned();
+                sections.entry(current.clone()).or_default();
+            }
+        } else if let Some(row) = line
+            .strip_prefix("| ")
+            .and_then(|row| row.split(" |").next())
+            && is_row(row)
+            && let Some(rows) = sections.get_mut(&current)
+        {
+            rows.insert(row.to_owned());
+        }
+    }
+    sections
 }
