@@ -139,7 +139,7 @@ impl Producers {
     }
 
     pub(crate) fn behind(&self, address: AddressRef<'_>) -> Option<Producer> {
-        let address = Address::try_from(address).ok()?;
+        let address = address.to_address();
         self.by_address
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

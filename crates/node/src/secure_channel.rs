@@ -259,6 +259,10 @@ impl Shared {
     }
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box per message would be an allocation on the data path"
+)]
 enum Opened {
     Message(LocalMessage),
     Refresh(ockam_channel::CredentialRefresh),
@@ -317,7 +321,7 @@ fn is_accepted(authorized: &[Identifier], identifier: &Identifier) -> bool {
 }
 
 fn own_identifier(identity: &LocalIdentity) -> Identifier {
-    identity.history.identifier().clone()
+    *identity.history.identifier()
 }
 
 /// The version of streams that this node offers (`docs/protocol/4-extensions.md`).

@@ -52,6 +52,10 @@ pub struct Delivery<'a> {
     depth: usize,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box per message would be an allocation on the data path"
+)]
 enum Mode {
     Opening(Option<LocalMessage>),
     Chain(Option<Permit>),

@@ -62,7 +62,7 @@ impl Pending {
         };
         let encryptor = node.random_address();
         let peer = Arc::new(ChannelPeer {
-            identifier: established.peer.identifier().clone(),
+            identifier: *established.peer.identifier(),
             extensions: established.peer.extensions(),
             channel: encryptor.clone(),
         });

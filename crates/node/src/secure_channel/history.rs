@@ -53,7 +53,7 @@ impl PeerHistories for MemoryHistories {
             Some(Comparison::Older) => Err(HistoryRefused::Older),
             Some(Comparison::Conflict) => Err(HistoryRefused::Conflict),
             Some(Comparison::Newer) | None => {
-                known.insert(history.identifier().clone(), history.clone());
+                known.insert(*history.identifier(), history.clone());
                 Ok(())
             }
         };

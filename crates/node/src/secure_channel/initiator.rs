@@ -110,7 +110,7 @@ impl Node {
                         continue;
                     }
                 };
-            let peer = presented.history().identifier().clone();
+            let peer = *presented.history().identifier();
             if !is_accepted(&options.authorized, &peer) {
                 return Err(ChannelError::NotAuthorized(peer));
             }

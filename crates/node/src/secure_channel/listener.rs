@@ -173,7 +173,7 @@ async fn respond(
                     continue;
                 }
             };
-        let peer = presented.history().identifier().clone();
+        let peer = *presented.history().identifier();
         if !is_accepted(&options.authorized, &peer) {
             return Err(
                 format!("the peer is {peer}, which is not an authorized identifier").into(),
