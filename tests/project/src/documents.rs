@@ -218,7 +218,7 @@ fn is_row(word: &str) -> bool {
     !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit())
 }
 
-/// The numbers that headings begin with, each with the numbers that rows of tables below it begin with.
+/// The numbers that headings begin with, each with the numbers that rows and items below it begin with.
 fn sections(document: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut sections: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut current = String::new();
@@ -232,7 +232,7 @@ fn sections(document: &str) -> BTreeMap<String, BTreeSet<String>> {
             }
         } else if let Some(row) = line
             .strip_prefix("| ")
-            .and_then(|row| row.split(" |").next())
+            .map_or_else(|| line.split(". ").next(), |row| row.split(" |").next())
             && is_row(row)
             && let Some(rows) = sections.get_mut(&current)
         {
