@@ -81,6 +81,11 @@ impl<'b> ArrayStructure<'b> {
         Ok(self.next_range()?.and_then(|range| input.get(range)))
     }
 
+    /// Where the next element lies, which is the mandatory field `index`.
+    pub(crate) fn field_range(&mut self, index: u8) -> Result<Range<usize>, StructureError> {
+        self.next_range()?.ok_or(StructureError::Missing(index))
+    }
+
     /// The bytes of the next element, which is the mandatory field `index`.
     pub(crate) fn field(&mut self, index: u8) -> Result<&'b [u8], StructureError> {
         self.next()?.ok_or(StructureError::Missing(index))

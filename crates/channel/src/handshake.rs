@@ -81,7 +81,18 @@ impl Established {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// The peer sent, or this side would have to send, more than a handshake message holds.
+    /// What this side offers makes a handshake message too long.
+    #[error(
+        "the offer makes a handshake message of {length} bytes, longer than {MAX_HANDSHAKE_MESSAGE}"
+    )]
+    OfferTooLong {
+        /// The length in bytes.
+        length: usize,
+    },
+    /// What this side offers cannot be sent.
+    #[error("the offer of this side cannot be sent: {0}")]
+    Offer(PayloadError),
+    /// The peer sent more than a handshake message holds.
     #[error("a handshake message of {length} bytes is longer than {MAX_HANDSHAKE_MESSAGE}")]
     TooLong {
         /// The length in bytes.
@@ -99,7 +110,7 @@ pub enum HandshakeError {
     /// The message was damaged, forged, or belongs to another handshake.
     #[error("the handshake message is not authentic")]
     NotAuthentic,
-    /// The peer's payload, or the one this side was given, is malformed.
+    /// The peer's payload is malformed.
     #[error("the handshake payload is malformed: {0}")]
     Payload(#[from] PayloadError),
     /// The peer's change history does not verify.
@@ -114,6 +125,16 @@ pub enum HandshakeError {
     /// The driver refused the peer.
     #[error(transparent)]
     Rejected(#[from] Rejected),
+}
+
+impl HandshakeError {
+    /// An error in writing the first messages is this side's own.
+    fn of_offer(error: NoiseError) -> Self {
+        match error {
+            NoiseError::TooLong { length } => Self::OfferTooLong { length },
+            other => other.into(),
+        }
+    }
 }
 
 impl From<NoiseError> for HandshakeError {

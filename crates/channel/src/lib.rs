@@ -42,6 +42,10 @@ mod payload;
 mod peer;
 mod record;
 
+#[cfg(test)]
+#[path = "../tests/channel/mutated.rs"]
+mod mutated;
+
 pub use array_structure::StructureError;
 pub use extensions::Extensions;
 pub use handshake::{

@@ -30,6 +30,10 @@ pub const CHANNEL_TAILROOM: usize = 1 + TAG_LEN;
 
 /// What a record says.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly every record is a payload; boxing it would allocate per record"
+)]
 pub enum ChannelMessage {
     /// A message to be delivered on the other side.
     Payload(RoutingMessage),
@@ -129,26 +133,27 @@ fn locate(plaintext: &[u8]) -> Result<Located, MessageError> {
             ));
         }
     }
-    let offset = |part: &[u8]| part.as_ptr().addr() - plaintext.as_ptr().addr();
     let mut outer = ArrayStructure::open(plaintext)?;
-    let message = outer.field(0)?;
+    let message_at = outer.field_range(0)?;
     let padding = outer.field(1)?;
     outer.finish()?;
     if !matches!(padding.first(), Some(0x40..=0x5f)) {
         return Err(StructureError::WrongType(1).into());
     }
-    let mut message = ArrayStructure::open(message)?;
+    let message_bytes = plaintext.get(message_at.clone()).unwrap_or_default();
+    let mut message = ArrayStructure::open(message_bytes)?;
     let kind = Decoder::new(message.field(0)?)
         .u64()
         .map_err(|_| StructureError::WrongType(0))?;
-    let fields = message.field(1)?;
+    let fields_at = message.field_range(1)?;
     message.finish()?;
-    let mut fields = ArrayStructure::open(fields)?;
+    let mut fields =
+        ArrayStructure::open(message_bytes.get(fields_at.clone()).unwrap_or_default())?;
     let located = match kind {
         PAYLOAD => {
-            let routing = fields.field(0)?;
-            let start = offset(routing);
-            Located::Payload(start..start + routing.len())
+            let routing_at = fields.field_range(0)?;
+            let offset = message_at.start + fields_at.start;
+            Located::Payload(offset + routing_at.start..offset + routing_at.end)
         }
         REFRESH_CREDENTIALS => {
             let mut refresh = ArrayStructure::open(fields.field(0)?)?;

@@ -129,3 +129,70 @@ pub(crate) fn encode_credentials(credentials: &[CredentialBundle], out: &mut Vec
 const ARRAY_OF_3: u8 = 0x83;
 const ARRAY_OF_4: u8 = 0x84;
 const NULL: u8 = 0xf6;
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    #[test]
+    fn further_elements_and_bytes_behind_them_are_passed_over() {
+        for (payload, extensions) in [
+            ("83010280", ""),
+            ("8301028000ff", ""),
+            ("84010280f6", ""),
+            ("84010280a10101", "a10101"),
+            ("85010280a1010163787878", "a10101"),
+            ("9f01029fffa0ff", "a0"),
+        ] {
+            let bytes = hex::decode(payload).unwrap();
+            let decoded = IdentityAndCredentials::decode(&bytes).unwrap();
+            assert_eq!(
+                (decoded.history, decoded.attestation),
+                ([1].as_slice(), [2].as_slice()),
+                "{payload}"
+            );
+            assert_eq!(hex::encode(decoded.extensions), extensions, "{payload}");
+        }
+    }
+
+    #[test]
+    fn mandatory_elements_are_mandatory() {
+        for (payload, error) in [
+            ("820102", StructureError::Missing(2)),
+            ("8101", StructureError::Missing(1)),
+            ("80", StructureError::Missing(0)),
+            ("830102f6", StructureError::WrongType(2)),
+            ("8301024100", StructureError::WrongType(2)),
+            ("83010281", StructureError::Malformed),
+        ] {
+            let refused =
+                IdentityAndCredentials::decode(&hex::decode(payload).unwrap()).unwrap_err();
+            assert_eq!(refused, error.into(), "{payload}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_bounded_in_number_and_size() {
+        let array = |count: u8| {
+            let mut array = vec![0x98, count];
+            array.resize(2 + usize::from(count), 0x80);
+            array
+        };
+        assert_eq!(
+            decode_credentials(&array(32)).unwrap().len(),
+            MAX_CREDENTIALS
+        );
+        assert_eq!(
+            decode_credentials(&array(33)),
+            Err(PayloadError::TooManyCredentials)
+        );
+        let mut large = vec![0x81, 0x59, 0x40, 0x00];
+        large.resize(4 + 16 * 1024, 0);
+        assert!(matches!(
+            decode_credentials(&large),
+            Err(PayloadError::Identity(DecodeError::TooLarge(_)))
+        ));
+    }
+}

@@ -73,6 +73,13 @@ impl PeerVerified {
         &self.proven.history
     }
 
+    /// The attestation of the channel key. A peer that rotates its identity or lets the attestation expire keeps the
+    /// channel only as long as the driver lets it: verify it against the newest known history.
+    #[must_use]
+    pub const fn attestation(&self) -> &PurposeKeyAttestation {
+        &self.proven.attestation
+    }
+
     /// What the peer presented as credentials. Nothing in them was verified.
     #[must_use]
     pub fn credentials(&self) -> &[CredentialBundle] {
@@ -96,6 +103,7 @@ impl PeerVerified {
 #[derive(Debug)]
 pub(crate) struct PeerProven {
     pub(crate) history: VerifiedHistory,
+    attestation: PurposeKeyAttestation,
     pub(crate) credentials: Vec<CredentialBundle>,
     extensions: Vec<u8>,
 }
@@ -121,6 +129,7 @@ impl PeerProven {
         }
         Ok(Self {
             history,
+            attestation,
             credentials: payload.credentials,
             extensions: payload.extensions.to_vec(),
         })
@@ -130,5 +139,41 @@ impl PeerProven {
     pub(crate) fn check(self, check: &mut dyn PeerCheck) -> Result<PeerVerified, HandshakeError> {
         check.check(&self.history)?;
         Ok(PeerVerified { proven: self })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ockam_vault::fast;
+
+    use super::*;
+    use crate::mutated::Random;
+
+    #[test]
+    fn mutated_payloads_never_panic_and_prove_nobody_else() {
+        let vector: serde_json::Value =
+            serde_json::from_str(include_str!("../../../vectors/handshake.json")).unwrap();
+        let bytes = |value: &serde_json::Value| hex::decode(value.as_str().unwrap()).unwrap();
+        let mut random = Random(5);
+        for (side, payload) in [
+            ("initiator", "payload_message_3_cbor"),
+            ("responder", "payload_message_2_cbor"),
+        ] {
+            let static_key =
+                X25519Public(bytes(&vector[side]["static_public"]).try_into().unwrap());
+            let payload = bytes(&vector[payload]);
+            let prove = |payload: &[u8]| {
+                PeerProven::prove(fast(), UnixTime(1_800_000_000), &static_key, payload)
+            };
+            let peer = prove(&payload).unwrap();
+            for _ in 0..4000 {
+                if let Ok(other) = prove(&random.mutate(&payload)) {
+                    assert_eq!(other.history.identifier(), peer.history.identifier());
+                }
+            }
+            let other_key = X25519Public([9; 32]);
+            let refused = PeerProven::prove(fast(), UnixTime(1_800_000_000), &other_key, &payload);
+            assert!(matches!(refused, Err(HandshakeError::StaticKeyNotAttested)));
+        }
     }
 }

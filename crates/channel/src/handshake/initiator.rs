@@ -39,9 +39,11 @@ impl Initiator {
         ephemeral: X25519Secret,
         offer: Offer,
     ) -> Result<(Self, Vec<u8>), HandshakeError> {
-        let payload = payload::encode(&identity, &offer.extensions)?;
-        check_payload_3(&payload)?;
-        let (noise, message) = SentMessage1::write(provider, ephemeral, &offer.hello)?;
+        let payload =
+            payload::encode(&identity, &offer.extensions).map_err(HandshakeError::Offer)?;
+        check_payload_3(&payload).map_err(HandshakeError::of_offer)?;
+        let (noise, message) = SentMessage1::write(provider, ephemeral, &offer.hello)
+            .map_err(HandshakeError::of_offer)?;
         let inner = Box::new(Inner {
             provider,
             identity,

@@ -38,8 +38,9 @@ impl Responder {
         ephemeral: X25519Secret,
         offer: &Offer,
     ) -> Result<Self, HandshakeError> {
-        let payload = payload::encode(&identity, &offer.extensions)?;
-        check_payload_2(&payload)?;
+        let payload =
+            payload::encode(&identity, &offer.extensions).map_err(HandshakeError::Offer)?;
+        check_payload_2(&payload).map_err(HandshakeError::of_offer)?;
         Ok(Self {
             inner: Box::new(Waiting {
                 provider,

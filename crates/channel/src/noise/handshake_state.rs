@@ -236,3 +236,153 @@ impl TransportKeys {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ockam_vault::fast;
+
+    use super::*;
+
+    #[test]
+    fn who_stole_the_static_key_of_the_initiator_cannot_answer_it_as_somebody_else() {
+        let (sent, message_1) = SentMessage1::write(fast(), secret(E_I), &[]).unwrap();
+        let remote_ephemeral = KeyAgreement::parse(&message_1[..32]).unwrap();
+        // Everything the thief can agree on: own ephemeral and stolen static key, with all the public keys there are.
+        for ours in [EVIL, S_I] {
+            for theirs in [&remote_ephemeral, &public(S_R), &public(S_I), &public(EVIL)] {
+                let guess = agreement().agree(&secret(ours), theirs).unwrap();
+                let message_2 =
+                    forge_message_2(&message_1, public(S_R).as_bytes(), guess.as_bytes());
+                assert_eq!(sent.read(&message_2).unwrap_err(), NoiseError::NotAuthentic);
+            }
+        }
+        let real = agreement().agree(&secret(S_R), &remote_ephemeral).unwrap();
+        let message_2 = forge_message_2(&message_1, public(S_R).as_bytes(), real.as_bytes());
+        assert!(
+            sent.read(&message_2).is_ok(),
+            "the forgery differs from a real message only in the guess"
+        );
+    }
+
+    #[test]
+    fn who_stole_the_static_key_of_the_responder_cannot_speak_to_it_as_somebody_else() {
+        let (sent, message_2, thief) = talk_to_responder();
+        let remote_ephemeral = KeyAgreement::parse(&message_2[..32]).unwrap();
+        for ours in [EVIL, S_R] {
+            for theirs in [&remote_ephemeral, &public(S_I), &public(S_R), &public(EVIL)] {
+                let guess = agreement().agree(&secret(ours), theirs).unwrap();
+                let message_3 = forge_message_3(&thief, public(S_I).as_bytes(), guess.as_bytes());
+                assert_eq!(sent.read(&message_3).unwrap_err(), NoiseError::NotAuthentic);
+            }
+        }
+        let real = agreement().agree(&secret(S_I), &remote_ephemeral).unwrap();
+        assert!(
+            sent.read(&forge_message_3(
+                &thief,
+                public(S_I).as_bytes(),
+                real.as_bytes()
+            ))
+            .is_ok()
+        );
+    }
+
+    #[test]
+    fn static_keys_of_small_order_are_refused() {
+        // With such a key anybody knows the shared secret: it is zero.
+        for weak in [[0; 32], core::array::from_fn(|index| u8::from(index == 0))] {
+            let (sent, message_1) = SentMessage1::write(fast(), secret(E_I), &[]).unwrap();
+            let message_2 = forge_message_2(&message_1, &weak, &[0; 32]);
+            assert_eq!(sent.read(&message_2).unwrap_err(), NoiseError::WeakKey);
+            let (sent, _, thief) = talk_to_responder();
+            assert_eq!(
+                sent.read(&forge_message_3(&thief, &weak, &[0; 32]))
+                    .unwrap_err(),
+                NoiseError::WeakKey
+            );
+        }
+    }
+
+    #[test]
+    fn the_static_keys_alone_do_not_give_the_transport_keys() {
+        // The same parties and static keys; only the ephemeral keys differ.
+        let keys = |e_i, e_r| {
+            let (initiator, message_1) = SentMessage1::write(fast(), secret(e_i), &[]).unwrap();
+            let read = ReadMessage1::read(fast(), &message_1).unwrap();
+            let (responder, message_2) = read.write(secret(e_r), &secret(S_R), b"r").unwrap();
+            let (message_3, ours) = initiator
+                .read(&message_2)
+                .unwrap()
+                .write(&secret(S_I), b"i")
+                .unwrap();
+            let theirs = responder.read(&message_3).unwrap().split();
+            assert_eq!(ours.initiator_to_responder, theirs.initiator_to_responder);
+            assert_eq!(ours.responder_to_initiator, theirs.responder_to_initiator);
+            assert_ne!(ours.initiator_to_responder, ours.responder_to_initiator);
+            ours
+        };
+        let [first, other_i, other_r] = [keys(E_I, E_R), keys(EVIL, E_R), keys(E_I, EVIL)];
+        assert_ne!(first.initiator_to_responder, other_i.initiator_to_responder);
+        assert_ne!(first.initiator_to_responder, other_r.initiator_to_responder);
+        assert_ne!(first.transcript_hash, other_i.transcript_hash);
+    }
+
+    /// Message 2 as somebody with the ephemeral key `EVIL` writes it, claiming `static_key`.
+    fn forge_message_2(message_1: &[u8], static_key: &[u8; 32], guess: &[u8; 32]) -> Vec<u8> {
+        let mut symmetric = ReadMessage1::read(fast(), message_1).unwrap().symmetric;
+        let remote_ephemeral = KeyAgreement::parse(&message_1[..32]).unwrap();
+        let ephemeral = public(EVIL);
+        let mut message = ephemeral.as_bytes().to_vec();
+        symmetric.mix_hash(ephemeral.as_bytes());
+        symmetric.mix_key(
+            agreement()
+                .agree(&secret(EVIL), &remote_ephemeral)
+                .unwrap()
+                .as_bytes(),
+        );
+        symmetric.encrypt_and_hash(static_key, &mut message);
+        symmetric.mix_key(guess);
+        symmetric.encrypt_and_hash(b"payload", &mut message);
+        message
+    }
+
+    /// A responder that waits for message 3, its message 2, and the state of an initiator with the ephemeral key `EVIL`.
+    fn talk_to_responder() -> (SentMessage2, Vec<u8>, SymmetricState) {
+        let (initiator, message_1) = SentMessage1::write(fast(), secret(EVIL), &[]).unwrap();
+        let read = ReadMessage1::read(fast(), &message_1).unwrap();
+        let (sent, message_2) = read.write(secret(E_R), &secret(S_R), b"payload").unwrap();
+        let symmetric = initiator.read(&message_2).unwrap().symmetric;
+        (sent, message_2, symmetric)
+    }
+
+    /// Message 3, claiming `static_key`.
+    fn forge_message_3(
+        symmetric: &SymmetricState,
+        static_key: &[u8; 32],
+        guess: &[u8; 32],
+    ) -> Vec<u8> {
+        let mut symmetric = symmetric.fork();
+        let mut message = Vec::new();
+        symmetric.encrypt_and_hash(static_key, &mut message);
+        symmetric.mix_key(guess);
+        symmetric.encrypt_and_hash(b"payload", &mut message);
+        message
+    }
+
+    fn agreement() -> KeyAgreement {
+        KeyAgreement::new(fast())
+    }
+
+    fn secret(filler: u8) -> X25519Secret {
+        X25519Secret::new(SecretBytes::new([filler; 32]))
+    }
+
+    fn public(filler: u8) -> X25519Public {
+        agreement().public(&secret(filler))
+    }
+
+    const E_I: u8 = 0x52;
+    const E_R: u8 = 0x62;
+    const S_I: u8 = 0x51;
+    const S_R: u8 = 0x61;
+    const EVIL: u8 = 0x77;
+}

@@ -110,10 +110,41 @@ impl Receiver {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn keys(&self) -> impl Iterator<Item = &RecordKey> {
+        [
+            self.previous.as_ref(),
+            Some(&self.current),
+            self.next.as_ref(),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
     fn advance(&mut self) {
         if let Some(next) = self.next.take() {
             self.previous = Some(core::mem::replace(&mut self.current, next));
             self.interval += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ockam_vault::fast;
+
+    use super::*;
+
+    #[test]
+    fn forged_records_of_the_next_interval_cost_one_derivation() {
+        let mut receiver = Receiver::new(fast(), &SecretBytes::new([1; 32]));
+        let mut forged = [0; 40];
+        forged[7] = 32;
+        assert!(receiver.open(Buffer::from_slice(&forged)).is_err());
+        let derived = receiver.next.as_ref().map(core::ptr::from_ref);
+        assert!(derived.is_some());
+        assert!(receiver.open(Buffer::from_slice(&forged)).is_err());
+        assert_eq!(receiver.next.as_ref().map(core::ptr::from_ref), derived);
+        assert_eq!((receiver.interval, receiver.previous.is_none()), (0, true));
     }
 }

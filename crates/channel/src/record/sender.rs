@@ -72,3 +72,59 @@ impl Sender {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ockam_vault::fast;
+
+    use super::*;
+    use crate::record::Receiver;
+
+    #[test]
+    fn the_last_nonce_is_never_sealed_with() {
+        let mut sender = Sender::new(fast(), &SecretBytes::new([1; 32]));
+        sender.nonce = u64::MAX - 1;
+        let record = sender.seal(Buffer::from_slice(b"last")).unwrap();
+        assert_eq!(record.as_slice()[..8], (u64::MAX - 1).to_be_bytes());
+        for _ in 0..2 {
+            assert_eq!(
+                sender.seal(Buffer::from_slice(b"none")).unwrap_err(),
+                SealError::Exhausted
+            );
+        }
+    }
+
+    #[test]
+    fn who_takes_an_idle_sender_cannot_open_its_earlier_intervals() {
+        let mut sender = Sender::new(fast(), &SecretBytes::new([1; 32]));
+        let mut records = alloc::vec::Vec::new();
+        for nonce in 0..REKEY_INTERVAL {
+            records.push((nonce, sender.seal(Buffer::from_slice(b"text")).unwrap()));
+        }
+        for (nonce, record) in records {
+            assert!(sender.key.open(nonce, record).is_err(), "nonce {nonce}");
+        }
+    }
+
+    #[test]
+    fn who_takes_a_receiver_cannot_open_what_left_its_window() {
+        let key = SecretBytes::new([1; 32]);
+        let (mut sender, mut receiver) = (Sender::new(fast(), &key), Receiver::new(fast(), &key));
+        let mut early = alloc::vec::Vec::new();
+        for nonce in 0..3 * REKEY_INTERVAL {
+            let record = sender.seal(Buffer::from_slice(b"text")).unwrap();
+            if nonce < REKEY_INTERVAL {
+                early.push((nonce, record.as_slice().to_vec()));
+            }
+            receiver.open(record).unwrap();
+        }
+        for (nonce, record) in early {
+            for key in receiver.keys() {
+                assert!(
+                    key.open(nonce, Buffer::from_slice(&record)).is_err(),
+                    "nonce {nonce}"
+                );
+            }
+        }
+    }
+}

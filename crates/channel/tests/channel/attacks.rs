@@ -353,7 +353,7 @@ fn debug_output_shows_no_secret() {
 }
 
 /// A channel between the same parties with other ephemeral keys.
-pub fn other_channel() -> (Established, Established) {
+pub(crate) fn other_channel() -> (Established, Established) {
     let (initiator, message_1) =
         Initiator::start(provider(), a(), ephemeral(3), Offer::default()).unwrap();
     let (responder, message_2) = respond(&message_1);

@@ -7,6 +7,7 @@
 
 mod attacks;
 mod live_transcript;
+mod mutated;
 mod mutation;
 mod published_handshake;
 mod published_transport;

@@ -2,11 +2,11 @@ use ockam_channel::{
     ChannelMessage, Extensions, HandshakeError, Initiator, MAX_CREDENTIALS, MAX_HANDSHAKE_MESSAGE,
     Offer, PayloadError, Rejected, Responder,
 };
-use ockam_identity::{CredentialBundle, UnixTime, VerifiedHistory};
+use ockam_identity::{CredentialBundle, Purpose, UnixTime, VerifiedHistory};
 use ockam_wire::{Address, Buffer, Route, RoutingMessage};
 
 use crate::vector::{
-    Handshake, NOW, accept_anyone, b, buffer, channel, identity, provider, secret,
+    Handshake, NOW, accept_anyone, b, buffer, channel, history, identity, provider, secret,
 };
 
 #[test]
@@ -14,18 +14,16 @@ fn messages_travel_both_ways_across_many_key_intervals() {
     let (mut initiator, mut responder) = channel();
     for round in 0..200u64 {
         let text = format!("round {round}");
-        for (from, to) in [(&mut initiator, &mut responder)] {
-            let record = from.sender.seal(message(text.as_bytes())).unwrap();
-            assert_eq!(
-                payload(to.receiver.open(record).unwrap().1),
-                text.as_bytes()
-            );
-            let record = to.sender.seal(message(text.as_bytes())).unwrap();
-            assert_eq!(
-                payload(from.receiver.open(record).unwrap().1),
-                text.as_bytes()
-            );
-        }
+        let record = initiator.sender.seal(message(text.as_bytes())).unwrap();
+        assert_eq!(
+            payload(responder.receiver.open(record).unwrap().1),
+            text.as_bytes()
+        );
+        let record = responder.sender.seal(message(text.as_bytes())).unwrap();
+        assert_eq!(
+            payload(initiator.receiver.open(record).unwrap().1),
+            text.as_bytes()
+        );
     }
 }
 
@@ -87,14 +85,14 @@ fn unknown_content_passes_up_to_the_message_limit() {
 
     let refused = Responder::new(provider(), b(), secret([1; 32]), &offer(room + 1)).unwrap_err();
     assert!(
-        matches!(refused, HandshakeError::TooLong { length } if length == MAX_HANDSHAKE_MESSAGE + 1)
+        matches!(refused, HandshakeError::OfferTooLong { length } if length == MAX_HANDSHAKE_MESSAGE + 1)
     );
     let hello = Offer {
         hello: vec![0; MAX_HANDSHAKE_MESSAGE - 31],
         extensions: Vec::new(),
     };
     let refused = Initiator::start(provider(), b(), secret([1; 32]), hello).unwrap_err();
-    assert!(matches!(refused, HandshakeError::TooLong { .. }));
+    assert!(matches!(refused, HandshakeError::OfferTooLong { .. }));
 }
 
 #[test]
@@ -105,7 +103,7 @@ fn an_offer_that_is_not_one_item_is_not_sent() {
             extensions,
         };
         let refused = Initiator::start(provider(), b(), secret([1; 32]), offer).unwrap_err();
-        assert!(matches!(refused, HandshakeError::Payload(_)));
+        assert!(matches!(refused, HandshakeError::Offer(_)));
     }
 }
 
@@ -128,7 +126,7 @@ fn more_credentials_than_are_read_are_not_sent() {
     );
     assert!(matches!(
         refused,
-        Err(HandshakeError::Payload(PayloadError::TooManyCredentials))
+        Err(HandshakeError::Offer(PayloadError::TooManyCredentials))
     ));
 }
 
@@ -204,6 +202,33 @@ fn the_check_sees_only_peers_that_proved_their_key() {
         .unwrap_err();
     assert!(matches!(refused.error, HandshakeError::Attestation(_)));
     assert_eq!(asked, 0);
+}
+
+#[test]
+fn a_channel_can_move_between_threads() {
+    fn movable<T: Send + Sync + 'static>(_: &T) {}
+    let handshake = Handshake::published();
+    movable(&handshake.initiator);
+    movable(&handshake.responder);
+    movable(&channel());
+}
+
+#[test]
+fn the_attestation_of_the_peer_can_be_verified_again_later() {
+    let (initiator, responder) = channel();
+    assert_eq!(
+        initiator.peer.attestation().as_bytes(),
+        b().attestation.as_bytes()
+    );
+    // A has rotated meanwhile: the channel rests on a key its identity no longer attests.
+    let verify = |history: &VerifiedHistory| {
+        responder
+            .peer
+            .attestation()
+            .verify(provider(), history, NOW, Purpose::SecureChannel)
+    };
+    assert!(verify(responder.peer.history()).is_ok());
+    assert!(verify(&history(3)).is_err());
 }
 
 #[test]

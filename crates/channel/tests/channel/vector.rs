@@ -12,35 +12,35 @@ use ockam_vault::{Provider, SecretBytes, X25519Secret};
 use ockam_wire::Buffer;
 use serde_json::Value;
 
-pub fn handshake() -> Value {
+pub(crate) fn handshake() -> Value {
     serde_json::from_str(include_str!("../../../../vectors/handshake.json")).unwrap()
 }
 
-pub fn transport() -> Value {
+pub(crate) fn transport() -> Value {
     serde_json::from_str(include_str!("../../../../vectors/transport.json")).unwrap()
 }
 
-pub fn bytes(value: &Value) -> Vec<u8> {
+pub(crate) fn bytes(value: &Value) -> Vec<u8> {
     hex::decode(value.as_str().unwrap()).unwrap()
 }
 
-pub fn array(value: &Value) -> [u8; 32] {
+pub(crate) fn array(value: &Value) -> [u8; 32] {
     bytes(value).try_into().unwrap()
 }
 
-pub fn secret(bytes: [u8; 32]) -> X25519Secret {
+pub(crate) fn secret(bytes: [u8; 32]) -> X25519Secret {
     X25519Secret::new(SecretBytes::new(bytes))
 }
 
-pub fn provider() -> &'static dyn Provider {
+pub(crate) fn provider() -> &'static dyn Provider {
     ockam_vault::fast()
 }
 
 /// A moment inside of every validity period of the vectors.
-pub const NOW: UnixTime = UnixTime(1_800_000_000);
+pub(crate) const NOW: UnixTime = UnixTime(1_800_000_000);
 
 /// The initiator of the vectors: A, with its credential.
-pub fn a() -> Arc<LocalIdentity> {
+pub(crate) fn a() -> Arc<LocalIdentity> {
     let credential: Value =
         serde_json::from_str(include_str!("../../../../vectors/credential.json")).unwrap();
     let bundle =
@@ -49,11 +49,11 @@ pub fn a() -> Arc<LocalIdentity> {
 }
 
 /// The responder of the vectors: B, without credentials.
-pub fn b() -> Arc<LocalIdentity> {
+pub(crate) fn b() -> Arc<LocalIdentity> {
     Arc::new(identity(1, Vec::new()))
 }
 
-pub fn identity(index: usize, credentials: Vec<CredentialBundle>) -> LocalIdentity {
+pub(crate) fn identity(index: usize, credentials: Vec<CredentialBundle>) -> LocalIdentity {
     let purpose_keys: Value =
         serde_json::from_str(include_str!("../../../../vectors/purpose_key.json")).unwrap();
     let attestation = &purpose_keys["attestations"][index];
@@ -66,7 +66,7 @@ pub fn identity(index: usize, credentials: Vec<CredentialBundle>) -> LocalIdenti
     }
 }
 
-pub fn history(index: usize) -> VerifiedHistory {
+pub(crate) fn history(index: usize) -> VerifiedHistory {
     let identities: Value =
         serde_json::from_str(include_str!("../../../../vectors/identity.json")).unwrap();
     let encoded = bytes(&identities["identities"][index]["change_history_hex"]);
@@ -76,25 +76,25 @@ pub fn history(index: usize) -> VerifiedHistory {
         .unwrap()
 }
 
-pub fn accept_anyone(_: &VerifiedHistory) -> Result<(), Rejected> {
+pub(crate) fn accept_anyone(_: &VerifiedHistory) -> Result<(), Rejected> {
     Ok(())
 }
 
 /// Both sides of a handshake between A and B; equal arguments give equal channels.
-pub struct Handshake {
-    pub message_1: Vec<u8>,
-    pub message_2: Vec<u8>,
-    pub initiator: Initiator,
-    pub responder: AwaitingInitiator,
+pub(crate) struct Handshake {
+    pub(crate) message_1: Vec<u8>,
+    pub(crate) message_2: Vec<u8>,
+    pub(crate) initiator: Initiator,
+    pub(crate) responder: AwaitingInitiator,
 }
 
 impl Handshake {
     /// The handshake of the vectors.
-    pub fn published() -> Self {
+    pub(crate) fn published() -> Self {
         Self::with(&Offer::default(), &Offer::default())
     }
 
-    pub fn with(initiator: &Offer, responder: &Offer) -> Self {
+    pub(crate) fn with(initiator: &Offer, responder: &Offer) -> Self {
         let vector = handshake();
         let ephemeral = |side: &str| secret(array(&vector[side]["ephemeral_secret"]));
         let (initiator, message_1) =
@@ -109,7 +109,7 @@ impl Handshake {
         }
     }
 
-    pub fn finish(self) -> (Established, Established) {
+    pub(crate) fn finish(self) -> (Established, Established) {
         let check: &mut dyn PeerCheck = &mut accept_anyone;
         let (message_3, initiator) = self
             .initiator
@@ -124,10 +124,10 @@ impl Handshake {
 }
 
 /// The two ends of the published channel.
-pub fn channel() -> (Established, Established) {
+pub(crate) fn channel() -> (Established, Established) {
     Handshake::published().finish()
 }
 
-pub fn buffer(bytes: &[u8]) -> Buffer {
+pub(crate) fn buffer(bytes: &[u8]) -> Buffer {
     Buffer::from_slice(bytes)
 }
