@@ -26,6 +26,12 @@ impl Weight for ockam_wire::Buffer {
     }
 }
 
+impl Weight for ockam_wire::frame::Frame {
+    fn weight(&self) -> usize {
+        self.len() + ITEM_WEIGHT
+    }
+}
+
 /// The sending side of a queue bounded in bytes.
 pub struct Queue<T> {
     items: mpsc::UnboundedSender<Queued<T>>,

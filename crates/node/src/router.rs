@@ -161,6 +161,7 @@ impl Router {
                     }
                     continue;
                 }
+                End::Frames(queue) => queue.reserve(message.weight()).await,
                 End::Buffers(queue) => queue.reserve(message.weight()).await,
                 End::Messages(queue) => queue.reserve(message.weight()).await,
                 End::Loopback | End::Next(_) => self.inner.loopback.reserve(message.weight()).await,
@@ -179,6 +180,7 @@ impl Router {
         step: impl FnOnce(&mut Delivery<'_>) -> Result<(), SendError>,
     ) -> Result<(), SendError> {
         let permit = match self.end_of_chain(End::Next(first.clone())) {
+            End::Frames(queue) => queue.reserve(weight).await,
             End::Buffers(queue) => queue.reserve(weight).await,
             End::Messages(queue) => queue.reserve(weight).await,
             End::Opens | End::Loopback | End::Next(_) => self.inner.loopback.reserve(weight).await,

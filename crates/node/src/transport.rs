@@ -16,6 +16,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
+use ockam_wire::frame::{self, Frame};
 use ockam_wire::{Address, Buffer, DecodeError, RoutingMessage};
 use tokio::sync::watch;
 
@@ -199,18 +200,18 @@ impl Drop for Inbound {
 /// Gives the messages that are to leave over one connection.
 #[derive(Debug)]
 pub struct Outbound {
-    queue: QueueReader<Buffer>,
+    queue: QueueReader<Frame>,
     sender: Option<WorkerGuard>,
     shared: Arc<Shared>,
 }
 
 impl Outbound {
-    /// Waits for at least one encoded message and takes up to `most`; returns how many, 0 when the connection is to
+    /// Waits for at least one message and takes up to `most`; returns how many, 0 when the connection is to
     /// end. Room in the queue comes back when a [`Queued`] message is dropped: drop it when it has been written.
     ///
     /// # Cancel safety
     /// No message is lost when the future is dropped.
-    pub async fn next_batch(&mut self, into: &mut Vec<Queued<Buffer>>, most: usize) -> usize {
+    pub async fn next_batch(&mut self, into: &mut Vec<Queued<Frame>>, most: usize) -> usize {
         let taken = self.queue.recv_many(into, most).await;
         let bytes: usize = into.iter().map(|message| message.len()).sum();
         self.shared.sent.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -245,13 +246,13 @@ struct Shared {
 /// The worker at the first hop of routes over a connection.
 #[derive(Debug)]
 struct Sender {
-    queue: Arc<Queue<Buffer>>,
+    queue: Arc<Queue<Frame>>,
     message_limit: usize,
 }
 
 impl Inline for Sender {
     fn end(&self) -> End {
-        End::Buffers(self.queue.clone())
+        End::Frames(self.queue.clone())
     }
 
     fn handle(
@@ -260,17 +261,16 @@ impl Inline for Sender {
         delivery: &mut Delivery<'_>,
     ) -> Result<(), SendError> {
         message.onward.pop_front();
-        let encoded = RoutingMessage {
+        let frame = Frame::new(RoutingMessage {
             onward: message.onward,
             return_route: message.return_route,
             payload: message.payload,
-        }
-        .encode()
+        })
         .map_err(|_| SendError::TooLarge)?;
-        if encoded.len() > self.message_limit {
+        if frame.len() > self.message_limit.saturating_add(frame::PREFIX) {
             return Err(SendError::TooLarge);
         }
-        delivery.commit(&self.queue, encoded)
+        delivery.commit(&self.queue, frame)
     }
 
     fn overhead(&self) -> usize {

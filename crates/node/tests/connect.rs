@@ -1,5 +1,7 @@
 //! Addresses as users write them become routes: transports dialled, every `/secure` opened.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
 //! Another transport plugs in without a change in the node: an in-memory one that loses messages and carries only small
 //! ones.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,7 +146,9 @@ fn carry(mut from: Outbound, mut to: Inbound, lost: fn(u64) -> bool) {
             for message in batch.drain(..) {
                 count += 1;
                 if !lost(count) {
-                    to.receive(message.into_inner()).await.unwrap();
+                    to.receive(message.into_inner().into_message())
+                        .await
+                        .unwrap();
                 }
             }
         }

@@ -130,6 +130,17 @@ impl Frame {
         [self.head.as_slice(), self.body.as_slice()]
     }
 
+    /// The routing message without its length, for transports that keep messages apart by themselves. Copies the
+    /// payload when the header lies apart from it.
+    #[must_use]
+    pub fn into_message(mut self) -> Buffer {
+        if !self.head.is_empty() {
+            self.body.prepend(self.head.as_slice());
+        }
+        self.body.advance(PREFIX);
+        self.body
+    }
+
     /// Leaves out the first `count` bytes, which were written.
     pub fn advance(&mut self, count: usize) {
         let head = count.min(self.head.len());

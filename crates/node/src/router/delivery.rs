@@ -3,10 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ockam_wire::frame::Frame;
 use ockam_wire::{Address, Buffer};
 
 use super::{Kind, MAX_CHAIN, Permit, Queue, Router, SendError};
 use crate::message::LocalMessage;
+use crate::queue::Weight;
 
 /// A worker that is a plain function: it changes a message and hands it on.
 pub trait Inline: Send + Sync + 'static {
@@ -33,7 +35,9 @@ pub trait Inline: Send + Sync + 'static {
 /// Where a chain goes on, or ends.
 #[derive(Debug, Clone)]
 pub enum End {
-    /// In a queue of encoded messages or plain bytes: a transport, a socket.
+    /// In the queue of a transport.
+    Frames(Arc<Queue<Frame>>),
+    /// In a queue of plain bytes: a socket.
     Buffers(Arc<Queue<Buffer>>),
     /// In a queue of messages for a task of this node.
     Messages(Arc<Queue<LocalMessage>>),
@@ -122,27 +126,13 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    /// Puts bytes into the queue where the chain ends, with the room that was reserved.
+    /// Puts an item into the queue where the chain ends, with the room that was reserved.
     ///
     /// # Errors
     /// [`SendError::Stopped`] when the queue's reader is gone.
-    pub fn commit(&mut self, queue: &Queue<Buffer>, bytes: Buffer) -> Result<(), SendError> {
+    pub fn commit<T: Weight>(&mut self, queue: &Queue<T>, item: T) -> Result<(), SendError> {
         queue
-            .push(bytes, self.take_permit())
-            .map_err(|closed| SendError::Stopped(closed.to_string()))
-    }
-
-    /// Puts the message into the queue of a task, with the room that was reserved.
-    ///
-    /// # Errors
-    /// [`SendError::Stopped`] when the queue's reader is gone.
-    pub fn commit_message(
-        &mut self,
-        queue: &Queue<LocalMessage>,
-        message: LocalMessage,
-    ) -> Result<(), SendError> {
-        queue
-            .push(message, self.take_permit())
+            .push(item, self.take_permit())
             .map_err(|closed| SendError::Stopped(closed.to_string()))
     }
 

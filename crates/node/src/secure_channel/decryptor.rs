@@ -267,7 +267,7 @@ impl Inline for Decryptor {
         let opened = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             match &mut *state {
-                State::Waiting => return delivery.commit_message(&self.queue, message),
+                State::Waiting => return delivery.commit(&self.queue, message),
                 State::Open(open) => open.open(message)?,
             }
         };

@@ -86,7 +86,7 @@ async fn close_ends_the_channel_at_the_other_side_too() {
     let [theirs] = server.node.channels().try_into().unwrap();
     channel.close().await;
     theirs.closed().await;
-    let sent = client.send(&channel, &client.mailbox().await, b"x").await;
+    let sent = client.send(&channel, &client.mailbox(), b"x").await;
     assert!(
         sent.is_err(),
         "sending through a closed channel fails at once"
@@ -360,7 +360,7 @@ impl Client {
             .await
     }
 
-    async fn mailbox(&self) -> Mailbox {
+    fn mailbox(&self) -> Mailbox {
         let own = self.node.random_address();
         self.node
             .router()
@@ -386,7 +386,7 @@ impl Client {
     }
 
     async fn ask(&self, channel: &SecureChannel, body: &[u8]) -> Vec<u8> {
-        let mut mailbox = self.mailbox().await;
+        let mut mailbox = self.mailbox();
         self.send(channel, &mailbox, body).await.unwrap();
         let answer = mailbox.recv().await;
         assert_eq!(answer.origin.peer.as_ref(), Some(channel.peer()));

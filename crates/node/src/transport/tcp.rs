@@ -17,8 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ockam_wire::Buffer;
-use ockam_wire::frame::{self, FrameReader, Position};
+use ockam_wire::frame::{self, Frame, FrameReader, Position};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -179,23 +178,26 @@ async fn read(socket: OwnedReadHalf, mut inbound: Inbound) -> io::Result<()> {
 
 /// Writes what has queued, as much as there is with one call.
 async fn write(socket: OwnedWriteHalf, mut outbound: Outbound) -> io::Result<()> {
-    let mut batch: Vec<Queued<Buffer>> = Vec::with_capacity(BATCH);
+    let mut batch: Vec<Queued<Frame>> = Vec::with_capacity(BATCH);
     while outbound.next_batch(&mut batch, BATCH).await > 0 {
-        for message in &mut batch {
-            **message = frame::frame(std::mem::take(&mut **message)).map_err(invalid)?;
-        }
         write_all(&socket, &batch).await?;
         batch.clear();
     }
     Ok(())
 }
 
-async fn write_all(socket: &OwnedWriteHalf, batch: &[Queued<Buffer>]) -> io::Result<()> {
-    let mut slices: [IoSlice<'_>; BATCH] = std::array::from_fn(|_| IoSlice::new(&[]));
-    for (slice, message) in slices.iter_mut().zip(batch) {
-        *slice = IoSlice::new(message.as_slice());
+async fn write_all(socket: &OwnedWriteHalf, batch: &[Queued<Frame>]) -> io::Result<()> {
+    let mut slices: [IoSlice<'_>; 2 * BATCH] = std::array::from_fn(|_| IoSlice::new(&[]));
+    let parts = batch
+        .iter()
+        .flat_map(|frame| frame.slices())
+        .filter(|part| !part.is_empty());
+    let mut count = 0;
+    for (slice, part) in slices.iter_mut().zip(parts) {
+        *slice = IoSlice::new(part);
+        count += 1;
     }
-    let mut rest = slices.get_mut(..batch.len().min(BATCH)).unwrap_or_default();
+    let mut rest = slices.get_mut(..count).unwrap_or_default();
     while !rest.is_empty() {
         match socket.try_write_vectored(rest) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use ockam_wire::{Address, Route};
+use ockam_wire::{Address, Buffer, Route};
 use tokio::net::TcpStream;
 
 use super::*;
