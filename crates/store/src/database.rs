@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use crate::error::{Failure, StoreError};
@@ -114,7 +116,9 @@ pub(crate) async fn connect(path: &Path, schema: &Schema) -> Result<SqliteConnec
     if check(path, schema, found)? {
         return Ok(connection);
     }
-    migrate(&mut connection, schema).await.map_err(|failure| failure.at(path))?;
+    migrate(&mut connection, schema)
+        .await
+        .map_err(|failure| failure.at(path))?;
     Ok(connection)
 }
 
@@ -141,7 +145,10 @@ where
 pub(crate) async fn copy(from: &mut SqliteConnection, target: &Path) -> Result<(), StoreError> {
     let draft = Draft::new(target)?;
     // The library copies into an empty file, which keeps its rights.
-    let name = draft.path.to_str().ok_or_else(|| StoreError::Path(target.to_path_buf()))?;
+    let name = draft
+        .path
+        .to_str()
+        .ok_or_else(|| StoreError::Path(target.to_path_buf()))?;
     sqlx::query("VACUUM INTO ?1")
         .bind(name)
         .execute(from)
@@ -161,7 +168,9 @@ async fn prepare(path: &Path, schema: &Schema) -> Result<(), StoreError> {
         let found = version(&mut connection).await?;
         if !check(path, schema, found)? {
             // Stays in the file. Cannot be changed inside a transaction.
-            sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&mut connection).await?;
+            sqlx::raw_sql("PRAGMA journal_mode = WAL")
+                .execute(&mut connection)
+                .await?;
             migrate(&mut connection, schema).await?;
         }
         connection.close().await?;
@@ -176,7 +185,11 @@ async fn migrate(connection: &mut SqliteConnection, schema: &Schema) -> Result<(
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     // Another process may have been faster.
     let found = version(&mut transaction).await?.number;
-    for migration in schema.migrations.iter().skip(usize::try_from(found).unwrap_or(usize::MAX)) {
+    for migration in schema
+        .migrations
+        .iter()
+        .skip(usize::try_from(found).unwrap_or(usize::MAX))
+    {
         sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
     }
     let mark = format!(
@@ -184,7 +197,9 @@ async fn migrate(connection: &mut SqliteConnection, schema: &Schema) -> Result<(
         schema.application,
         schema.latest().max(found)
     );
-    sqlx::raw_sql(AssertSqlSafe(mark)).execute(&mut *transaction).await?;
+    sqlx::raw_sql(AssertSqlSafe(mark))
+        .execute(&mut *transaction)
+        .await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -195,11 +210,15 @@ struct Version {
 }
 
 async fn version(connection: &mut SqliteConnection) -> Result<Version, sqlx::Error> {
-    let (application, number) =
-        sqlx::query_as("SELECT application_id, user_version FROM pragma_application_id, pragma_user_version")
-            .fetch_one(connection)
-            .await?;
-    Ok(Version { application, number })
+    let (application, number) = sqlx::query_as(
+        "SELECT application_id, user_version FROM pragma_application_id, pragma_user_version",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(Version {
+        application,
+        number,
+    })
 }
 
 /// Whether the file has the latest schema. An empty file (a creation that was cut short) counts as older.
@@ -252,7 +271,12 @@ impl Draft {
     }
 
     fn publish(self, target: &Path) -> Result<(), StoreError> {
-        fs::rename(&self.path, target).map_err(|error| HomeError::io(target, error).into())
+        let publish = || {
+            fs::rename(&self.path, target)?;
+            // The name must be on the disk before a row refers to it.
+            File::open(target.parent().unwrap_or(target))?.sync_all()
+        };
+        publish().map_err(|error| HomeError::io(target, error).into())
     }
 }
 
@@ -264,7 +288,12 @@ impl Drop for Draft {
 }
 
 fn new_file(path: &Path) -> std::io::Result<()> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(drop)
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
 }
 
 /// Held while a file is made or migrated. Freed by the system when the holder ends, however it ends.
@@ -287,7 +316,9 @@ impl CreationLock {
                 .map_err(|error| HomeError::io(&path, error))?;
             match file.lock() {
                 // Some network file systems have no such locks; SQLite's own still keep the file whole.
-                Err(error) if error.kind() != ErrorKind::Unsupported => Err(HomeError::io(&path, error).into()),
+                Err(error) if error.kind() != ErrorKind::Unsupported => {
+                    Err(HomeError::io(&path, error).into())
+                }
                 _ => Ok(file),
             }
         };

@@ -116,6 +116,12 @@ pub enum StoreError {
     /// The passphrase is wrong, or the file was tampered with.
     #[error("the passphrase does not open the vault {0}")]
     WrongPassphrase(String),
+    /// An empty passphrase would protect nothing.
+    #[error("the passphrase is empty: give one")]
+    EmptyPassphrase,
+    /// Deriving a key from a passphrase needs more memory than there is.
+    #[error("there is not enough memory for the passphrase: 64 MiB are needed for a moment")]
+    PassphraseMemory,
     /// A sealed secret does not open under the key of its vault.
     #[error("a secret in the vault {0} is damaged: put a backup of its file in place")]
     DamagedSecret(String),

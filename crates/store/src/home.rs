@@ -141,10 +141,7 @@ impl Home {
     /// Something in it cannot be removed.
     pub fn remove_node_directory(&self, name: &NodeName) -> Result<(), HomeError> {
         let path = self.node_directory(name);
-        match fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(HomeError::io(&path, error)),
-            _ => Ok(()),
-        }
+        ignore_missing(fs::remove_dir_all(&path), &path)
     }
 
     /// The newest log file of a node, if it has any. Names carry the date, so the last name is the newest.
@@ -162,7 +159,8 @@ impl Home {
         for entry in entries {
             let entry = entry.map_err(|error| HomeError::io(&directory, error))?;
             let name = entry.file_name();
-            let is_log = name.as_bytes().starts_with(b"stdout") && name.as_bytes().ends_with(b".log");
+            let is_log =
+                name.as_bytes().starts_with(b"stdout") && name.as_bytes().ends_with(b".log");
             if is_log && newest.as_ref().is_none_or(|found| *found < name) {
                 newest = Some(name);
             }
@@ -215,6 +213,44 @@ impl Home {
         }
         owned_directory(&directory, Ownership::Strict)?;
         Ok(socket)
+    }
+}
+
+impl Home {
+    /// Removes everything kept here: the database, the vault files in this directory, logs and sockets. What is not ours
+    /// (`bin`, `env`, the files of the published program, anything unknown) stays. Running it twice is fine.
+    ///
+    /// Works on a damaged database too, so vault files elsewhere are left to the caller, who can ask the store for them
+    /// before.
+    ///
+    /// # Errors
+    /// Something cannot be removed.
+    // spec: command 3.5
+    pub fn reset(&self) -> Result<(), HomeError> {
+        for directory in ["nodes", "commands", "run"] {
+            let path = self.root.join(directory);
+            ignore_missing(fs::remove_dir_all(&path), &path)?;
+        }
+        let entries = fs::read_dir(&self.root).map_err(|error| HomeError::io(&self.root, error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| HomeError::io(&self.root, error))?;
+            let name = entry.file_name();
+            let is_ours = [DATABASE.as_bytes(), b"vault-"]
+                .iter()
+                .any(|prefix| name.as_bytes().starts_with(prefix));
+            if is_ours {
+                let path = entry.path();
+                ignore_missing(fs::remove_file(&path), &path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn ignore_missing(done: io::Result<()>, path: &Path) -> Result<(), HomeError> {
+    match done {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(HomeError::io(path, error)),
+        _ => Ok(()),
     }
 }
 
@@ -277,9 +313,11 @@ fn owned_directory(path: &Path, ownership: Ownership) -> Result<(), HomeError> {
 pub(crate) fn private_file(path: &Path) -> Result<(), HomeError> {
     let metadata = fs::metadata(path).map_err(|error| HomeError::io(path, error))?;
     if metadata.mode() & 0o077 != 0 {
-        fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(|source| HomeError::Rights {
-            path: path.to_path_buf(),
-            source,
+        fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(|source| {
+            HomeError::Rights {
+                path: path.to_path_buf(),
+                source,
+            }
         })?;
     }
     Ok(())
@@ -342,8 +380,14 @@ mod tests {
     #[test]
     fn a_file_is_no_home() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(matches!(Home::open(file.path()), Err(HomeError::NotADirectory(_))));
-        assert!(matches!(Home::open(file.path().join("x")), Err(HomeError::NotADirectory(_))));
+        assert!(matches!(
+            Home::open(file.path()),
+            Err(HomeError::NotADirectory(_))
+        ));
+        assert!(matches!(
+            Home::open(file.path().join("x")),
+            Err(HomeError::NotADirectory(_))
+        ));
     }
 
     #[test]
@@ -351,7 +395,11 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let node: NodeName = "n1".parse().unwrap();
         let near = Home::open(base.path().join("h")).unwrap();
-        assert!(near.socket(&node, None).unwrap().starts_with(near.path().join("run")));
+        assert!(
+            near.socket(&node, None)
+                .unwrap()
+                .starts_with(near.path().join("run"))
+        );
 
         let deep = Home::open(base.path().join("d".repeat(200))).unwrap();
         let runtime = base.path().join("r");
@@ -377,5 +425,31 @@ mod tests {
         }
         let newest = home.newest_log(&node).unwrap().unwrap();
         assert!(newest.ends_with("stdout.2026-02-01.log"));
+    }
+
+    #[test]
+    fn a_reset_keeps_what_is_not_ours() {
+        let base = tempfile::tempdir().unwrap();
+        let home = Home::open(base.path()).unwrap();
+        let node: NodeName = "n1".parse().unwrap();
+        home.create_node_directory(&node).unwrap();
+        home.create_command_directory("node create").unwrap();
+        let ours = ["ockam.sqlite3", "ockam.sqlite3-wal", "vault-second"];
+        let others = ["database.sqlite3", "application_database.sqlite3", "env"];
+        for file in ours.iter().chain(&others) {
+            fs::write(home.path().join(file), "").unwrap();
+        }
+        for _ in 0..2 {
+            home.reset().unwrap();
+            let mut left: Vec<_> = fs::read_dir(home.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            left.sort();
+            assert_eq!(
+                left,
+                ["application_database.sqlite3", "database.sqlite3", "env"]
+            );
+        }
     }
 }

@@ -136,7 +136,9 @@ impl Store {
                     .bind(vault.name.as_str())
                     .execute(&mut *db)
                     .await?;
-                let unused = self.forget_secrets_inside(db, &before.vault, unused).await?;
+                let unused = self
+                    .forget_secrets_inside(db, &before.vault, unused)
+                    .await?;
                 Ok((find(db, &identity.name).await?, before.vault, unused))
             })
             .await?;
@@ -189,8 +191,13 @@ impl Store {
             if find(db, name).await?.is_default {
                 return Err(StoreError::IdentityIsDefault(name.to_string()).into());
             }
-            sqlx::query("UPDATE identity SET is_default = 0 WHERE is_default = 1").execute(&mut *db).await?;
-            sqlx::query("UPDATE identity SET is_default = 1 WHERE name = ?1").bind(name.as_str()).execute(db).await?;
+            sqlx::query("UPDATE identity SET is_default = 0 WHERE is_default = 1")
+                .execute(&mut *db)
+                .await?;
+            sqlx::query("UPDATE identity SET is_default = 1 WHERE name = ?1")
+                .bind(name.as_str())
+                .execute(db)
+                .await?;
             Ok(())
         })
         .await
@@ -208,8 +215,12 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn identity_of(&self, identifier: &Identifier) -> Result<Option<IdentityRecord>, StoreError> {
-        self.read(async |db| by_identifier(db, identifier).await).await
+    pub async fn identity_of(
+        &self,
+        identifier: &Identifier,
+    ) -> Result<Option<IdentityRecord>, StoreError> {
+        self.read(async |db| by_identifier(db, identifier).await)
+            .await
     }
 
     /// The default identity, if there is any.
@@ -226,10 +237,11 @@ impl Store {
     /// The store cannot be read.
     pub async fn identities(&self) -> Result<Vec<IdentityRecord>, StoreError> {
         self.read(async |db| {
-            let rows: Vec<Stored> =
-                sqlx::query_as("SELECT * FROM identity JOIN history USING (identifier) ORDER BY id")
-                    .fetch_all(db)
-                    .await?;
+            let rows: Vec<Stored> = sqlx::query_as(
+                "SELECT * FROM identity JOIN history USING (identifier) ORDER BY id",
+            )
+            .fetch_all(db)
+            .await?;
             rows.into_iter().map(Stored::into_record).collect()
         })
         .await
@@ -250,7 +262,11 @@ impl Store {
         Ok(Vec::new())
     }
 
-    async fn forget_secrets(&self, vault: &VaultName, handles: &[Handle]) -> Result<(), StoreError> {
+    async fn forget_secrets(
+        &self,
+        vault: &VaultName,
+        handles: &[Handle],
+    ) -> Result<(), StoreError> {
         if handles.is_empty() {
             return Ok(());
         }
@@ -266,11 +282,12 @@ pub(crate) async fn by_identifier(
     db: &mut SqliteConnection,
     identifier: &Identifier,
 ) -> Result<Option<IdentityRecord>, Failure> {
-    let row: Option<Stored> =
-        sqlx::query_as("SELECT * FROM identity JOIN history USING (identifier) WHERE identifier = ?1")
-            .bind(identifier.to_string())
-            .fetch_optional(db)
-            .await?;
+    let row: Option<Stored> = sqlx::query_as(
+        "SELECT * FROM identity JOIN history USING (identifier) WHERE identifier = ?1",
+    )
+    .bind(identifier.to_string())
+    .fetch_optional(db)
+    .await?;
     row.map(Stored::into_record).transpose()
 }
 
@@ -305,7 +322,10 @@ async fn insert(
 }
 
 /// Handles of the secrets that only this identity uses.
-async fn handles(db: &mut SqliteConnection, identity: &IdentityRecord) -> Result<Vec<Handle>, Failure> {
+async fn handles(
+    db: &mut SqliteConnection,
+    identity: &IdentityRecord,
+) -> Result<Vec<Handle>, Failure> {
     let rows: Vec<Vec<u8>> = sqlx::query_scalar(
         "SELECT key_handle FROM purpose_key WHERE identifier = ?1
          UNION
@@ -320,10 +340,15 @@ async fn handles(db: &mut SqliteConnection, identity: &IdentityRecord) -> Result
 }
 
 async fn find(db: &mut SqliteConnection, name: &IdentityName) -> Result<IdentityRecord, Failure> {
-    look_up(db, name).await?.ok_or_else(|| StoreError::NoIdentity(name.to_string()).into())
+    look_up(db, name)
+        .await?
+        .ok_or_else(|| StoreError::NoIdentity(name.to_string()).into())
 }
 
-async fn look_up(db: &mut SqliteConnection, name: &IdentityName) -> Result<Option<IdentityRecord>, Failure> {
+async fn look_up(
+    db: &mut SqliteConnection,
+    name: &IdentityName,
+) -> Result<Option<IdentityRecord>, Failure> {
     let row: Option<Stored> =
         sqlx::query_as("SELECT * FROM identity JOIN history USING (identifier) WHERE name = ?1")
             .bind(name.as_str())
@@ -333,10 +358,11 @@ async fn look_up(db: &mut SqliteConnection, name: &IdentityName) -> Result<Optio
 }
 
 async fn default(db: &mut SqliteConnection) -> Result<Option<IdentityRecord>, Failure> {
-    let row: Option<Stored> =
-        sqlx::query_as("SELECT * FROM identity JOIN history USING (identifier) WHERE is_default = 1")
-            .fetch_optional(db)
-            .await?;
+    let row: Option<Stored> = sqlx::query_as(
+        "SELECT * FROM identity JOIN history USING (identifier) WHERE is_default = 1",
+    )
+    .fetch_optional(db)
+    .await?;
     row.map(Stored::into_record).transpose()
 }
 
@@ -352,10 +378,19 @@ struct Stored {
 impl Stored {
     fn into_record(self) -> Result<IdentityRecord, Failure> {
         Ok(IdentityRecord {
-            name: self.name.parse().map_err(|e| Failure::unreadable("name of an identity", e))?,
-            identifier: self.identifier.parse().map_err(|e| Failure::unreadable("identifier", e))?,
+            name: self
+                .name
+                .parse()
+                .map_err(|e| Failure::unreadable("name of an identity", e))?,
+            identifier: self
+                .identifier
+                .parse()
+                .map_err(|e| Failure::unreadable("identifier", e))?,
             history: histories::decode(&self.change_history)?,
-            vault: self.vault.parse().map_err(|e| Failure::unreadable("name of a vault", e))?,
+            vault: self
+                .vault
+                .parse()
+                .map_err(|e| Failure::unreadable("name of a vault", e))?,
             key: self.key_handle.map(Handle::new),
             is_default: self.is_default,
         })
@@ -372,5 +407,224 @@ impl FromRow<'_, SqliteRow> for Stored {
             key_handle: row.try_get("key_handle")?,
             is_default: row.try_get("is_default")?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nodes::{IfRunning, NodeStart};
+    use crate::testing::{Person, store};
+
+    fn name(text: &str) -> IdentityName {
+        text.parse().unwrap()
+    }
+
+    /// One vault inside the database and one in a file.
+    async fn vaults(store: &Store) -> [OpenVault; 2] {
+        let inside = store.vault_or_only(None).await.unwrap();
+        let file = store
+            .create_vault(&"file".parse().unwrap(), None, None)
+            .await
+            .unwrap();
+        [
+            store.open_vault(&inside.name, None).await.unwrap(),
+            store.open_vault(&file.name, None).await.unwrap(),
+        ]
+    }
+
+    #[tokio::test]
+    async fn an_existing_name_gives_the_existing_identity() {
+        let (_home, store) = store().await;
+        let [vault, _] = vaults(&store).await;
+        let (first, second) = (Person::new(), Person::new());
+        let created = store
+            .create_identity(&vault, &first.named("m"))
+            .await
+            .unwrap();
+        assert!(matches!(&created, Creation::New(record) if record.is_default));
+        let created = store
+            .create_identity(&vault, &second.named("m"))
+            .await
+            .unwrap();
+        assert!(
+            matches!(&created, Creation::Existing(record) if record.identifier == *first.history.identifier())
+        );
+        assert!(store.secret(&vault, &second.key).await.unwrap().is_none());
+        let created = store
+            .default_identity_or(&vault, &second.named("other"))
+            .await
+            .unwrap();
+        assert_eq!(created.into_record().name, name("m"));
+        let error = store
+            .create_identity(&vault, &first.named("twice"))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, StoreError::IdentityExists { name, .. } if name == "m"));
+        let found = store
+            .identity_of(first.history.identifier())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!((found.name, found.key), (name("m"), Some(first.key)));
+    }
+
+    #[tokio::test]
+    async fn two_processes_that_need_a_default_identity_get_the_same() {
+        let (_home, store) = store().await;
+        let [vault, _] = vaults(&store).await;
+        let other = Store::open(store.home()).await.unwrap();
+        let (first, second) = (Person::new(), Person::new());
+        let (one, two) = (first.named("a"), second.named("b"));
+        let (one, two) = tokio::join!(
+            store.default_identity_or(&vault, &one),
+            other.default_identity_or(&vault, &two)
+        );
+        assert_eq!(
+            one.unwrap().into_record().identifier,
+            two.unwrap().into_record().identifier
+        );
+        assert_eq!(store.identities().await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn deleting_takes_history_and_secrets_along_and_moves_the_default() {
+        let (_home, store) = store().await;
+        for vault in vaults(&store).await {
+            let (first, second) = (Person::new(), Person::new());
+            store
+                .create_identity(&vault, &first.named("a"))
+                .await
+                .unwrap();
+            store
+                .create_identity(&vault, &second.named("b"))
+                .await
+                .unwrap();
+            let (key, secret) = first.purpose_key();
+            store
+                .put_purpose_key(&vault, &key, secret, None)
+                .await
+                .unwrap();
+            let used = store.delete_vault(vault.name()).await.unwrap_err();
+            assert!(
+                used.to_string()
+                    .ends_with("It is used by the following identities: a, b")
+            );
+
+            store.delete_identity(&name("a")).await.unwrap();
+            assert!(
+                store
+                    .history(first.history.identifier())
+                    .await
+                    .unwrap()
+                    .is_none()
+            );
+            for handle in [&first.key, &key.key] {
+                assert!(store.secret(&vault, handle).await.unwrap().is_none());
+            }
+            assert!(store.secret(&vault, &second.key).await.unwrap().is_some());
+            assert_eq!(
+                store.default_identity().await.unwrap().unwrap().name,
+                name("b")
+            );
+            store.delete_identity(&name("b")).await.unwrap();
+            assert!(store.default_identity().await.unwrap().is_none());
+        }
+        let error = store.identity(&name("a")).await.unwrap_err();
+        assert_eq!(error.to_string(), "no identifier found with name a");
+    }
+
+    #[tokio::test]
+    async fn an_identity_a_node_uses_stays() {
+        let (_home, store) = store().await;
+        let [vault, _] = vaults(&store).await;
+        store
+            .create_identity(&vault, &Person::new().named("m"))
+            .await
+            .unwrap();
+        let node = NodeStart {
+            name: "n1".parse().unwrap(),
+            identity: Some(name("m")),
+            process: None,
+            listener: None,
+            status_endpoint: None,
+            options: "{}".into(),
+        };
+        store.create_node(&node, IfRunning::Refuse).await.unwrap();
+        let error = store.delete_identity(&name("m")).await.unwrap_err();
+        let expected =
+            "The identity named m cannot be deleted because it is used by the node(s): n1";
+        assert_eq!(error.to_string(), expected);
+        store.delete_node(&node.name).await.unwrap();
+        store.delete_identity(&name("m")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_rotation_keeps_the_name_and_drops_older_keys() {
+        let (_home, store) = store().await;
+        for (vault, who) in vaults(&store).await.into_iter().zip(["a", "b"]) {
+            let before = Person::new();
+            let after = before.rotated();
+            store
+                .create_identity(&vault, &before.named(who))
+                .await
+                .unwrap();
+            let (key, secret) = before.purpose_key();
+            store
+                .put_purpose_key(&vault, &key, secret, None)
+                .await
+                .unwrap();
+            for _ in 0..2 {
+                let rotated = store
+                    .rotate_identity(&vault, &after.named(who))
+                    .await
+                    .unwrap();
+                assert_eq!(rotated.key.as_ref(), Some(&after.key));
+                assert_eq!(rotated.history.as_bytes(), after.history.as_bytes());
+                for handle in [&before.key, &key.key] {
+                    assert!(store.secret(&vault, handle).await.unwrap().is_none());
+                }
+                assert!(store.secret(&vault, &after.key).await.unwrap().is_some());
+            }
+            assert!(
+                store
+                    .purpose_key(&key.subject, key.purpose)
+                    .await
+                    .unwrap()
+                    .is_none()
+            );
+            assert!(
+                store
+                    .rotate_identity(&vault, &before.named(who))
+                    .await
+                    .is_err()
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn the_default_is_set_once() {
+        let (_home, store) = store().await;
+        let [vault, _] = vaults(&store).await;
+        for who in ["a", "b"] {
+            store
+                .create_identity(&vault, &Person::new().named(who))
+                .await
+                .unwrap();
+        }
+        store.set_default_identity(&name("b")).await.unwrap();
+        let error = store.set_default_identity(&name("b")).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "The identity named 'b' is already the default"
+        );
+        let defaults: Vec<_> = store
+            .identities()
+            .await
+            .unwrap()
+            .into_iter()
+            .filter(|i| i.is_default)
+            .collect();
+        assert_eq!(defaults.len(), 1);
     }
 }

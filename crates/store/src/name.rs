@@ -103,7 +103,9 @@ impl VaultName {
 fn is_plain_text(text: &str) -> bool {
     !text.trim().is_empty()
         && text.len() <= NAME_MAX
-        && !text.chars().any(|c| c.is_control() || c == '/' || c == '\\')
+        && !text
+            .chars()
+            .any(|c| c.is_control() || c == '/' || c == '\\')
 }
 
 /// File names end at 255 bytes; some carry a prefix or an ending.

@@ -62,7 +62,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NodeRunning`]; [`StoreError::NoIdentity`].
-    pub async fn create_node(&self, node: &NodeStart, if_running: IfRunning) -> Result<NodeRecord, StoreError> {
+    pub async fn create_node(
+        &self,
+        node: &NodeStart,
+        if_running: IfRunning,
+    ) -> Result<NodeRecord, StoreError> {
         self.write(async |db| {
             put(db, node, if_running).await?;
             let default = default(db).await?;
@@ -78,7 +82,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NoNode`] unless it was created before; [`StoreError::NodeRunning`]; [`StoreError::NoIdentity`].
-    pub async fn restart_node(&self, node: &NodeStart, if_running: IfRunning) -> Result<NodeRecord, StoreError> {
+    pub async fn restart_node(
+        &self,
+        node: &NodeStart,
+        if_running: IfRunning,
+    ) -> Result<NodeRecord, StoreError> {
         self.write(async |db| {
             find(db, &node.name).await?;
             put(db, node, if_running).await?;
@@ -92,7 +100,11 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be written.
-    pub async fn stop_node(&self, name: &NodeName, process: Option<ProcessMark>) -> Result<bool, StoreError> {
+    pub async fn stop_node(
+        &self,
+        name: &NodeName,
+        process: Option<ProcessMark>,
+    ) -> Result<bool, StoreError> {
         self.write(async |db| {
             let pid = process.map(|process| i64::from(process.pid));
             let started = process.map(|process| process.started.cast_signed());
@@ -117,9 +129,14 @@ impl Store {
     pub async fn delete_node(&self, name: &NodeName) -> Result<NodeRecord, StoreError> {
         self.write(async |db| {
             let node = find(db, name).await?;
-            sqlx::query("DELETE FROM node WHERE name = ?1").bind(name.as_str()).execute(&mut *db).await?;
+            sqlx::query("DELETE FROM node WHERE name = ?1")
+                .bind(name.as_str())
+                .execute(&mut *db)
+                .await?;
             if node.is_default {
-                sqlx::query("UPDATE node SET is_default = 1 WHERE id = (SELECT min(id) FROM node)").execute(db).await?;
+                sqlx::query("UPDATE node SET is_default = 1 WHERE id = (SELECT min(id) FROM node)")
+                    .execute(db)
+                    .await?;
             }
             Ok(node)
         })
@@ -162,14 +179,20 @@ impl Store {
     /// The store cannot be read.
     pub async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
         self.read(async |db| {
-            let rows: Vec<Stored> = sqlx::query_as("SELECT * FROM node ORDER BY id").fetch_all(db).await?;
+            let rows: Vec<Stored> = sqlx::query_as("SELECT * FROM node ORDER BY id")
+                .fetch_all(db)
+                .await?;
             rows.into_iter().map(|row| row.0).collect()
         })
         .await
     }
 }
 
-async fn put(db: &mut SqliteConnection, node: &NodeStart, if_running: IfRunning) -> Result<(), Failure> {
+async fn put(
+    db: &mut SqliteConnection,
+    node: &NodeStart,
+    if_running: IfRunning,
+) -> Result<(), Failure> {
     let stored = look_up(db, &node.name).await?;
     if let Some(process) = stored.and_then(|stored| stored.process)
         && if_running == IfRunning::Refuse
@@ -209,23 +232,37 @@ async fn put(db: &mut SqliteConnection, node: &NodeStart, if_running: IfRunning)
 
 async fn make_default(db: &mut SqliteConnection, name: &NodeName) -> Result<(), Failure> {
     // First off, then on: there is never a second one.
-    sqlx::query("UPDATE node SET is_default = 0 WHERE is_default = 1").execute(&mut *db).await?;
-    sqlx::query("UPDATE node SET is_default = 1 WHERE name = ?1").bind(name.as_str()).execute(db).await?;
+    sqlx::query("UPDATE node SET is_default = 0 WHERE is_default = 1")
+        .execute(&mut *db)
+        .await?;
+    sqlx::query("UPDATE node SET is_default = 1 WHERE name = ?1")
+        .bind(name.as_str())
+        .execute(db)
+        .await?;
     Ok(())
 }
 
 async fn find(db: &mut SqliteConnection, name: &NodeName) -> Result<NodeRecord, Failure> {
-    look_up(db, name).await?.ok_or_else(|| StoreError::NoNode(name.to_string()).into())
+    look_up(db, name)
+        .await?
+        .ok_or_else(|| StoreError::NoNode(name.to_string()).into())
 }
 
-async fn look_up(db: &mut SqliteConnection, name: &NodeName) -> Result<Option<NodeRecord>, Failure> {
-    let row: Option<Stored> =
-        sqlx::query_as("SELECT * FROM node WHERE name = ?1").bind(name.as_str()).fetch_optional(db).await?;
+async fn look_up(
+    db: &mut SqliteConnection,
+    name: &NodeName,
+) -> Result<Option<NodeRecord>, Failure> {
+    let row: Option<Stored> = sqlx::query_as("SELECT * FROM node WHERE name = ?1")
+        .bind(name.as_str())
+        .fetch_optional(db)
+        .await?;
     row.map(|row| row.0).transpose()
 }
 
 async fn default(db: &mut SqliteConnection) -> Result<Option<NodeRecord>, Failure> {
-    let row: Option<Stored> = sqlx::query_as("SELECT * FROM node WHERE is_default = 1").fetch_optional(db).await?;
+    let row: Option<Stored> = sqlx::query_as("SELECT * FROM node WHERE is_default = 1")
+        .fetch_optional(db)
+        .await?;
     row.map(|row| row.0).transpose()
 }
 
@@ -247,9 +284,14 @@ impl FromRow<'_, SqliteRow> for Stored {
         let is_default = row.try_get("is_default")?;
         let read = || {
             Ok(NodeRecord {
-                name: name.parse().map_err(|e| Failure::unreadable("name of a node", e))?,
+                name: name
+                    .parse()
+                    .map_err(|e| Failure::unreadable("name of a node", e))?,
                 identity: identity
-                    .map(|name| name.parse().map_err(|e| Failure::unreadable("identity of a node", e)))
+                    .map(|name| {
+                        name.parse()
+                            .map_err(|e| Failure::unreadable("identity of a node", e))
+                    })
                     .transpose()?,
                 process,
                 listener,
@@ -279,7 +321,11 @@ mod tests {
     }
 
     async fn default_name(store: &Store) -> Option<String> {
-        store.default_node().await.unwrap().map(|node| node.name.to_string())
+        store
+            .default_node()
+            .await
+            .unwrap()
+            .map(|node| node.name.to_string())
     }
 
     #[tokio::test]
@@ -287,12 +333,18 @@ mod tests {
         let (_home, store) = store().await;
         let me = Some(ProcessMark::current());
         for name in ["n1", "n3", "n2"] {
-            store.create_node(&start(name, me), IfRunning::Refuse).await.unwrap();
+            store
+                .create_node(&start(name, me), IfRunning::Refuse)
+                .await
+                .unwrap();
         }
         assert_eq!(default_name(&store).await.as_deref(), Some("n1"));
         store.delete_node(&"n1".parse().unwrap()).await.unwrap();
         assert_eq!(default_name(&store).await.as_deref(), Some("n3"));
-        store.set_default_node(&"n2".parse().unwrap()).await.unwrap();
+        store
+            .set_default_node(&"n2".parse().unwrap())
+            .await
+            .unwrap();
         let again = store.set_default_node(&"n2".parse().unwrap()).await;
         assert!(matches!(again, Err(StoreError::NodeIsDefault(_))));
         store.delete_node(&"n2".parse().unwrap()).await.unwrap();
@@ -305,24 +357,47 @@ mod tests {
     async fn a_node_created_while_the_default_is_stopped_becomes_the_default() {
         let (_home, store) = store().await;
         let me = ProcessMark::current();
-        store.create_node(&start("n1", Some(me)), IfRunning::Refuse).await.unwrap();
-        assert!(store.stop_node(&"n1".parse().unwrap(), Some(me)).await.unwrap());
-        let n2 = store.create_node(&start("n2", Some(me)), IfRunning::Refuse).await.unwrap();
+        store
+            .create_node(&start("n1", Some(me)), IfRunning::Refuse)
+            .await
+            .unwrap();
+        assert!(
+            store
+                .stop_node(&"n1".parse().unwrap(), Some(me))
+                .await
+                .unwrap()
+        );
+        let n2 = store
+            .create_node(&start("n2", Some(me)), IfRunning::Refuse)
+            .await
+            .unwrap();
         assert!(n2.is_default);
-        let n1 = store.restart_node(&start("n1", Some(me)), IfRunning::Refuse).await.unwrap();
+        let n1 = store
+            .restart_node(&start("n1", Some(me)), IfRunning::Refuse)
+            .await
+            .unwrap();
         assert!(!n1.is_default);
     }
 
     #[tokio::test]
     async fn a_running_node_is_not_taken_over() {
         let (_home, store) = store().await;
-        let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut other = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
         let other_mark = ProcessMark::of(other.id()).unwrap();
-        store.create_node(&start("n1", Some(other_mark)), IfRunning::Refuse).await.unwrap();
+        store
+            .create_node(&start("n1", Some(other_mark)), IfRunning::Refuse)
+            .await
+            .unwrap();
         let me = Some(ProcessMark::current());
         let refused = store.create_node(&start("n1", me), IfRunning::Refuse).await;
         assert!(matches!(refused, Err(StoreError::NodeRunning { pid, .. }) if pid == other.id()));
-        let taken = store.create_node(&start("n1", me), IfRunning::TakeOver).await.unwrap();
+        let taken = store
+            .create_node(&start("n1", me), IfRunning::TakeOver)
+            .await
+            .unwrap();
         assert_eq!(taken.process, me);
         other.kill().unwrap();
         other.wait().unwrap();
@@ -336,11 +411,25 @@ mod tests {
             pid: me.pid,
             started: me.started + 1,
         };
-        store.create_node(&start("n1", Some(reused)), IfRunning::Refuse).await.unwrap();
-        let taken = store.create_node(&start("n1", Some(me)), IfRunning::Refuse).await.unwrap();
+        store
+            .create_node(&start("n1", Some(reused)), IfRunning::Refuse)
+            .await
+            .unwrap();
+        let taken = store
+            .create_node(&start("n1", Some(me)), IfRunning::Refuse)
+            .await
+            .unwrap();
         assert_eq!(taken.process, Some(me));
-        assert!(!store.stop_node(&"n1".parse().unwrap(), Some(reused)).await.unwrap());
-        assert_eq!(store.node(&"n1".parse().unwrap()).await.unwrap().process, Some(me));
+        assert!(
+            !store
+                .stop_node(&"n1".parse().unwrap(), Some(reused))
+                .await
+                .unwrap()
+        );
+        assert_eq!(
+            store.node(&"n1".parse().unwrap()).await.unwrap().process,
+            Some(me)
+        );
     }
 
     #[tokio::test]
@@ -350,8 +439,16 @@ mod tests {
         assert_eq!(error.to_string(), "There is no node with name n9");
         let mut node = start("n1", None);
         node.identity = Some("nobody".parse().unwrap());
-        let error = store.create_node(&node, IfRunning::Refuse).await.unwrap_err();
+        let error = store
+            .create_node(&node, IfRunning::Refuse)
+            .await
+            .unwrap_err();
         assert_eq!(error.to_string(), "no identifier found with name nobody");
-        assert!(store.restart_node(&start("n1", None), IfRunning::Refuse).await.is_err());
+        assert!(
+            store
+                .restart_node(&start("n1", None), IfRunning::Refuse)
+                .await
+                .is_err()
+        );
     }
 }

@@ -36,7 +36,8 @@ impl Store {
         subject: &Identifier,
         purpose: Purpose,
     ) -> Result<Option<PurposeKeyRecord>, StoreError> {
-        self.read(async |db| look_up(db, subject, purpose).await).await
+        self.read(async |db| look_up(db, subject, purpose).await)
+            .await
     }
 
     /// Stores a purpose key with its secret in place of the one found before (`None` if none was found). If another
@@ -60,11 +61,15 @@ impl Store {
                 let stored = look_up(db, &new.subject, new.purpose).await?;
                 let seen = found.map(|found| found.attestation.as_bytes());
                 match stored {
-                    Some(stored) if Some(stored.attestation.as_bytes()) != seen => Ok((stored, None)),
+                    Some(stored) if Some(stored.attestation.as_bytes()) != seen => {
+                        Ok((stored, None))
+                    }
                     stored => {
                         secrets::add(db, self, vault, &secrets).await?;
                         store(db, new).await?;
-                        let replaced = stored.map(|stored| stored.key).filter(|key| *key != new.key);
+                        let replaced = stored
+                            .map(|stored| stored.key)
+                            .filter(|key| *key != new.key);
                         Ok((new.clone(), replaced))
                     }
                 }
@@ -97,11 +102,12 @@ async fn look_up(
     subject: &Identifier,
     purpose: Purpose,
 ) -> Result<Option<PurposeKeyRecord>, Failure> {
-    let row: Option<Stored> = sqlx::query_as("SELECT * FROM purpose_key WHERE identifier = ?1 AND purpose = ?2")
-        .bind(subject.to_string())
-        .bind(purpose.name())
-        .fetch_optional(db)
-        .await?;
+    let row: Option<Stored> =
+        sqlx::query_as("SELECT * FROM purpose_key WHERE identifier = ?1 AND purpose = ?2")
+            .bind(subject.to_string())
+            .bind(purpose.name())
+            .fetch_optional(db)
+            .await?;
     row.map(|row| {
         Ok(PurposeKeyRecord {
             subject: *subject,
@@ -125,5 +131,70 @@ impl FromRow<'_, SqliteRow> for Stored {
             attestation: row.try_get("attestation")?,
             key_handle: row.try_get("key_handle")?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Person, store};
+
+    #[tokio::test]
+    async fn of_two_that_find_no_key_the_first_one_wins() {
+        let (_home, store) = store().await;
+        let vault = store.vault_or_only(None).await.unwrap();
+        let vault = store.open_vault(&vault.name, None).await.unwrap();
+        let person = Person::new();
+        store
+            .create_identity(&vault, &person.named("m"))
+            .await
+            .unwrap();
+        let subject = person.history.identifier();
+        assert!(
+            store
+                .purpose_key(subject, Purpose::SecureChannel)
+                .await
+                .unwrap()
+                .is_none()
+        );
+
+        let (first, first_secret) = person.purpose_key();
+        let (second, second_secret) = person.purpose_key();
+        let stored = store
+            .put_purpose_key(&vault, &first, first_secret, None)
+            .await
+            .unwrap();
+        assert_eq!(stored.key, first.key);
+        let stored = store
+            .put_purpose_key(&vault, &second, second_secret, None)
+            .await
+            .unwrap();
+        assert_eq!(stored.key, first.key);
+        assert!(store.secret(&vault, &second.key).await.unwrap().is_none());
+
+        let (third, third_secret) = person.purpose_key();
+        let stored = store
+            .put_purpose_key(&vault, &third, third_secret, Some(&first))
+            .await
+            .unwrap();
+        assert_eq!(stored.key, third.key);
+        assert!(store.secret(&vault, &first.key).await.unwrap().is_none());
+        assert!(store.secret(&vault, &third.key).await.unwrap().is_some());
+        let found = store
+            .purpose_key(subject, Purpose::SecureChannel)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(found.attestation.as_bytes(), third.attestation.as_bytes());
+    }
+
+    #[tokio::test]
+    async fn only_own_identities_have_purpose_keys() {
+        let (_home, store) = store().await;
+        let vault = store.vault_or_only(None).await.unwrap();
+        let vault = store.open_vault(&vault.name, None).await.unwrap();
+        let (key, secret) = Person::new().purpose_key();
+        let refused = store.put_purpose_key(&vault, &key, secret, None).await;
+        assert!(matches!(refused, Err(StoreError::NoIdentity(_))));
     }
 }

@@ -28,15 +28,32 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NoNode`].
-    pub async fn put_request(&self, node: &NodeName, noun: &str, name: &str, spec: &str) -> Result<(), StoreError> {
-        self.write(async |db| insert(db, node, [noun, name, spec], REPLACE).await.map(drop)).await
+    pub async fn put_request(
+        &self,
+        node: &NodeName,
+        noun: &str,
+        name: &str,
+        spec: &str,
+    ) -> Result<(), StoreError> {
+        self.write(async |db| {
+            insert(db, node, [noun, name, spec], REPLACE)
+                .await
+                .map(drop)
+        })
+        .await
     }
 
     /// Stores a request behind all others of its node.
     ///
     /// # Errors
     /// [`StoreError::RequestExists`] if there is one of this noun and name; [`StoreError::NoNode`].
-    pub async fn add_request(&self, node: &NodeName, noun: &str, name: &str, spec: &str) -> Result<(), StoreError> {
+    pub async fn add_request(
+        &self,
+        node: &NodeName,
+        noun: &str,
+        name: &str,
+        spec: &str,
+    ) -> Result<(), StoreError> {
         self.write(async |db| {
             if insert(db, node, [noun, name, spec], KEEP).await? {
                 return Ok(());
@@ -55,14 +72,20 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be written.
-    pub async fn delete_request(&self, node: &NodeName, noun: &str, name: &str) -> Result<bool, StoreError> {
+    pub async fn delete_request(
+        &self,
+        node: &NodeName,
+        noun: &str,
+        name: &str,
+    ) -> Result<bool, StoreError> {
         self.write(async |db| {
-            let done = sqlx::query("DELETE FROM request WHERE node = ?1 AND noun = ?2 AND name = ?3")
-                .bind(node.as_str())
-                .bind(noun)
-                .bind(name)
-                .execute(db)
-                .await?;
+            let done =
+                sqlx::query("DELETE FROM request WHERE node = ?1 AND noun = ?2 AND name = ?3")
+                    .bind(node.as_str())
+                    .bind(noun)
+                    .bind(name)
+                    .execute(db)
+                    .await?;
             Ok(done.rows_affected() > 0)
         })
         .await
@@ -72,14 +95,21 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn request(&self, node: &NodeName, noun: &str, name: &str) -> Result<Option<RequestRecord>, StoreError> {
+    pub async fn request(
+        &self,
+        node: &NodeName,
+        noun: &str,
+        name: &str,
+    ) -> Result<Option<RequestRecord>, StoreError> {
         self.read(async |db| {
-            Ok(sqlx::query_as("SELECT * FROM request WHERE node = ?1 AND noun = ?2 AND name = ?3")
-                .bind(node.as_str())
-                .bind(noun)
-                .bind(name)
-                .fetch_optional(db)
-                .await?)
+            Ok(
+                sqlx::query_as("SELECT * FROM request WHERE node = ?1 AND noun = ?2 AND name = ?3")
+                    .bind(node.as_str())
+                    .bind(noun)
+                    .bind(name)
+                    .fetch_optional(db)
+                    .await?,
+            )
         })
         .await
     }
@@ -90,10 +120,12 @@ impl Store {
     /// The store cannot be read.
     pub async fn requests(&self, node: &NodeName) -> Result<Vec<RequestRecord>, StoreError> {
         self.read(async |db| {
-            Ok(sqlx::query_as("SELECT * FROM request WHERE node = ?1 ORDER BY position")
-                .bind(node.as_str())
-                .fetch_all(db)
-                .await?)
+            Ok(
+                sqlx::query_as("SELECT * FROM request WHERE node = ?1 ORDER BY position")
+                    .bind(node.as_str())
+                    .fetch_all(db)
+                    .await?,
+            )
         })
         .await
     }
@@ -102,13 +134,19 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn requests_of(&self, node: &NodeName, noun: &str) -> Result<Vec<RequestRecord>, StoreError> {
+    pub async fn requests_of(
+        &self,
+        node: &NodeName,
+        noun: &str,
+    ) -> Result<Vec<RequestRecord>, StoreError> {
         self.read(async |db| {
-            Ok(sqlx::query_as("SELECT * FROM request WHERE node = ?1 AND noun = ?2 ORDER BY position")
-                .bind(node.as_str())
-                .bind(noun)
-                .fetch_all(db)
-                .await?)
+            Ok(sqlx::query_as(
+                "SELECT * FROM request WHERE node = ?1 AND noun = ?2 ORDER BY position",
+            )
+            .bind(node.as_str())
+            .bind(noun)
+            .fetch_all(db)
+            .await?)
         })
         .await
     }
@@ -130,7 +168,9 @@ async fn insert(
         .await
         .map_err(Failure::from);
     match done {
-        Err(failure) if failure.is_foreign_key_violation() => Err(StoreError::NoNode(node.to_string()).into()),
+        Err(failure) if failure.is_foreign_key_violation() => {
+            Err(StoreError::NoNode(node.to_string()).into())
+        }
         done => Ok(done?.rows_affected() > 0),
     }
 }
@@ -185,11 +225,21 @@ mod tests {
         let (_home, store) = store().await;
         let node = node(&store).await;
         for name in ["c", "a", "b"] {
-            store.put_request(&node, "tcp-inlet", name, "1").await.unwrap();
+            store
+                .put_request(&node, "tcp-inlet", name, "1")
+                .await
+                .unwrap();
         }
-        store.put_request(&node, "tcp-inlet", "c", "2").await.unwrap();
+        store
+            .put_request(&node, "tcp-inlet", "c", "2")
+            .await
+            .unwrap();
         assert_eq!(names(&store, &node).await, ["c", "a", "b"]);
-        let c = store.request(&node, "tcp-inlet", "c").await.unwrap().unwrap();
+        let c = store
+            .request(&node, "tcp-inlet", "c")
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(c.spec, "2");
         assert!(store.delete_request(&node, "tcp-inlet", "a").await.unwrap());
         assert!(!store.delete_request(&node, "tcp-inlet", "a").await.unwrap());
@@ -203,9 +253,20 @@ mod tests {
         let (_home, store) = store().await;
         let node = node(&store).await;
         store.add_request(&node, "relay", "a", "1").await.unwrap();
-        let error = store.add_request(&node, "relay", "a", "2").await.unwrap_err();
+        let error = store
+            .add_request(&node, "relay", "a", "2")
+            .await
+            .unwrap_err();
         assert!(matches!(error, StoreError::RequestExists { .. }));
-        assert_eq!(store.request(&node, "relay", "a").await.unwrap().unwrap().spec, "1");
+        assert_eq!(
+            store
+                .request(&node, "relay", "a")
+                .await
+                .unwrap()
+                .unwrap()
+                .spec,
+            "1"
+        );
     }
 
     #[tokio::test]
@@ -215,7 +276,10 @@ mod tests {
         store.add_request(&node, "relay", "a", "1").await.unwrap();
         store.delete_node(&node).await.unwrap();
         assert!(store.requests(&node).await.unwrap().is_empty());
-        let error = store.add_request(&node, "relay", "a", "1").await.unwrap_err();
+        let error = store
+            .add_request(&node, "relay", "a", "1")
+            .await
+            .unwrap_err();
         assert!(matches!(error, StoreError::NoNode(_)));
     }
 }

@@ -7,6 +7,7 @@
 //! stored secret = nonce (12) | sealed secret (32) | tag (16)
 //! ```
 
+use ockam_vault::sealed::{self, Cost, SealError, UnsealError};
 use ockam_vault::{Handle, SecretBytes};
 use zeroize::Zeroizing;
 
@@ -21,6 +22,10 @@ impl Passphrase {
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
+
+    fn copy(&self) -> Self {
+        Self(self.0.clone())
+    }
 }
 
 impl core::fmt::Debug for Passphrase {
@@ -30,45 +35,91 @@ impl core::fmt::Debug for Passphrase {
 }
 
 /// Makes a key and seals it under the passphrase.
-pub(crate) fn new_key(passphrase: &Passphrase) -> Result<Vec<u8>, StoreError> {
-    let _ = (passphrase.0.as_bytes(), SecretBytes::<32>::new(random()?));
-    Ok(Vec::new())
+pub(crate) async fn new_key(passphrase: &Passphrase) -> Result<Vec<u8>, StoreError> {
+    let key = SecretBytes::<KEY>::new(random()?);
+    let salt_and_nonce = Zeroizing::new(random::<64>()?);
+    let passphrase = passphrase.copy();
+    let work = move || {
+        let mut random = salt_and_nonce.iter().copied();
+        // Too few random bytes would be zeros; sealing takes 28.
+        let mut fill = |bytes: &mut [u8]| {
+            bytes
+                .iter_mut()
+                .for_each(|byte| *byte = random.next().unwrap_or_default())
+        };
+        sealed::seal(
+            ockam_vault::fast(),
+            passphrase.0.as_bytes(),
+            key.as_bytes(),
+            Cost::RECOMMENDED,
+            &mut fill,
+        )
+    };
+    aside(work).await?.map_err(|error| match error {
+        SealError::EmptyPassphrase => StoreError::EmptyPassphrase,
+        _ => StoreError::PassphraseMemory,
+    })
 }
 
 /// Opens the key of a vault file; `None` if the passphrase is wrong or the bytes were altered.
-pub(crate) fn open_key(passphrase: &Passphrase, sealed: &[u8]) -> Option<SecretBytes<32>> {
-    let _ = (passphrase, sealed);
-    None
+pub(crate) async fn open_key(
+    passphrase: &Passphrase,
+    sealed: Vec<u8>,
+) -> Result<Option<SecretBytes<KEY>>, StoreError> {
+    let passphrase = passphrase.copy();
+    let work = move || sealed::open(ockam_vault::fast(), passphrase.0.as_bytes(), &sealed);
+    match aside(work).await? {
+        Ok(mut key) => {
+            let key: Option<&mut [u8; KEY]> = key.as_mut_slice().try_into().ok();
+            Ok(key.map(SecretBytes::take))
+        }
+        Err(UnsealError::OutOfMemory) => Err(StoreError::PassphraseMemory),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Deriving from a passphrase takes a tenth of a second and is not done on the runtime's own thread.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| StoreError::PassphraseMemory)
 }
 
 pub(crate) fn seal_secret(
-    key: &SecretBytes<32>,
+    key: &SecretBytes<KEY>,
     kind: &str,
     handle: &Handle,
-    secret: &SecretBytes<32>,
+    secret: &SecretBytes<KEY>,
 ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let nonce: [u8; NONCE] = random()?;
     let mut sealed = Zeroizing::new(Vec::with_capacity(NONCE + SECRET + TAG));
     sealed.extend_from_slice(&nonce);
     sealed.extend_from_slice(secret.as_bytes());
     let aead = ockam_vault::fast().aead(key.as_bytes());
-    let tag = aead.seal_in_place(&nonce, &label(kind, handle), sealed.get_mut(NONCE..).unwrap_or_default());
+    let tag = aead.seal_in_place(
+        &nonce,
+        &label(kind, handle),
+        sealed.get_mut(NONCE..).unwrap_or_default(),
+    );
     sealed.extend_from_slice(&tag);
     Ok(sealed)
 }
 
 /// `None` if the secret was altered, or belongs to another handle, kind or vault.
 pub(crate) fn open_secret(
-    key: &SecretBytes<32>,
+    key: &SecretBytes<KEY>,
     kind: &str,
     handle: &Handle,
     sealed: &[u8],
-) -> Option<SecretBytes<32>> {
+) -> Option<SecretBytes<KEY>> {
     let (nonce, rest) = sealed.split_first_chunk::<NONCE>()?;
     let (secret, tag) = rest.split_last_chunk::<TAG>()?;
     let mut bytes: Zeroizing<[u8; SECRET]> = Zeroizing::new(secret.try_into().ok()?);
     let aead = ockam_vault::fast().aead(key.as_bytes());
-    aead.open_in_place(nonce, &label(kind, handle), bytes.as_mut_slice(), tag).ok()?;
+    aead.open_in_place(nonce, &label(kind, handle), bytes.as_mut_slice(), tag)
+        .ok()?;
     Some(SecretBytes::take(&mut bytes))
 }
 
@@ -83,6 +134,87 @@ fn random<const N: usize>() -> Result<[u8; N], StoreError> {
     Ok(bytes)
 }
 
+const KEY: usize = 32;
 const NONCE: usize = 12;
 const SECRET: usize = 32;
 const TAG: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::StoreError;
+    use crate::testing::store;
+    use ockam_vault::{SecretKind, SoftwareVault};
+
+    fn passphrase(text: &str) -> Passphrase {
+        Passphrase::new(text.to_owned())
+    }
+
+    fn key() -> SecretBytes<KEY> {
+        SecretBytes::new([7; KEY])
+    }
+
+    #[test]
+    fn a_sealed_secret_opens_only_under_its_own_label() {
+        let handle = Handle::new(vec![1; 32]);
+        let sealed = seal_secret(&key(), "X25519", &handle, &SecretBytes::new([9; 32])).unwrap();
+        assert_eq!(sealed.len(), 60);
+        assert!(!sealed.windows(8).any(|window| window == [9; 8]));
+        let opened = open_secret(&key(), "X25519", &handle, &sealed).unwrap();
+        assert_eq!(opened.as_bytes(), &[9; 32]);
+        assert!(open_secret(&key(), "EdDSACurve25519", &handle, &sealed).is_none());
+        assert!(open_secret(&key(), "X25519", &Handle::new(vec![2; 32]), &sealed).is_none());
+        assert!(open_secret(&SecretBytes::new([8; KEY]), "X25519", &handle, &sealed).is_none());
+        assert!(open_secret(&key(), "X25519", &handle, &sealed[..59]).is_none());
+        assert!(open_secret(&key(), "X25519", &handle, &[]).is_none());
+    }
+
+    #[test]
+    fn a_passphrase_is_not_printed() {
+        assert_eq!(format!("{:?}", passphrase("hush")), "Passphrase(..)");
+    }
+
+    #[tokio::test]
+    async fn a_sealed_vault_opens_with_its_passphrase_only_and_holds_no_plain_secret() {
+        let (_home, store) = store().await;
+        let name = "safe".parse().unwrap();
+        let empty = store.create_vault(&name, None, Some(&passphrase(""))).await;
+        assert!(matches!(empty, Err(StoreError::EmptyPassphrase)));
+        let vault = store
+            .create_vault(&name, None, Some(&passphrase("open sesame")))
+            .await
+            .unwrap();
+        assert!(vault.is_sealed);
+
+        let closed = store.open_vault(&name, None).await;
+        assert!(matches!(closed, Err(StoreError::VaultSealed(_))));
+        let wrong = store
+            .open_vault(&name, Some(&passphrase("close sesame")))
+            .await;
+        assert!(matches!(wrong, Err(StoreError::WrongPassphrase(_))));
+
+        let open = store
+            .open_vault(&name, Some(&passphrase("open sesame")))
+            .await
+            .unwrap();
+        let mut software = SoftwareVault::new(ockam_vault::fast());
+        let handle = software.generate_agreement_key(&mut |bytes: &mut [u8]| bytes.fill(0x5a));
+        let secret = software.export_agreement_key(&handle).unwrap();
+        store.add_secrets(&open, &[secret]).await.unwrap();
+
+        let bytes = std::fs::read(vault.path.unwrap()).unwrap();
+        assert!(!bytes.windows(16).any(|window| window == [0x5a; 16]));
+        let again = store
+            .open_vault(&name, Some(&passphrase("open sesame")))
+            .await
+            .unwrap();
+        let read = store.secret(&again, &handle).await.unwrap().unwrap();
+        assert_eq!(read.kind, SecretKind::X25519);
+        SoftwareVault::from_records(ockam_vault::fast(), [read]).unwrap();
+        let shown = format!("{again:?}").to_lowercase();
+        assert!(
+            !shown.contains("5a5a") && !shown.contains("90, 90"),
+            "{shown}"
+        );
+    }
+}

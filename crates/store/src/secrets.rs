@@ -19,8 +19,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NoVault`]; [`StoreError::VaultFileMissing`].
-    pub async fn add_secrets(&self, vault: &OpenVault, secrets: &[SecretRecord]) -> Result<(), StoreError> {
-        self.write(async |db| add(db, self, vault, secrets).await).await
+    pub async fn add_secrets(
+        &self,
+        vault: &OpenVault,
+        secrets: &[SecretRecord],
+    ) -> Result<(), StoreError> {
+        self.write(async |db| add(db, self, vault, secrets).await)
+            .await
     }
 
     /// Every secret of a vault.
@@ -29,11 +34,13 @@ impl Store {
     /// [`StoreError::NoVault`]; [`StoreError::VaultFileMissing`]; [`StoreError::DamagedSecret`].
     pub async fn secrets(&self, vault: &OpenVault) -> Result<Vec<SecretRecord>, StoreError> {
         self.read(async |db| {
-            let record = vaults::find(db, self, &vault.name).await?;
+            let record = find_opened(db, self, vault).await?;
             let rows: Vec<Stored> = match open_file(&record).await? {
                 None => sqlx::query_as("SELECT * FROM secret").fetch_all(db).await?,
                 Some(mut file) => {
-                    let rows = sqlx::query_as("SELECT * FROM secret").fetch_all(&mut file).await?;
+                    let rows = sqlx::query_as("SELECT * FROM secret")
+                        .fetch_all(&mut file)
+                        .await?;
                     file.close().await?;
                     rows
                 }
@@ -47,10 +54,15 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NoVault`]; [`StoreError::VaultFileMissing`]; [`StoreError::DamagedSecret`].
-    pub async fn secret(&self, vault: &OpenVault, handle: &Handle) -> Result<Option<SecretRecord>, StoreError> {
+    pub async fn secret(
+        &self,
+        vault: &OpenVault,
+        handle: &Handle,
+    ) -> Result<Option<SecretRecord>, StoreError> {
         self.read(async |db| {
-            let record = vaults::find(db, self, &vault.name).await?;
-            let query = sqlx::query_as("SELECT * FROM secret WHERE handle = ?1").bind(handle.as_bytes().to_vec());
+            let record = find_opened(db, self, vault).await?;
+            let query = sqlx::query_as("SELECT * FROM secret WHERE handle = ?1")
+                .bind(handle.as_bytes().to_vec());
             let row: Option<Stored> = match open_file(&record).await? {
                 None => query.fetch_optional(db).await?,
                 Some(mut file) => {
@@ -68,8 +80,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NoVault`]; [`StoreError::VaultFileMissing`].
-    pub async fn delete_secrets(&self, vault: &VaultName, handles: &[Handle]) -> Result<u64, StoreError> {
-        self.write(async |db| delete(db, self, vault, handles).await).await
+    pub async fn delete_secrets(
+        &self,
+        vault: &VaultName,
+        handles: &[Handle],
+    ) -> Result<u64, StoreError> {
+        self.write(async |db| delete(db, self, vault, handles).await)
+            .await
     }
 }
 
@@ -81,7 +98,7 @@ pub(crate) async fn add(
     vault: &OpenVault,
     secrets: &[SecretRecord],
 ) -> Result<(), Failure> {
-    let record = vaults::find(db, store, &vault.name).await?;
+    let record = find_opened(db, store, vault).await?;
     let Some(mut file) = open_file(&record).await? else {
         return insert(db, None, secrets).await;
     };
@@ -108,6 +125,21 @@ pub(crate) async fn delete(
     transaction.commit().await?;
     file.close().await?;
     Ok(count)
+}
+
+/// The vault, if it still is sealed or not as it was when opened: it may have been deleted and made anew since, and a
+/// secret meant for a sealed vault is never stored in clear.
+async fn find_opened(
+    db: &mut SqliteConnection,
+    store: &Store,
+    vault: &OpenVault,
+) -> Result<VaultRecord, Failure> {
+    let record = vaults::find(db, store, &vault.name).await?;
+    match (record.is_sealed, &vault.key) {
+        (true, None) => Err(StoreError::VaultSealed(vault.name.to_string()).into()),
+        (false, Some(_)) => Err(StoreError::VaultNotSealed(vault.name.to_string()).into()),
+        _ => Ok(record),
+    }
 }
 
 async fn open_file(vault: &VaultRecord) -> Result<Option<SqliteConnection>, StoreError> {
@@ -159,10 +191,13 @@ struct Stored {
 impl Stored {
     fn open(self, vault: &OpenVault) -> Result<SecretRecord, Failure> {
         let handle = Handle::new(self.handle);
-        let kind = kind_of(&self.kind).ok_or_else(|| Failure::unreadable("kind of a secret", &self.kind))?;
+        let kind = kind_of(&self.kind)
+            .ok_or_else(|| Failure::unreadable("kind of a secret", &self.kind))?;
         let damaged = || StoreError::DamagedSecret(vault.name.to_string());
         let secret = match &vault.key {
-            Some(key) => seal::open_secret(key, &self.kind, &handle, &self.secret).ok_or_else(damaged)?,
+            Some(key) => {
+                seal::open_secret(key, &self.kind, &handle, &self.secret).ok_or_else(damaged)?
+            }
             None => {
                 let mut bytes = Zeroizing::new([0; 32]);
                 let stored: &[u8; 32] = self.secret.as_slice().try_into().map_err(|_| damaged())?;
@@ -170,7 +205,11 @@ impl Stored {
                 SecretBytes::take(&mut bytes)
             }
         };
-        Ok(SecretRecord { handle, kind, secret })
+        Ok(SecretRecord {
+            handle,
+            kind,
+            secret,
+        })
     }
 }
 

@@ -20,7 +20,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store of a home, making it first if there is none and bringing an older one up to date.
+    /// Opens the store of a home, making it first if there is none and bringing an older one up to date. The runtime needs
+    /// its timer enabled.
     ///
     /// # Errors
     /// The database cannot be made, read or written, is damaged, or was written by a newer version.
@@ -60,11 +61,49 @@ impl Store {
     /// Paths below the home are stored without it, so that a home can be moved.
     pub(crate) fn stored_path(&self, path: &Path) -> Result<String, StoreError> {
         let stored = path.strip_prefix(self.home.path()).unwrap_or(path);
-        stored.to_str().map(str::to_owned).ok_or_else(|| StoreError::Path(path.to_path_buf()))
+        stored
+            .to_str()
+            .map(str::to_owned)
+            .ok_or_else(|| StoreError::Path(path.to_path_buf()))
     }
 
     pub(crate) fn absolute_path(&self, stored: &str) -> PathBuf {
         // Joining an absolute path gives that path.
         self.home.path().join(stored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Person, store};
+    use ockam_identity::OlderHistory;
+
+    #[tokio::test]
+    async fn operations_can_move_between_threads() {
+        fn movable<T: Send>(future: T) -> T {
+            future
+        }
+        let (_home, store) = store().await;
+        let person = Person::new();
+        let vault = movable(store.vault_or_only(None)).await.unwrap();
+        let vault = movable(store.open_vault(&vault.name, None)).await.unwrap();
+        let named = person.named("m");
+        movable(store.default_identity_or(&vault, &named))
+            .await
+            .unwrap();
+        movable(store.create_identity(&vault, &named))
+            .await
+            .unwrap();
+        movable(store.rotate_identity(&vault, &named))
+            .await
+            .unwrap();
+        let (key, secret) = person.purpose_key();
+        movable(store.put_purpose_key(&vault, &key, secret, None))
+            .await
+            .unwrap();
+        let known = movable(store.import_history(&person.history, OlderHistory::Refuse)).await;
+        assert_eq!(known.unwrap(), ockam_identity::ImportAction::Keep);
+        movable(store.delete_identity(&named.name)).await.unwrap();
+        movable(store.delete_vault(vault.name())).await.unwrap();
     }
 }

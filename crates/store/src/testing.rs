@@ -1,8 +1,15 @@
-//! A store in a directory of its own.
+//! A store in a directory of its own, keys and identities to put into it.
 
+use ockam_identity::{
+    IdentityDraft, OlderPurposeKeys, PURPOSE_KEY_SECONDS, Purpose, PurposeKeyDraft,
+    PurposePublicKey, RotationDraft, UnixTime, Validity, VerifiedHistory,
+};
+use ockam_vault::{Handle, SecretRecord, Signer, SigningKeyType, SoftwareVault};
 use tempfile::TempDir;
 
 use crate::home::Home;
+use crate::identities::NewIdentity;
+use crate::purpose_keys::PurposeKeyRecord;
 use crate::store::Store;
 
 pub(crate) async fn store() -> (TempDir, Store) {
@@ -11,3 +18,109 @@ pub(crate) async fn store() -> (TempDir, Store) {
     let store = Store::open(&home).await.unwrap();
     (directory, store)
 }
+
+/// A vault with so many signing keys and as many agreement keys, and the handles of the signing keys.
+pub(crate) fn vault_with_keys(count: usize) -> (SoftwareVault, Vec<Handle>) {
+    let mut vault = SoftwareVault::new(ockam_vault::fast());
+    let mut handles = Vec::new();
+    for index in 0..count {
+        let kind = if index % 2 == 0 {
+            SigningKeyType::Ed25519
+        } else {
+            SigningKeyType::P256
+        };
+        handles.push(vault.generate_signing_key(kind, &mut fill).unwrap());
+        vault.generate_agreement_key(&mut fill);
+    }
+    (vault, handles)
+}
+
+fn fill(bytes: &mut [u8]) {
+    getrandom::fill(bytes).unwrap();
+}
+
+/// An identity whose key is in a vault of its own.
+pub(crate) struct Person {
+    pub(crate) software: SoftwareVault,
+    pub(crate) key: Handle,
+    pub(crate) history: VerifiedHistory,
+}
+
+impl Person {
+    pub(crate) fn new() -> Self {
+        let provider = ockam_vault::fast();
+        let mut software = SoftwareVault::new(provider);
+        let key = software
+            .generate_signing_key(SigningKeyType::Ed25519, &mut fill)
+            .unwrap();
+        let public = software.public_key(&key).unwrap();
+        let history = IdentityDraft::new(provider, public, Validity::of_primary_key(NOW))
+            .unwrap()
+            .sign_with(provider, &software, &key)
+            .unwrap();
+        Self {
+            software,
+            key,
+            history,
+        }
+    }
+
+    /// The same identity after a rotation.
+    pub(crate) fn rotated(&self) -> Self {
+        let provider = ockam_vault::fast();
+        let mut software = SoftwareVault::from_records(provider, self.software.records()).unwrap();
+        let key = software
+            .generate_signing_key(SigningKeyType::Ed25519, &mut fill)
+            .unwrap();
+        let public = software.public_key(&key).unwrap();
+        let window = Validity::of_primary_key(NOW);
+        let history = RotationDraft::new(
+            provider,
+            &self.history,
+            public,
+            window,
+            OlderPurposeKeys::Keep,
+        )
+        .unwrap()
+        .sign_with(provider, &software, &key, &self.key)
+        .unwrap();
+        Self {
+            software,
+            key,
+            history,
+        }
+    }
+
+    pub(crate) fn named(&self, name: &str) -> NewIdentity<'_> {
+        NewIdentity {
+            name: name.parse().unwrap(),
+            history: &self.history,
+            key: Some(self.key.clone()),
+            secrets: vec![self.software.export_signing_key(&self.key).unwrap()],
+        }
+    }
+
+    /// A new purpose key and its secret.
+    pub(crate) fn purpose_key(&self) -> (PurposeKeyRecord, SecretRecord) {
+        let provider = ockam_vault::fast();
+        let mut software = SoftwareVault::new(provider);
+        let key = software.generate_agreement_key(&mut fill);
+        let public =
+            PurposePublicKey::SecureChannelStatic(software.agreement_public_key(&key).unwrap());
+        let attestation =
+            PurposeKeyDraft::new(provider, &self.history, public, NOW, PURPOSE_KEY_SECONDS)
+                .unwrap()
+                .sign_with(provider, &self.software, &self.key)
+                .unwrap();
+        let secret = software.export_agreement_key(&key).unwrap();
+        let record = PurposeKeyRecord {
+            subject: *self.history.identifier(),
+            purpose: Purpose::SecureChannel,
+            attestation,
+            key,
+        };
+        (record, secret)
+    }
+}
+
+const NOW: UnixTime = UnixTime(1_700_000_000);

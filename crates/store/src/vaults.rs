@@ -67,7 +67,10 @@ impl Store {
     ) -> Result<VaultRecord, StoreError> {
         let path = path.map(absolute).transpose()?;
         // Deriving a key from a passphrase takes a while, so it is done before the lock is taken.
-        let sealed = passphrase.map(seal::new_key).transpose()?;
+        let sealed = match passphrase {
+            Some(passphrase) => Some(seal::new_key(passphrase).await?),
+            None => None,
+        };
         self.write(async |db| {
             if look_up(db, self, name).await?.is_some() {
                 return Err(StoreError::VaultExists(name.to_string()).into());
@@ -124,8 +127,9 @@ impl Store {
     /// The store cannot be read.
     pub async fn default_vault(&self) -> Result<Option<VaultRecord>, StoreError> {
         self.read(async |db| {
-            let row: Option<Stored> =
-                sqlx::query_as("SELECT * FROM vault WHERE is_default = 1").fetch_optional(db).await?;
+            let row: Option<Stored> = sqlx::query_as("SELECT * FROM vault WHERE is_default = 1")
+                .fetch_optional(db)
+                .await?;
             row.map(|row| row.into_record(self)).transpose()
         })
         .await
@@ -151,7 +155,9 @@ impl Store {
     ) -> Result<OpenVault, StoreError> {
         let vault = self.vault(name).await?;
         let key = match (&vault.path, passphrase) {
-            (Some(path), _) if vault.is_sealed || passphrase.is_some() => open_file_key(name, path, passphrase).await?,
+            (Some(path), _) if vault.is_sealed || passphrase.is_some() => {
+                open_file_key(name, path, passphrase).await?
+            }
             (None, Some(_)) => return Err(StoreError::VaultNotSealed(name.to_string())),
             _ => None,
         };
@@ -166,14 +172,22 @@ impl Store {
     /// # Errors
     /// [`StoreError::VaultCannotMove`] for the one inside the database; [`StoreError::NotAVault`] if there is a file at
     /// the new path.
-    pub async fn move_vault(&self, name: &VaultName, path: &Path) -> Result<VaultRecord, StoreError> {
+    pub async fn move_vault(
+        &self,
+        name: &VaultName,
+        path: &Path,
+    ) -> Result<VaultRecord, StoreError> {
         let target = absolute(path)?;
         let (vault, left) = self
             .write(async |db| {
                 let mut vault = find(db, self, name).await?;
                 let Some(source) = vault.path.replace(target.clone()) else {
                     let vault = name.to_string();
-                    return Err(StoreError::VaultCannotMove { vault, path: target.clone() }.into());
+                    return Err(StoreError::VaultCannotMove {
+                        vault,
+                        path: target.clone(),
+                    }
+                    .into());
                 };
                 if source == target {
                     return Ok((vault, None));
@@ -213,14 +227,19 @@ impl Store {
                     let vault = name.to_string();
                     return Err(StoreError::VaultInUse { vault, identities }.into());
                 }
-                sqlx::query("DELETE FROM vault WHERE name = ?1").bind(name.as_str()).execute(&mut *db).await?;
+                sqlx::query("DELETE FROM vault WHERE name = ?1")
+                    .bind(name.as_str())
+                    .execute(&mut *db)
+                    .await?;
                 if vault.path.is_none() {
                     sqlx::query("DELETE FROM secret").execute(&mut *db).await?;
                 }
                 if vault.is_default {
-                    sqlx::query("UPDATE vault SET is_default = 1 WHERE id = (SELECT min(id) FROM vault)")
-                        .execute(db)
-                        .await?;
+                    sqlx::query(
+                        "UPDATE vault SET is_default = 1 WHERE id = (SELECT min(id) FROM vault)",
+                    )
+                    .execute(db)
+                    .await?;
                 }
                 Ok(vault)
             })
@@ -233,7 +252,10 @@ impl Store {
 }
 
 /// The only vault, or the first one, made here.
-pub(crate) async fn only_or_first(db: &mut SqliteConnection, store: &Store) -> Result<VaultRecord, Failure> {
+pub(crate) async fn only_or_first(
+    db: &mut SqliteConnection,
+    store: &Store,
+) -> Result<VaultRecord, Failure> {
     let mut vaults = all(db, store).await?;
     match (vaults.len(), vaults.pop()) {
         (1, Some(only)) => Ok(only),
@@ -256,7 +278,9 @@ pub(crate) async fn find(
     store: &Store,
     name: &VaultName,
 ) -> Result<VaultRecord, Failure> {
-    look_up(db, store, name).await?.ok_or_else(|| StoreError::NoVault(name.to_string()).into())
+    look_up(db, store, name)
+        .await?
+        .ok_or_else(|| StoreError::NoVault(name.to_string()).into())
 }
 
 /// Opens the file of a vault.
@@ -267,11 +291,15 @@ pub(crate) async fn connect(name: &VaultName, path: &Path) -> Result<SqliteConne
             path: path.to_path_buf(),
         });
     }
-    database::connect(path, &schema::VAULT_FILE).await.map_err(|error| match error {
-        StoreError::Foreign(path) => StoreError::NotAVault(path),
-        StoreError::Damaged { path, detail } if detail.contains("not a database") => StoreError::NotAVault(path),
-        other => other,
-    })
+    database::connect(path, &schema::VAULT_FILE)
+        .await
+        .map_err(|error| match error {
+            StoreError::Foreign(path) => StoreError::NotAVault(path),
+            StoreError::Damaged { path, detail } if detail.contains("not a database") => {
+                StoreError::NotAVault(path)
+            }
+            other => other,
+        })
 }
 
 async fn look_up(
@@ -279,29 +307,47 @@ async fn look_up(
     store: &Store,
     name: &VaultName,
 ) -> Result<Option<VaultRecord>, Failure> {
-    let row: Option<Stored> =
-        sqlx::query_as("SELECT * FROM vault WHERE name = ?1").bind(name.as_str()).fetch_optional(db).await?;
+    let row: Option<Stored> = sqlx::query_as("SELECT * FROM vault WHERE name = ?1")
+        .bind(name.as_str())
+        .fetch_optional(db)
+        .await?;
     row.map(|row| row.into_record(store)).transpose()
 }
 
 async fn all(db: &mut SqliteConnection, store: &Store) -> Result<Vec<VaultRecord>, Failure> {
-    let rows: Vec<Stored> = sqlx::query_as("SELECT * FROM vault ORDER BY id").fetch_all(db).await?;
+    let rows: Vec<Stored> = sqlx::query_as("SELECT * FROM vault ORDER BY id")
+        .fetch_all(db)
+        .await?;
     rows.into_iter().map(|row| row.into_record(store)).collect()
 }
 
 async fn count(db: &mut SqliteConnection) -> Result<i64, Failure> {
-    Ok(sqlx::query_scalar("SELECT count(*) FROM vault").fetch_one(db).await?)
+    Ok(sqlx::query_scalar("SELECT count(*) FROM vault")
+        .fetch_one(db)
+        .await?)
 }
 
-async fn user_of_file(db: &mut SqliteConnection, store: &Store, path: &Path) -> Result<Option<String>, Failure> {
+async fn user_of_file(
+    db: &mut SqliteConnection,
+    store: &Store,
+    path: &Path,
+) -> Result<Option<String>, Failure> {
     Ok(sqlx::query_scalar("SELECT name FROM vault WHERE path = ?1")
         .bind(store.stored_path(path)?)
         .fetch_optional(db)
         .await?)
 }
 
-async fn insert(db: &mut SqliteConnection, store: &Store, vault: &VaultRecord) -> Result<(), Failure> {
-    let path = vault.path.as_ref().map(|path| store.stored_path(path)).transpose()?;
+async fn insert(
+    db: &mut SqliteConnection,
+    store: &Store,
+    vault: &VaultRecord,
+) -> Result<(), Failure> {
+    let path = vault
+        .path
+        .as_ref()
+        .map(|path| store.stored_path(path))
+        .transpose()?;
     sqlx::query("INSERT INTO vault (name, path, is_default, is_sealed) VALUES (?1, ?2, ?3, ?4)")
         .bind(vault.name.as_str())
         .bind(path)
@@ -348,12 +394,14 @@ async fn open_file_key(
         .fetch_optional(&mut file)
         .await
         .map_err(|error| Failure::from(error).at(path))?;
-    file.close().await.map_err(|error| Failure::from(error).at(path))?;
+    file.close()
+        .await
+        .map_err(|error| Failure::from(error).at(path))?;
     match (sealed, passphrase) {
         (None, None) => Ok(None),
         (None, Some(_)) => Err(StoreError::VaultNotSealed(name.to_string())),
         (Some(_), None) => Err(StoreError::VaultSealed(name.to_string())),
-        (Some(sealed), Some(passphrase)) => match seal::open_key(passphrase, &sealed) {
+        (Some(sealed), Some(passphrase)) => match seal::open_key(passphrase, sealed).await? {
             Some(key) => Ok(Some(key)),
             None => Err(StoreError::WrongPassphrase(name.to_string())),
         },
@@ -397,7 +445,10 @@ impl Stored {
     fn into_record(self, store: &Store) -> Result<VaultRecord, Failure> {
         let path = self.path.map(|path| store.absolute_path(&path));
         Ok(VaultRecord {
-            name: self.name.parse().map_err(|e| Failure::unreadable("name of a vault", e))?,
+            name: self
+                .name
+                .parse()
+                .map_err(|e| Failure::unreadable("name of a vault", e))?,
             path,
             is_default: self.is_default,
             is_sealed: self.is_sealed,
@@ -413,5 +464,210 @@ impl FromRow<'_, SqliteRow> for Stored {
             is_default: row.try_get("is_default")?,
             is_sealed: row.try_get("is_sealed")?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::home::Home;
+    use crate::testing::{store, vault_with_keys};
+
+    fn name(text: &str) -> VaultName {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_first_vault_is_inside_and_further_ones_are_files() {
+        let (_home, store) = store().await;
+        let first = store.vault_or_only(None).await.unwrap();
+        assert_eq!(
+            (first.name.as_str(), &first.path, first.is_default),
+            ("default", &None, true)
+        );
+        assert_eq!(store.vault_or_only(None).await.unwrap(), first);
+        let second = store
+            .create_vault(&name("second"), None, None)
+            .await
+            .unwrap();
+        assert_eq!(second.path, Some(store.home().path().join("vault-second")));
+        assert!(!second.is_default);
+        let error = store.vault_or_only(None).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "There are 2 vaults, please specify which vault should be used"
+        );
+        let error = store
+            .create_vault(&name("second"), None, None)
+            .await
+            .unwrap_err();
+        assert_eq!(error.to_string(), "A vault named second already exists");
+        assert_eq!(
+            store.vault_or_only(Some(&name("second"))).await.unwrap(),
+            second
+        );
+        let error = store.vault(&name("third")).await.unwrap_err();
+        assert_eq!(error.to_string(), "The vault third was not found");
+    }
+
+    #[tokio::test]
+    async fn secrets_are_kept_in_both_kinds_of_vaults() {
+        let (_home, store) = store().await;
+        for vault in ["inside", "file"] {
+            store.create_vault(&name(vault), None, None).await.unwrap();
+            let open = store.open_vault(&name(vault), None).await.unwrap();
+            let (software, handles) = vault_with_keys(3);
+            store
+                .add_secrets(&open, &software.records().collect::<Vec<_>>())
+                .await
+                .unwrap();
+            store
+                .add_secrets(&open, &software.records().collect::<Vec<_>>())
+                .await
+                .unwrap();
+            let mut read = store.secrets(&open).await.unwrap();
+            let mut expected: Vec<_> = software.records().collect();
+            read.sort_by(|a, b| a.handle.as_bytes().cmp(b.handle.as_bytes()));
+            expected.sort_by(|a, b| a.handle.as_bytes().cmp(b.handle.as_bytes()));
+            assert_eq!(read, expected);
+            assert_eq!(
+                store
+                    .delete_secrets(&name(vault), &handles[..1])
+                    .await
+                    .unwrap(),
+                1
+            );
+            assert!(store.secret(&open, &handles[0]).await.unwrap().is_none());
+            assert!(store.secret(&open, &handles[1]).await.unwrap().is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_vault_moves_and_the_one_inside_does_not() {
+        let (directory, store) = store().await;
+        store.vault_or_only(None).await.unwrap();
+        let second = store
+            .create_vault(&name("second"), None, None)
+            .await
+            .unwrap();
+        let open = store.open_vault(&name("second"), None).await.unwrap();
+        let (software, _) = vault_with_keys(2);
+        store
+            .add_secrets(&open, &software.records().collect::<Vec<_>>())
+            .await
+            .unwrap();
+
+        let target = directory.path().join("new place/v");
+        let moved = store.move_vault(&name("second"), &target).await.unwrap();
+        assert_eq!(moved.path.as_deref(), Some(target.as_path()));
+        assert!(!second.path.unwrap().exists());
+        assert_eq!(
+            store.secrets(&open).await.unwrap().len(),
+            software.records().count()
+        );
+        assert_eq!(
+            store.move_vault(&name("second"), &target).await.unwrap(),
+            moved
+        );
+
+        let error = store
+            .move_vault(&name("default"), &target)
+            .await
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("because this is the default vault")
+        );
+        fs::write(directory.path().join("taken"), "x").unwrap();
+        let error = store
+            .move_vault(&name("second"), &directory.path().join("taken"))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, StoreError::NotAVault(_)));
+    }
+
+    #[tokio::test]
+    async fn a_vault_file_of_another_home_is_adopted() {
+        let (directory, store) = store().await;
+        let path = directory.path().join("shared");
+        store
+            .create_vault(&name("mine"), Some(&path), None)
+            .await
+            .unwrap();
+        let open = store.open_vault(&name("mine"), None).await.unwrap();
+        let (software, _) = vault_with_keys(1);
+        store
+            .add_secrets(&open, &software.records().collect::<Vec<_>>())
+            .await
+            .unwrap();
+        let error = store
+            .create_vault(&name("again"), Some(&path), None)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, StoreError::VaultFileTaken { vault, .. } if vault == "mine"));
+
+        let other = Store::open(&Home::open(directory.path().join("other")).unwrap())
+            .await
+            .unwrap();
+        other
+            .create_vault(&name("theirs"), Some(&path), None)
+            .await
+            .unwrap();
+        let open = other.open_vault(&name("theirs"), None).await.unwrap();
+        assert_eq!(
+            other.secrets(&open).await.unwrap().len(),
+            software.records().count()
+        );
+
+        let text = directory.path().join("text");
+        fs::write(&text, "this is no vault, only text of some length").unwrap();
+        let error = other
+            .create_vault(&name("text"), Some(&text), None)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, StoreError::NotAVault(_)), "{error:?}");
+        assert!(text.exists());
+    }
+
+    #[tokio::test]
+    async fn deleting_the_default_vault_makes_the_next_one_the_default() {
+        let (_home, store) = store().await;
+        for vault in ["a", "b", "c"] {
+            store.create_vault(&name(vault), None, None).await.unwrap();
+        }
+        let open = store.open_vault(&name("a"), None).await.unwrap();
+        let (software, _) = vault_with_keys(1);
+        store
+            .add_secrets(&open, &software.records().collect::<Vec<_>>())
+            .await
+            .unwrap();
+        store.delete_vault(&name("a")).await.unwrap();
+        assert_eq!(
+            store.default_vault().await.unwrap().unwrap().name,
+            name("b")
+        );
+        let b = store.delete_vault(&name("b")).await.unwrap();
+        assert!(!b.path.unwrap().exists());
+        store.delete_vault(&name("c")).await.unwrap();
+        assert!(store.default_vault().await.unwrap().is_none());
+        store.create_vault(&name("a"), None, None).await.unwrap();
+        let open = store.open_vault(&name("a"), None).await.unwrap();
+        assert!(store.secrets(&open).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_missing_vault_file_is_named() {
+        let (_home, store) = store().await;
+        store.vault_or_only(None).await.unwrap();
+        let second = store
+            .create_vault(&name("second"), None, None)
+            .await
+            .unwrap();
+        fs::remove_file(second.path.unwrap()).unwrap();
+        let open = store.open_vault(&name("second"), None).await.unwrap();
+        let error = store.secrets(&open).await.unwrap_err();
+        assert!(matches!(error, StoreError::VaultFileMissing { .. }));
+        store.delete_vault(&name("second")).await.unwrap();
     }
 }
