@@ -8,6 +8,10 @@ const HOSTS: &[&str] = &[
     "0.0.0.0",
     "[::1]",
     "localhost",
+    // Names that stand for any host.
+    "host/",
+    "host:",
+    "example.com",
     // The licence names where it is published.
     "www.apache.org",
     // Two formats the documents refer to.
