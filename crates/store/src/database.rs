@@ -7,12 +7,12 @@
 //! Opening a file that is up to date costs one connection and one query. Only a missing or older file takes the creation
 //! lock, a file of its own that the system frees when its holder dies.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -188,7 +188,7 @@ async fn migrate(connection: &mut SqliteConnection, schema: &Schema) -> Result<(
     for migration in schema
         .migrations
         .iter()
-        .skip(usize::try_from(found).unwrap_or(usize::MAX))
+        .skip(usize::try_from(found).unwrap_or_default())
     {
         sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
     }
@@ -306,29 +306,117 @@ impl CreationLock {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".lock");
         let path = path.with_file_name(name);
-        let lock = move || -> Result<File, StoreError> {
-            let file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(&path)
-                .map_err(|error| HomeError::io(&path, error))?;
-            match file.lock() {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| HomeError::io(&path, error))?;
+        let deadline = Instant::now() + BUSY;
+        loop {
+            match file.try_lock() {
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {}
+                Err(TryLockError::WouldBlock) => return Err(StoreError::Locked(path)),
                 // Some network file systems have no such locks; SQLite's own still keep the file whole.
-                Err(error) if error.kind() != ErrorKind::Unsupported => {
-                    Err(HomeError::io(&path, error).into())
+                Err(TryLockError::Error(error)) if error.kind() != ErrorKind::Unsupported => {
+                    return Err(HomeError::io(&path, error).into());
                 }
-                _ => Ok(file),
+                _ => break,
             }
-        };
-        // Waits for other processes, so not on the runtime's own thread.
-        let file = tokio::task::spawn_blocking(lock)
-            .await
-            .map_err(|error| HomeError::io(Path::new("."), std::io::Error::other(error)))??;
+            // The holder needs a few milliseconds.
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
         Ok(Self { _file: file })
     }
 }
 
 /// Two hundred processes writing one after the other stay well below this.
 const BUSY: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static FIRST: Schema = Schema {
+        application: 7,
+        migrations: &["CREATE TABLE a (x); INSERT INTO a VALUES (1)"],
+    };
+    static SECOND: Schema = Schema {
+        application: 7,
+        migrations: &[FIRST.migrations[0], "ALTER TABLE a ADD COLUMN y DEFAULT 2"],
+    };
+    static BROKEN: Schema = Schema {
+        application: 7,
+        migrations: &[
+            FIRST.migrations[0],
+            "CREATE TABLE b (x)",
+            "CREATE TABLE a (x)",
+        ],
+    };
+
+    async fn value(database: &Database, query: &'static str) -> Result<i64, StoreError> {
+        database
+            .read(async |db| Ok(sqlx::query_scalar(query).fetch_one(db).await?))
+            .await
+    }
+
+    #[tokio::test]
+    async fn an_older_file_is_brought_up_to_date_and_keeps_its_content() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        Database::open(&path, &FIRST).await.unwrap().close().await;
+        let opened: Vec<_> = (0..8)
+            .map(|_| {
+                tokio::spawn({
+                    let path = path.clone();
+                    async move { Database::open(&path, &SECOND).await }
+                })
+            })
+            .collect();
+        for database in opened {
+            let database = database.await.unwrap().unwrap();
+            assert_eq!(value(&database, "SELECT x + y FROM a").await.unwrap(), 3);
+        }
+        let older = Database::open(&path, &FIRST).await;
+        assert!(matches!(
+            older,
+            Err(StoreError::NewerSchema {
+                found: 2,
+                known: 1,
+                ..
+            })
+        ));
+    }
+
+    #[tokio::test]
+    async fn migrations_that_fail_change_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        Database::open(&path, &FIRST).await.unwrap().close().await;
+        assert!(Database::open(&path, &BROKEN).await.is_err());
+        let database = Database::open(&path, &FIRST).await.unwrap();
+        let tables = value(
+            &database,
+            "SELECT count(*) FROM sqlite_schema WHERE name = 'b'",
+        )
+        .await;
+        assert_eq!(tables.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_failed_write_is_undone() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(&directory.path().join("db"), &FIRST)
+            .await
+            .unwrap();
+        let failed: Result<(), _> = database
+            .write(async |db| {
+                sqlx::query("INSERT INTO a VALUES (2)").execute(db).await?;
+                Err(StoreError::Random.into())
+            })
+            .await;
+        assert!(failed.is_err());
+        assert_eq!(value(&database, "SELECT count(*) FROM a").await.unwrap(), 1);
+    }
+}

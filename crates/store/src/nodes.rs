@@ -47,12 +47,12 @@ pub struct NodeStart {
     pub options: String,
 }
 
-/// What a running check is for.
+/// What becomes of a node of the same name that runs in another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IfRunning {
-    /// A node that runs in another process is an error.
+    /// It is an error.
     Refuse,
-    /// The row is taken over all the same.
+    /// Its row is taken over all the same.
     TakeOver,
 }
 
@@ -78,7 +78,7 @@ impl Store {
         .await
     }
 
-    /// Stores a node whose process starts again. The default stays what it is.
+    /// Stores a node whose process starts again, or whose addresses or options changed. The default stays what it is.
     ///
     /// # Errors
     /// [`StoreError::NoNode`] unless it was created before; [`StoreError::NodeRunning`]; [`StoreError::NoIdentity`].
