@@ -5,7 +5,9 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::access::Access;
+use crate::message::LocalMessage;
 use crate::node::{Limits, NodeOptions};
+use crate::router::{Delivery, End, Inline, SendError};
 use crate::services;
 
 #[tokio::test]
@@ -145,6 +147,45 @@ async fn worker_that_was_not_opened_is_not_reached() {
     // A later message on the same connection is answered, so the first has been handled.
     assert_eq!(ask(&client, connection.sender(), b"y").await, b"y");
     assert!(timeout(Duration::ZERO, hidden.recv()).await.is_err());
+}
+
+#[tokio::test]
+async fn panic_of_a_worker_ends_only_the_connection_that_provoked_it() {
+    struct Broken;
+    impl Inline for Broken {
+        fn end(&self) -> End {
+            End::Opens
+        }
+        fn handle(&self, _: LocalMessage, _: &mut Delivery<'_>) -> Result<(), SendError> {
+            panic!("provoked by a test")
+        }
+    }
+    let (server, listener, _echo) = server(Limits::default()).await;
+    let broken = Address::from_static("broken");
+    let _guard = server
+        .router()
+        .start_inline(&broken, Arc::new(Broken), Access::ALLOW_ALL)
+        .unwrap();
+    server.router().add_consumer(&broken, listener.flow());
+    let (victim, other) = (
+        Node::new(NodeOptions::default()),
+        Node::new(NodeOptions::default()),
+    );
+    let address = listener.address().to_string();
+    let provoking = victim.tcp_connect(&address).await.unwrap();
+    let quiet = other.tcp_connect(&address).await.unwrap();
+    let own = Address::from_static("own");
+    let onward = Route::from_hops([provoking.sender().clone(), broken]).unwrap();
+    let back = Route::from_hops([own.clone()]).unwrap();
+    victim
+        .router()
+        .send(&own, onward, back, Buffer::from_slice(b"x"))
+        .await
+        .unwrap();
+    provoking.closed().await;
+    assert_eq!(ask(&other, quiet.sender(), b"y").await, b"y");
+    let again = victim.tcp_connect(&address).await.unwrap();
+    assert_eq!(ask(&victim, again.sender(), b"z").await, b"z");
 }
 
 async fn server(limits: Limits) -> (Node, TcpListener, services::Service) {
