@@ -12,6 +12,27 @@ use crate::time::{Validity, ValidityError};
 /// A new identity that lacks its signature.
 ///
 /// Order of calls: [`Self::new`], sign [`Self::bytes_to_sign`] with the key, [`Self::finish`].
+///
+/// ```
+/// use ockam_identity::{Comparison, IdentityDraft, UnixTime, Validity, VerifiedHistory};
+/// use ockam_vault::{Signer, SigningKeyType, SoftwareVault, portable};
+///
+/// # fn main() -> Result<(), Box<dyn core::error::Error>> {
+/// # let mut random = |bytes: &mut [u8]| bytes.fill(7);
+/// # let now = UnixTime(1_700_000_000);
+/// let mut vault = SoftwareVault::new(portable());
+/// let handle = vault.generate_signing_key(SigningKeyType::Ed25519, &mut random)?;
+///
+/// let draft = IdentityDraft::new(portable(), vault.public_key(&handle)?, Validity::of_primary_key(now))?;
+/// let signature = vault.sign(&handle, draft.bytes_to_sign())?;
+/// let alice = draft.finish(portable(), &signature)?;
+///
+/// // What a peer does with the bytes it is shown.
+/// let shown = VerifiedHistory::decode(portable(), alice.as_bytes(), Some(alice.identifier()))?;
+/// assert_eq!(shown.compare(&alice), Comparison::Equal);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct IdentityDraft {

@@ -75,7 +75,12 @@ impl fmt::Debug for PublicKey {
 /// A signature.
 ///
 /// Never a key of a map or cache and never compared to tell two statements apart: ECDSA signatures have a second valid form.
-/// That is why this type has no `PartialEq`. `spec: trust 11.1 (6)`
+/// `spec: trust 11.1 (6)`
+///
+/// ```compile_fail
+/// fn compares<T: PartialEq>() {}
+/// compares::<ockam_vault::Signature>();
+/// ```
 #[derive(Clone)]
 pub enum Signature {
     /// `R ‖ S` as in RFC 8032.

@@ -1,9 +1,9 @@
 //! Keys and what is done with them: sign, verify, agree, hash, derive, seal and open.
 //!
 //! This crate does not know what is signed or why, and it has no files, sockets, clocks or randomness of its own: bytes, secrets
-//! and a source of randomness come in. (One exception, stated at [`fast`]: AWS-LC draws the nonce of an ECDSA signature itself.)
+//! and a source of randomness come in. (One exception, stated at `fast`: AWS-LC draws the nonce of an ECDSA signature itself.)
 //!
-//! Entry types: [`Provider`] (the primitives; [`fast`] and [`portable`] pass the same conformance suite), [`SoftwareVault`]
+//! Entry types: [`Provider`] (the primitives; `fast` and `portable` pass the same conformance suite), [`SoftwareVault`]
 //! (secrets by handle), [`Signer`] (what a key store that may live elsewhere must offer), [`sealed`] (secrets at rest under a
 //! passphrase).
 //!

@@ -12,7 +12,12 @@ use crate::strict;
 
 /// `N` secret bytes.
 ///
-/// They live on the heap so that moving the value leaves no copy behind.
+/// They live on the heap so that moving the value leaves no copy behind, and are copied only where it is spelled out:
+///
+/// ```compile_fail
+/// fn copies<T: Clone>() {}
+/// copies::<ockam_vault::SecretBytes<32>>();
+/// ```
 pub struct SecretBytes<const N: usize>(Box<[u8; N]>);
 
 impl<const N: usize> SecretBytes<N> {

@@ -558,7 +558,9 @@ fn providers() -> [&'static dyn Provider; 2] {
 }
 
 fn bytes<const N: usize>(hex: &str) -> [u8; N] {
-    hex::decode(hex).unwrap().try_into().unwrap()
+    let mut bytes = [0; N];
+    hex::decode_to_slice(hex, &mut bytes).expect("the vector has that many bytes");
+    bytes
 }
 
 fn x25519_secret(hex: &str) -> X25519Secret {

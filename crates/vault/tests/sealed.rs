@@ -151,6 +151,26 @@ fn an_empty_passphrase_seals_nothing() {
 }
 
 #[test]
+fn files_of_version_1_keep_opening() {
+    let made = sealed::seal(
+        portable(),
+        b"passphrase",
+        b"content",
+        Cost::new(8 * 1024, 2, 3).unwrap(),
+        &mut counting(),
+    )
+    .unwrap();
+    assert_eq!(hex::encode(&made), VERSION_1);
+    let file = hex::decode(VERSION_1).unwrap();
+    assert_eq!(
+        sealed::open(fast(), b"passphrase", &file)
+            .unwrap()
+            .as_slice(),
+        b"content"
+    );
+}
+
+#[test]
 fn salt_and_nonce_are_fresh_for_every_seal() {
     let mut random = counting();
     let one = sealed::seal(fast(), b"p", b"content", Cost::LEAST, &mut random).unwrap();
@@ -158,6 +178,9 @@ fn salt_and_nonce_are_fresh_for_every_seal() {
     assert_ne!(one[21..37], two[21..37]);
     assert_ne!(one[37..49], two[37..49]);
 }
+
+/// "content" under "passphrase", 8 MiB, two passes, three lanes.
+const VERSION_1: &str = "6f636b7661756c74010000200000000002000000032caab3bc3764f6107b68f25a4ca09e3796d4f4f5428e7bd97df692d9c5e0a36c9f5ebbd621b1a71b8babd9d89657ed6df223db";
 
 /// Bytes that never repeat in a test.
 fn counting() -> impl FnMut(&mut [u8]) {

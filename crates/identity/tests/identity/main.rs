@@ -1,0 +1,7 @@
+//! Identities and purpose keys: published vectors, guards, hostile input.
+
+mod forge;
+mod histories;
+mod hostile;
+mod purpose_keys;
+mod vectors;
