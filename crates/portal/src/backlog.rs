@@ -1,0 +1,307 @@
+//! What waits for slow local sockets, per channel (spec: extensions 4.3).
+//!
+//! A published peer has no windows: what it sends has to be kept. All connections of one portal over one channel share
+//! a backlog. While there is room in it, a connection whose target takes nothing holds its neighbours up in no way. When
+//! it is full, the channel waits, and the connection that has stalled longest is reset once that is half a minute.
+//!
+//! Streams never wait here, their windows bound them; they are counted, and get small windows when much waits.
+//!
+//! Invariants: bytes are counted from arrival until the socket took them; a connection that makes progress is never
+//! reset.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use ockam_node::{Permit, Queue, QueueReader};
+use ockam_wire::Buffer;
+
+/// What waits over one channel.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    /// Never holds an item: its room is the backlog of the published connections, and the channel's task waits for it.
+    gate: Arc<Queue<Buffer>>,
+    // Keeps the gate open.
+    _reader: Mutex<QueueReader<Buffer>>,
+    waiting: AtomicUsize,
+    next: AtomicU64,
+    // Ordered by how long they have stalled; held for one insertion, removal or look at the first.
+    stalled: Mutex<BTreeSet<(Instant, u64)>>,
+}
+
+impl Backlog {
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        let (gate, reader) = Queue::new(limit);
+        Arc::new(Self {
+            gate,
+            _reader: Mutex::new(reader),
+            waiting: AtomicUsize::new(0),
+            next: AtomicU64::new(0),
+            stalled: Mutex::default(),
+        })
+    }
+
+    /// The queue whose room the source of published messages waits for.
+    pub(crate) fn gate(&self) -> &Arc<Queue<Buffer>> {
+        &self.gate
+    }
+
+    /// The window that a stream over this channel gets now.
+    pub(crate) fn window(&self) -> u64 {
+        if self.waiting.load(Ordering::Relaxed) < self.gate.limit() / 2 {
+            STREAM_WINDOW
+        } else {
+            CROWDED_STREAM_WINDOW
+        }
+    }
+
+    /// Adds a connection.
+    pub(crate) fn enter(self: &Arc<Self>) -> Share {
+        Share {
+            backlog: self.clone(),
+            id: self.next.fetch_add(1, Ordering::Relaxed),
+            waiting: AtomicUsize::new(0),
+            stalled_since: Mutex::new(None),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        // A source that waits takes what is left piece by piece; less than a message of room is none.
+        self.waiting.load(Ordering::Relaxed) + LARGE_MESSAGE >= self.gate.limit()
+    }
+}
+
+/// One connection's part of a backlog.
+#[derive(Debug)]
+pub(crate) struct Share {
+    backlog: Arc<Backlog>,
+    id: u64,
+    waiting: AtomicUsize,
+    // Written by the connection's own task only.
+    stalled_since: Mutex<Option<Instant>>,
+}
+
+impl Share {
+    /// Counts content that has arrived; it waits until the returned value is dropped.
+    pub(crate) fn hold(self: &Arc<Self>, bytes: usize, gated: Gated) -> Held {
+        self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        self.backlog.waiting.fetch_add(bytes, Ordering::Relaxed);
+        Held {
+            share: self.clone(),
+            bytes,
+            _room: match gated {
+                Gated::Yes => self.backlog.gate.try_reserve(bytes),
+                Gated::No => None,
+            },
+        }
+    }
+
+    /// The socket took something, or nothing waits.
+    pub(crate) fn handle_progress(&self) {
+        let mut since = self
+            .stalled_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(since) = since.take() {
+            self.stalled_set(|stalled| stalled.remove(&(since, self.id)));
+        }
+    }
+
+    /// The socket takes nothing since `since`. Returns whether the connection is to be reset.
+    pub(crate) fn handle_stall(&self, since: Instant, now: Instant) -> Verdict {
+        let mut known = self
+            .stalled_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known.is_none() {
+            *known = Some(since);
+            self.stalled_set(|stalled| stalled.insert((since, self.id)));
+        }
+        drop(known);
+        if now.saturating_duration_since(since) < STALL {
+            return Verdict::Wait;
+        }
+        let too_much = self.waiting.load(Ordering::Relaxed) > CONNECTION_BACKLOG;
+        let longest = || self.stalled_set(|stalled| stalled.first() == Some(&(since, self.id)));
+        if too_much || (self.backlog.is_full() && longest()) {
+            Verdict::Reset
+        } else {
+            Verdict::Wait
+        }
+    }
+
+    /// The backlog it is part of.
+    pub(crate) fn backlog(&self) -> &Backlog {
+        &self.backlog
+    }
+
+    fn stalled_set(&self, with: impl FnOnce(&mut BTreeSet<(Instant, u64)>) -> bool) -> bool {
+        with(
+            &mut self
+                .backlog
+                .stalled
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.handle_progress();
+    }
+}
+
+/// Whether content takes room that the channel waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gated {
+    /// It came from a published peer.
+    Yes,
+    /// It came within a window.
+    No,
+}
+
+/// What happens to a connection that stalls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Wait,
+    Reset,
+}
+
+/// Content that waits.
+#[derive(Debug)]
+pub(crate) struct Held {
+    share: Arc<Share>,
+    bytes: usize,
+    _room: Option<Permit>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.share.waiting.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.share
+            .backlog
+            .waiting
+            .fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// The backlogs of one portal, one per channel.
+#[derive(Debug)]
+pub(crate) struct Backlogs<K> {
+    // Held for one look-up.
+    known: Mutex<HashMap<K, Weak<Backlog>>>,
+}
+
+impl<K: Eq + Hash> Backlogs<K> {
+    pub(crate) fn new() -> Self {
+        Self {
+            known: Mutex::new(HashMap::new()),
+        }
+    }
+
+    pub(crate) fn of(&self, channel: K) -> Arc<Backlog> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(backlog) = known.get(&channel).and_then(Weak::upgrade) {
+            return backlog;
+        }
+        if known.len() == known.capacity() {
+            known.retain(|_, backlog| backlog.strong_count() > 0);
+        }
+        let backlog = Backlog::new(CHANNEL_BACKLOG);
+        known.insert(channel, Arc::downgrade(&backlog));
+        backlog
+    }
+}
+
+/// What one published connection may have waiting before a stall costs it the connection.
+const CONNECTION_BACKLOG: usize = 1024 * 1024;
+/// What all connections of one channel may have waiting.
+pub(crate) const CHANNEL_BACKLOG: usize = 32 * 1024 * 1024;
+/// How long a socket has to take nothing before its connection may be reset.
+pub(crate) const STALL: Duration = Duration::from_secs(30);
+/// The window of a stream (spec: extensions 4.2.3).
+const STREAM_WINDOW: u64 = 1024 * 1024;
+/// The window of a stream while much waits on its channel.
+const CROWDED_STREAM_WINDOW: u64 = 64 * 1024;
+const LARGE_MESSAGE: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stalled_connection_above_its_bound_is_reset_after_half_a_minute() {
+        let share = Arc::new(Backlog::new(CHANNEL_BACKLOG).enter());
+        let start = Instant::now();
+        let _held = share.hold(CONNECTION_BACKLOG + 1, Gated::Yes);
+        assert_eq!(share.handle_stall(start, start + STALL / 2), Verdict::Wait);
+        assert_eq!(share.handle_stall(start, start + STALL), Verdict::Reset);
+    }
+
+    #[test]
+    fn stalled_connection_below_its_bound_stays_while_there_is_room() {
+        let share = Arc::new(Backlog::new(CHANNEL_BACKLOG).enter());
+        let start = Instant::now();
+        let _held = share.hold(CONNECTION_BACKLOG, Gated::Yes);
+        assert_eq!(
+            share.handle_stall(start, start + 100 * STALL),
+            Verdict::Wait
+        );
+    }
+
+    #[test]
+    fn full_channel_gives_up_the_connection_that_stalled_longest() {
+        let backlog = Backlog::new(CHANNEL_BACKLOG);
+        let start = Instant::now();
+        let shares: Vec<_> = (0..32).map(|_| Arc::new(backlog.enter())).collect();
+        let mut held = Vec::new();
+        for (number, share) in shares.iter().enumerate() {
+            held.push(share.hold(CONNECTION_BACKLOG, Gated::Yes));
+            let since = start + Duration::from_secs(number as u64);
+            assert_eq!(share.handle_stall(since, since), Verdict::Wait);
+        }
+        assert!(backlog.gate().try_reserve(1).is_none(), "the channel waits");
+        let later = start + 3 * STALL;
+        let second = start + Duration::from_secs(1);
+        assert_eq!(shares[1].handle_stall(second, later), Verdict::Wait);
+        assert_eq!(shares[0].handle_stall(start, later), Verdict::Reset);
+        shares[0].handle_progress();
+        assert_eq!(shares[1].handle_stall(second, later), Verdict::Reset);
+    }
+
+    #[test]
+    fn room_comes_back_when_content_is_written() {
+        let backlog = Backlog::new(CHANNEL_BACKLOG);
+        let share = Arc::new(backlog.enter());
+        let held = share.hold(CHANNEL_BACKLOG, Gated::Yes);
+        assert!(backlog.gate().try_reserve(1).is_none());
+        assert_eq!(backlog.window(), CROWDED_STREAM_WINDOW);
+        drop(held);
+        assert!(backlog.gate().try_reserve(CHANNEL_BACKLOG).is_some());
+        assert_eq!(backlog.window(), STREAM_WINDOW);
+    }
+
+    #[test]
+    fn content_within_a_window_takes_no_room_of_the_channel() {
+        let backlog = Backlog::new(CHANNEL_BACKLOG);
+        let share = Arc::new(backlog.enter());
+        let _held = share.hold(CHANNEL_BACKLOG, Gated::No);
+        assert!(backlog.gate().try_reserve(CHANNEL_BACKLOG).is_some());
+    }
+
+    #[test]
+    fn backlog_of_a_channel_is_shared_and_forgotten_when_unused() {
+        let backlogs = Backlogs::new();
+        let one = backlogs.of(1);
+        assert!(Arc::ptr_eq(&one, &backlogs.of(1)));
+        assert!(!Arc::ptr_eq(&one, &backlogs.of(2)));
+        drop(one);
+        for channel in 3..100 {
+            drop(backlogs.of(channel));
+        }
+        assert!(backlogs.known.lock().unwrap().len() < 50);
+    }
+}

@@ -1,0 +1,791 @@
+//! Driver of one portal connection: a socket, a worker for what arrives, and a [`Stream`] between them
+//! (spec: messaging 7.3 to 7.5, extensions 4.2).
+//!
+//! ```text
+//! local socket --read behind headroom--> [task] --inline chain--> transport
+//! transport --inline chain--> [worker at SR] --queue--> [task] --vectored write--> local socket
+//! ```
+//!
+//! One task carries both directions, so a chunk crosses one task boundary per node. A connection on which nothing
+//! moves holds no buffer. The worker runs in the task of the transport; it decides and queues, never waits.
+//!
+//! Invariants: a message counts only if it comes from the identity and over the flow the connection was made with
+//! (W21); content and the end behind it stay in order; every way to end tells the other side what the protocol can say.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use ockam_identity::Identifier;
+use ockam_node::{Delivery, End, FlowId, Inline, LocalMessage, Origin, Router, SendError};
+use ockam_wire::{Address, Buffer, HEADROOM, Route, TAILROOM};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
+
+use crate::backlog::{Gated, Held, Share, Verdict};
+use crate::interceptor::{Intercept, Interception};
+use crate::message::{Reason, Signal, data_header, payload_header};
+use crate::stream::{Arrival, Dialect, Stream};
+
+/// One portal connection. The worker at its address and its task share it.
+pub(crate) struct Connection {
+    // Orders what arrives with what is decided about it; held for a few field updates.
+    stream: Mutex<Stream>,
+    events: mpsc::UnboundedSender<Event>,
+    /// Credit came, or sending has ended. One waiter: the reading half of the task.
+    wake: Notify,
+    status: watch::Sender<Status>,
+    remote: OnceLock<Route>,
+    pin: Pin,
+    share: Arc<Share>,
+    gated: Gated,
+    heard: Arc<AtomicBool>,
+}
+
+impl Connection {
+    /// Makes the connection and the queue of what arrives for its socket.
+    pub(crate) fn new(
+        stream: Stream,
+        pin: Pin,
+        share: Share,
+        heard: Arc<AtomicBool>,
+    ) -> (Arc<Self>, Arrivals) {
+        let (events, receiver) = mpsc::unbounded_channel();
+        let status = if stream.is_open() {
+            Status::Open
+        } else {
+            Status::Opening
+        };
+        let gated = match stream.dialect() {
+            Dialect::Streams => Gated::No,
+            Dialect::Published | Dialect::SkipHandshake => Gated::Yes,
+        };
+        let connection = Arc::new(Self {
+            stream: Mutex::new(stream),
+            events,
+            wake: Notify::new(),
+            status: watch::Sender::new(status),
+            remote: OnceLock::new(),
+            pin,
+            share: Arc::new(share),
+            gated,
+            heard,
+        });
+        (connection, Arrivals(receiver))
+    }
+
+    /// Sets where messages go; the first one holds.
+    pub(crate) fn set_remote(&self, remote: Route) {
+        // A second Pong never gets here; a second value would be ignored all the same.
+        drop(self.remote.set(remote));
+    }
+
+    /// Waits until the other side has accepted or refused.
+    pub(crate) async fn opened(&self) -> Result<(), Reason> {
+        let mut status = self.status.subscribe();
+        let status = status
+            .wait_for(|status| !matches!(status, Status::Opening))
+            .await;
+        match status.as_deref() {
+            Ok(Status::Open) => Ok(()),
+            Ok(Status::Ended(reason) | Status::Broken(_, reason)) => Err(*reason),
+            Ok(Status::Opening) | Err(_) => Err(Reason::Unspecified),
+        }
+    }
+
+    /// Takes one message that was sent to this connection.
+    pub(crate) fn receive(&self, message: LocalMessage) -> Result<(), SendError> {
+        if message.onward.len() != 1 {
+            return Err(SendError::Rejected(
+                "a portal connection is the end of a route".into(),
+            ));
+        }
+        if !self.pin.holds_for(&message.origin) {
+            return Err(SendError::Rejected(
+                "a message for a portal connection came from somebody else".into(),
+            ));
+        }
+        self.heard.store(true, Ordering::Relaxed);
+        let mut payload = message.payload;
+        let mut stream = self.stream();
+        let arrival = stream
+            .handle_message(payload.as_slice())
+            .map_err(|error| SendError::Rejected(error.to_string()))?;
+        // The lock is still held, so that events are queued in the order in which they were decided.
+        match arrival {
+            Arrival::Ignored => {}
+            Arrival::Opened => {
+                self.set_remote(message.return_route);
+                self.status.send_replace(Status::Open);
+            }
+            Arrival::Refused(reason) | Arrival::Aborted(reason) => {
+                self.status.send_replace(Status::Ended(reason));
+            }
+            Arrival::Violation(signal) => {
+                self.status
+                    .send_replace(Status::Broken(signal, Reason::Violation));
+            }
+            Arrival::Content(range) => {
+                payload.truncate(range.end);
+                payload.advance(range.start);
+                let held = self.share.hold(payload.len(), self.gated);
+                self.queue(Event::Content(payload, held));
+            }
+            Arrival::Credit => self.wake.notify_one(),
+            Arrival::PeerFinished => self.queue(Event::Finished),
+            Arrival::PeerClosed => {
+                self.queue(Event::Closed);
+                self.wake.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries content in both directions until the connection has ended, and says so to the other side.
+    pub(crate) async fn carry(
+        &self,
+        socket: TcpStream,
+        arrivals: Arrivals,
+        link: &Link,
+        interception: Interception,
+    ) {
+        let ended = self.carry_inner(socket, arrivals, link, interception).await;
+        if let Some((signal, reason)) = ended {
+            tracing::debug!(connection = %link.own, "portal connection ended early: {reason}");
+            if let Some(signal) = signal {
+                self.tell(link, signal).await;
+            }
+        }
+    }
+
+    async fn carry_inner(
+        &self,
+        mut socket: TcpStream,
+        arrivals: Arrivals,
+        link: &Link,
+        interception: Interception,
+    ) -> Option<(Option<Signal>, Reason)> {
+        let remote = self.remote.get()?;
+        let gone = async {
+            match remote.first() {
+                Some(first) => link.router.gone(&first.to_address()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let outcome = {
+            let (read_half, write_half) = socket.split();
+            let reading = self.read(&read_half, link, interception.outgoing);
+            let writing = self.write(write_half, arrivals, link, interception.incoming);
+            let both = async { tokio::try_join!(reading, writing).map(drop) };
+            let ended = self.ended();
+            tokio::pin!(both, gone, ended);
+            let mut lost = false;
+            loop {
+                tokio::select! {
+                    biased;
+                    failure = &mut ended => break Err(failure),
+                    outcome = &mut both => break outcome,
+                    () = &mut gone, if !lost => {
+                        // What has arrived is still written.
+                        lost = true;
+                        self.queue(Event::Lost);
+                    }
+                }
+            }
+        };
+        let failure = outcome.err()?;
+        reset_on_close(&socket);
+        drop(socket);
+        let (signal, reason) = match failure {
+            Failure::Told(reason) => (None, reason),
+            Failure::Answer(signal, reason) => (Some(signal), reason),
+            Failure::Here(reason) => (self.stream().handle_local_failure(reason), reason),
+        };
+        Some((signal, reason))
+    }
+
+    /// Who may send to it.
+    pub(crate) fn pin(&self) -> &Pin {
+        &self.pin
+    }
+
+    /// Ends the connection from this side: the portal is being stopped.
+    pub(crate) fn stop(&self, reason: Reason) {
+        if let Some(signal) = self.stream().handle_local_failure(reason) {
+            self.status.send_replace(Status::Broken(signal, reason));
+        } else {
+            self.status.send_replace(Status::Ended(reason));
+        }
+    }
+
+    async fn ended(&self) -> Failure {
+        let mut status = self.status.subscribe();
+        let status = status
+            .wait_for(|status| matches!(status, Status::Ended(_) | Status::Broken(..)))
+            .await;
+        match status.as_deref() {
+            Ok(Status::Broken(signal, reason)) => Failure::Answer(*signal, *reason),
+            Ok(Status::Ended(reason)) => Failure::Told(*reason),
+            Ok(Status::Opening | Status::Open) | Err(_) => Failure::Told(Reason::Unspecified),
+        }
+    }
+
+    /// Reads the local socket and sends what it gives.
+    async fn read(
+        &self,
+        socket: &ReadHalf<'_>,
+        link: &Link,
+        mut intercept: Option<Box<dyn Intercept>>,
+    ) -> Result<(), Failure> {
+        let mut size = SMALL_READ.min(link.chunk);
+        loop {
+            let allowance = self.allowance().await;
+            if allowance == 0 {
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                ready = socket.readable() => ready.map_err(reading_failed)?,
+                () = self.wake.notified() => continue,
+            }
+            let room = size.min(allowance);
+            let mut content = Buffer::with_headroom(HEADROOM, room, TAILROOM);
+            match socket.try_read_buf(&mut content.spare_mut(room)) {
+                Ok(0) => break,
+                Ok(read) => {
+                    size = next_read(size, read, link.chunk);
+                    link.counters.sent.fetch_add(read as u64, Ordering::Relaxed);
+                    match &mut intercept {
+                        None => self.send_content(content, link).await?,
+                        Some(intercept) => {
+                            let mut onward = Vec::new();
+                            let taken = intercept.intercept(content, &mut onward);
+                            taken.map_err(|_| Failure::Here(Reason::Intercepted))?;
+                            self.send_pieces(onward, link).await?;
+                        }
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(reading_failed(error)),
+            }
+        }
+        if let Some(mut intercept) = intercept {
+            let mut onward = Vec::new();
+            let finished = intercept.finish(&mut onward);
+            finished.map_err(|_| Failure::Here(Reason::Intercepted))?;
+            self.send_pieces(onward, link).await?;
+        }
+        self.end_sending(link).await
+    }
+
+    /// The local socket has ended its direction.
+    async fn end_sending(&self, link: &Link) -> Result<(), Failure> {
+        let (signal, half_close) = {
+            let mut stream = self.stream();
+            (stream.handle_local_end(), stream.has_half_close())
+        };
+        if let Some(signal) = signal {
+            link.send(self.remote(), signal.encode()).await?;
+        }
+        if half_close {
+            return Ok(());
+        }
+        // spec: messaging 7.5 (the socket stays for two seconds; what is on the way is still delivered)
+        let closed = async {
+            while !self.stream().receiving_ended() {
+                self.wake.notified().await;
+            }
+        };
+        if tokio::time::timeout(LINGER, closed).await.is_err() {
+            self.queue(Event::Closed);
+        }
+        Ok(())
+    }
+
+    async fn send_pieces(&self, pieces: Vec<Buffer>, link: &Link) -> Result<(), Failure> {
+        for mut piece in pieces {
+            // An interceptor may make more of a chunk than there is credit for, or than fits a message.
+            while !piece.is_empty() {
+                let most = self.allowance().await.min(link.chunk);
+                if most == 0 {
+                    return Ok(());
+                }
+                if piece.len() <= most {
+                    self.send_content(std::mem::take(&mut piece), link).await?;
+                } else {
+                    let part = Buffer::from_slice(piece.as_slice().get(..most).unwrap_or_default());
+                    piece.advance(most);
+                    self.send_content(part, link).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_content(&self, mut content: Buffer, link: &Link) -> Result<(), Failure> {
+        let dialect = {
+            let mut stream = self.stream();
+            if stream.sending_ended() {
+                return Ok(());
+            }
+            stream.sent(content.len());
+            stream.dialect()
+        };
+        match dialect {
+            Dialect::Streams => data_header(&mut content),
+            Dialect::Published | Dialect::SkipHandshake => payload_header(&mut content),
+        }
+        Ok(link.send(self.remote(), content).await?)
+    }
+
+    /// Waits until something may be sent; 0 when sending has ended.
+    async fn allowance(&self) -> usize {
+        loop {
+            {
+                let stream = self.stream();
+                if stream.sending_ended() {
+                    return 0;
+                }
+                let allowance = stream.allowance();
+                if allowance > 0 {
+                    return allowance;
+                }
+            }
+            // A notification since the look above is kept for this call.
+            self.wake.notified().await;
+        }
+    }
+
+    /// Writes what arrives to the local socket.
+    async fn write(
+        &self,
+        mut socket: WriteHalf<'_>,
+        mut arrivals: Arrivals,
+        link: &Link,
+        mut intercept: Option<Box<dyn Intercept>>,
+    ) -> Result<(), Failure> {
+        let mut batch = Vec::new();
+        let mut pieces = VecDeque::new();
+        loop {
+            arrivals.0.recv_many(&mut batch, BATCH).await;
+            for event in batch.drain(..) {
+                match event {
+                    Event::Content(content, held) => {
+                        let credit = content.len();
+                        link.counters
+                            .received
+                            .fetch_add(credit as u64, Ordering::Relaxed);
+                        match &mut intercept {
+                            None => pieces.push_back(Piece::new(content, credit, Some(held))),
+                            Some(intercept) => {
+                                let mut onward = Vec::new();
+                                let taken = intercept.intercept(content, &mut onward);
+                                taken.map_err(|_| Failure::Here(Reason::Intercepted))?;
+                                for piece in onward {
+                                    pieces.push_back(Piece::new(piece, 0, None));
+                                }
+                                // What was taken in counts as written when its last piece is.
+                                pieces.push_back(Piece::new(Buffer::default(), credit, Some(held)));
+                            }
+                        }
+                    }
+                    Event::Finished | Event::Closed => {
+                        if let Some(mut intercept) = intercept {
+                            let mut onward = Vec::new();
+                            let finished = intercept.finish(&mut onward);
+                            finished.map_err(|_| Failure::Here(Reason::Intercepted))?;
+                            pieces
+                                .extend(onward.into_iter().map(|piece| Piece::new(piece, 0, None)));
+                        }
+                        self.flush(&socket, &mut pieces, link).await?;
+                        // The peer of the socket may be gone already; it is told the same either way.
+                        drop(socket.shutdown().await);
+                        return Ok(());
+                    }
+                    Event::Lost => {
+                        self.flush(&socket, &mut pieces, link).await?;
+                        return Err(Failure::Told(Reason::Unspecified));
+                    }
+                }
+            }
+            self.flush(&socket, &mut pieces, link).await?;
+            if batch.capacity() > BATCH {
+                batch = Vec::new();
+            }
+            if pieces.capacity() > BATCH {
+                pieces = VecDeque::new();
+            }
+        }
+    }
+
+    async fn flush(
+        &self,
+        socket: &WriteHalf<'_>,
+        pieces: &mut VecDeque<Piece>,
+        link: &Link,
+    ) -> Result<(), Failure> {
+        while !pieces.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            for (slice, piece) in slices.iter_mut().zip(pieces.iter()) {
+                *slice = IoSlice::new(piece.content.as_slice());
+            }
+            let filled = pieces
+                .iter()
+                .take(SLICES)
+                .any(|piece| !piece.content.is_empty());
+            let mut written = if filled {
+                match socket.try_write_vectored(&slices) {
+                    Ok(0) => return Err(Failure::Here(Reason::ConnectionReset)),
+                    Ok(written) => written,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.writable(socket).await?;
+                        continue;
+                    }
+                    Err(error) => return Err(reading_failed(error)),
+                }
+            } else {
+                0
+            };
+            let mut credit = 0;
+            while let Some(piece) = pieces.front_mut() {
+                let taken = written.min(piece.content.len());
+                piece.content.advance(taken);
+                written -= taken;
+                if !piece.content.is_empty() {
+                    break;
+                }
+                credit += piece.credit;
+                pieces.pop_front();
+            }
+            let grant = self.stream().written(credit, self.share.backlog().window());
+            if let Some(grant) = grant {
+                link.send(self.remote(), grant.encode()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the local socket takes something again.
+    async fn writable(&self, socket: &WriteHalf<'_>) -> Result<(), Failure> {
+        let since = Instant::now();
+        loop {
+            match tokio::time::timeout(STALL_TICK, socket.writable()).await {
+                Ok(ready) => {
+                    self.share.handle_progress();
+                    return ready.map_err(reading_failed);
+                }
+                Err(_) => {
+                    let now = Instant::now();
+                    let abandoned = self.stream().receiving_ended() && now - since > ABANDONED;
+                    if abandoned
+                        || self.share.handle_stall(since.into_std(), now.into_std())
+                            == Verdict::Reset
+                    {
+                        return Err(Failure::Here(Reason::Stalled));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends a last message, not for ever.
+    async fn tell(&self, link: &Link, signal: Signal) {
+        let sent = tokio::time::timeout(LAST_WORD, link.send(self.remote(), signal.encode())).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            tracing::debug!(connection = %link.own, "the other side could not be told");
+        }
+    }
+
+    fn remote(&self) -> Route {
+        self.remote.get().cloned().unwrap_or_default()
+    }
+
+    fn queue(&self, event: Event) {
+        // Without a reader the task has ended, and nobody needs the event.
+        drop(self.events.send(event));
+    }
+
+    fn stream(&self) -> MutexGuard<'_, Stream> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The worker at the address of a connection.
+pub(crate) struct Remote(pub(crate) Arc<Connection>);
+
+impl Inline for Remote {
+    fn end(&self) -> End {
+        match self.0.gated {
+            Gated::Yes => End::Buffers(self.0.share.backlog().gate().clone()),
+            // Bounded by the window: nothing waits.
+            Gated::No => End::Opens,
+        }
+    }
+
+    fn handle(&self, message: LocalMessage, _delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        self.0.receive(message)
+    }
+}
+
+/// Who may send to a connection: the identity and the flow it was made with, or their absence.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Pin {
+    pub(crate) identity: Option<Identifier>,
+    pub(crate) flow: Option<FlowId>,
+}
+
+impl Pin {
+    /// The pin of a connection that a message asks for.
+    pub(crate) fn of(origin: &Origin) -> Self {
+        Self {
+            identity: origin.peer.as_ref().map(|peer| peer.identifier),
+            flow: origin.producer.map(|producer| producer.id),
+        }
+    }
+
+    fn holds_for(&self, origin: &Origin) -> bool {
+        self.identity.as_ref() == origin.peer.as_ref().map(|peer| &peer.identifier)
+            && self.flow == origin.producer.map(|producer| producer.id)
+    }
+}
+
+/// How a connection sends.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) router: Router,
+    /// The connection's own address: source and return address of what it sends.
+    pub(crate) own: Address,
+    /// Most content in one message.
+    pub(crate) chunk: usize,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl Link {
+    /// Sends a message; an error means that the way to the other side is gone.
+    pub(crate) async fn send(&self, remote: Route, payload: Buffer) -> Result<(), Unreachable> {
+        let mut return_route = Route::new();
+        return_route.push_back(&self.own).map_err(|_| Unreachable)?;
+        self.router
+            .send(&self.own, remote, return_route, payload)
+            .await
+            .map_err(|error| {
+                tracing::debug!(connection = %self.own, "portal connection cannot send: {error}");
+                Unreachable
+            })
+    }
+
+    /// Tells an inlet that it gets no connection (spec: extensions 4.2.4, 4.3).
+    pub(crate) async fn refuse(&self, remote: Route, dialect: Dialect, reason: Reason) {
+        let refusal = Stream::refusal(dialect, reason).encode();
+        // Who cannot be told finds out by time-out.
+        drop(tokio::time::timeout(LAST_WORD, self.send(remote, refusal)).await);
+    }
+}
+
+/// The way to the other side is gone.
+#[derive(Debug)]
+pub(crate) struct Unreachable;
+
+impl From<Unreachable> for Failure {
+    fn from(_: Unreachable) -> Self {
+        Self::Told(Reason::Unspecified)
+    }
+}
+
+/// What a portal has carried.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    connections: AtomicU64,
+    pub(crate) opened: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) sent: AtomicU64,
+    pub(crate) received: AtomicU64,
+}
+
+impl Counters {
+    /// Counts a connection until the returned value is dropped.
+    pub(crate) fn count_connection(self: &Arc<Self>) -> Counted {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        Counted(self.clone())
+    }
+
+    pub(crate) fn activity(&self) -> Activity {
+        Activity {
+            connections: self.connections.load(Ordering::Relaxed),
+            opened: self.opened.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+            sent: self.sent.load(Ordering::Relaxed),
+            received: self.received.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// One counted connection.
+#[derive(Debug)]
+pub(crate) struct Counted(Arc<Counters>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a portal has carried so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Activity {
+    /// Connections that are open now.
+    pub connections: u64,
+    /// Connections that came up.
+    pub opened: u64,
+    /// Connections that did not.
+    pub refused: u64,
+    /// Content bytes read from local sockets.
+    pub sent: u64,
+    /// Content bytes that arrived for local sockets.
+    pub received: u64,
+}
+
+/// What arrives for the local socket.
+pub(crate) struct Arrivals(mpsc::UnboundedReceiver<Event>);
+
+/// Makes the socket send a reset when it is closed.
+pub(crate) fn reset_on_close(socket: &TcpStream) {
+    if let Err(error) = socket.set_zero_linger() {
+        tracing::debug!("the socket could not be reset: {error}");
+    }
+}
+
+/// The largest chunk of content that one message over `route` carries.
+pub(crate) fn chunk_for(router: &Router, route: &Route, wanted: usize) -> usize {
+    let Some(first) = route.first() else {
+        return wanted.max(1);
+    };
+    let room = router
+        .payload_limit(&first.to_address())
+        .saturating_sub(MESSAGE_HEADER);
+    wanted.min(room).max(1)
+}
+
+fn reading_failed(error: io::Error) -> Failure {
+    tracing::trace!("local socket failed: {error}");
+    Failure::Here(Reason::ConnectionReset)
+}
+
+/// The size of the next read: large while the socket fills it, small again for a quiet one.
+fn next_read(size: usize, read: usize, most: usize) -> usize {
+    if read >= size {
+        (size * 4).min(most)
+    } else if read < size / 8 {
+        (size / 4).max(SMALL_READ).min(most)
+    } else {
+        size
+    }
+}
+
+#[derive(Debug)]
+enum Event {
+    Content(Buffer, Held),
+    /// The other side sends nothing more.
+    Finished,
+    /// Both directions have ended.
+    Closed,
+    /// The way to the other side is gone.
+    Lost,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Opening,
+    Open,
+    /// The other side ended it.
+    Ended(Reason),
+    /// This side ends it, with this message.
+    Broken(Signal, Reason),
+}
+
+#[derive(Debug)]
+enum Failure {
+    /// The other side knows, or cannot be told.
+    Told(Reason),
+    /// The other side gets this answer.
+    Answer(Signal, Reason),
+    /// It happened on this side.
+    Here(Reason),
+}
+
+/// Content on its way into the socket.
+#[derive(Debug)]
+struct Piece {
+    content: Buffer,
+    credit: usize,
+    _held: Option<Held>,
+}
+
+impl Piece {
+    fn new(content: Buffer, credit: usize, held: Option<Held>) -> Self {
+        Self {
+            content,
+            credit,
+            _held: held,
+        }
+    }
+}
+
+/// First read of a connection that has been quiet.
+const SMALL_READ: usize = 4 * 1024;
+/// Slices of one vectored write.
+const SLICES: usize = 16;
+/// Events taken from the queue at once.
+const BATCH: usize = 64;
+/// How long a socket stays after its peer ended its direction, towards peers without half-close.
+const LINGER: Duration = Duration::from_secs(2);
+/// How often a stalled socket is looked at.
+const STALL_TICK: Duration = Duration::from_secs(1);
+/// A socket that takes nothing for so long after the other side has ended is given up.
+const ABANDONED: Duration = Duration::from_secs(600);
+/// How long the last message of a connection may wait for room.
+const LAST_WORD: Duration = Duration::from_secs(5);
+/// Variant and length in front of content.
+const MESSAGE_HEADER: usize = 11;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_grow_while_they_are_filled_and_shrink_when_quiet() {
+        let most = 128 * 1024;
+        let mut size = SMALL_READ;
+        for _ in 0..4 {
+            size = next_read(size, size, most);
+        }
+        assert_eq!(size, most);
+        for _ in 0..4 {
+            size = next_read(size, 10, most);
+        }
+        assert_eq!(size, SMALL_READ);
+        assert_eq!(next_read(100, 100, 100), 100);
+    }
+
+    #[test]
+    fn pin_holds_for_the_same_identity_and_flow_only() {
+        let flow = FlowId::from_random([1; 16]);
+        let origin = |flow| Origin {
+            source: Address::from_static("x"),
+            peer: None,
+            producer: Some(ockam_node::Producer {
+                id: flow,
+                spawner: None,
+            }),
+        };
+        let pin = Pin::of(&origin(flow));
+        assert!(pin.holds_for(&origin(flow)));
+        assert!(!pin.holds_for(&origin(FlowId::from_random([2; 16]))));
+        assert!(!pin.holds_for(&Origin::worker(Address::from_static("x"))));
+    }
+}

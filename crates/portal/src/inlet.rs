@@ -1,0 +1,453 @@
+//! Inlets: a local TCP listener whose clients are carried to an outlet (spec: messaging 7.1, 7.3, 7.6; W20).
+//!
+//! A session keeps the way to the outlet's node up. A client that arrives while it is down makes the session dial at
+//! once and waits a little. Until the outlet has answered, nothing is read from the client, so a client whose way dies
+//! in that state is carried over the next one.
+//!
+//! Invariants: a client is connected, or reset with no byte taken from it; all connections end with the inlet.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ockam_node::{Access, ConnectOptions, Connection as Path, FlowId, Node};
+use ockam_wire::{MultiAddr, Protocol, Route};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::backlog::Backlogs;
+use crate::connection::{
+    Arrivals, Connection, Counters, Link, Pin, Remote, chunk_for, reset_on_close,
+};
+use crate::interceptor::{Interception, Interceptor};
+use crate::message::Reason;
+use crate::session::{Dial, Hints, Pace, Session, SessionStatus};
+use crate::stream::{Dialect, Stream};
+use crate::{Activity, DEFAULT_CHUNK, Handshake, offers_streams};
+
+/// What an inlet is.
+#[derive(Debug, Clone)]
+pub struct InletOptions {
+    /// Where clients connect to, for example `127.0.0.1:0`.
+    pub bind: String,
+    /// The outlet.
+    pub to: MultiAddr,
+    /// How the way to the outlet is connected.
+    pub connect: ConnectOptions,
+    /// Whom its connections may talk to; checked for every message.
+    pub access: Access,
+    /// Whether clients wait for the outlet's answer; must be the same at both ends.
+    pub handshake: Handshake,
+    /// Whether the operating system may delay small writes to clients (Nagle's algorithm).
+    pub nagle: Nagle,
+    /// How long a client waits for a way to the outlet.
+    pub client_patience: Duration,
+    /// How long a client waits for the outlet's answer.
+    pub answer_timeout: Duration,
+    /// Between two pings of the session.
+    pub ping_interval: Duration,
+    /// Most content in one message.
+    pub chunk: usize,
+    /// What intercepts its connections.
+    pub interceptor: Option<Arc<dyn Interceptor>>,
+}
+
+impl InletOptions {
+    /// An inlet with the usual settings.
+    pub fn new(bind: impl Into<String>, to: MultiAddr, connect: ConnectOptions) -> Self {
+        Self {
+            bind: bind.into(),
+            to,
+            connect,
+            access: Access::ALLOW_ALL,
+            handshake: Handshake::Wait,
+            nagle: Nagle::Off,
+            client_patience: Duration::from_secs(5),
+            answer_timeout: Duration::from_secs(30),
+            ping_interval: Pace::default().ping_interval,
+            chunk: DEFAULT_CHUNK,
+            interceptor: None,
+        }
+    }
+}
+
+/// Whether small writes are delayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Nagle {
+    /// Every write leaves at once.
+    #[default]
+    Off,
+    /// The operating system may join small writes.
+    On,
+}
+
+/// A running inlet; it and all its connections stop when this is dropped.
+#[derive(Debug)]
+pub struct Inlet {
+    shared: Arc<Shared>,
+    session: Session<Way>,
+    bound: SocketAddr,
+    accepting: JoinHandle<()>,
+    stop: watch::Sender<()>,
+}
+
+impl Inlet {
+    /// Binds the listener and starts the session. The way to the outlet need not be there yet.
+    ///
+    /// # Errors
+    /// The listener could not be bound.
+    pub async fn start(node: &Node, options: InletOptions) -> io::Result<Self> {
+        let listener = TcpListener::bind(&options.bind).await?;
+        let bound = listener.local_addr()?;
+        let way = Arc::new(Way {
+            node: node.clone(),
+            to: options.to.clone(),
+            connect: options.connect.clone(),
+            label: format!("inlet at {bound}"),
+        });
+        let session = Session::start(node, way, pace(&options));
+        let (stop, stopped) = watch::channel(());
+        let shared = Arc::new(Shared {
+            node: node.clone(),
+            counters: Arc::default(),
+            backlogs: Backlogs::new(),
+            hints: session.hints(),
+            live: session.live(),
+            stopped,
+            options,
+        });
+        let accepting = tokio::spawn(accept(shared.clone(), listener));
+        Ok(Self {
+            shared,
+            session,
+            bound,
+            accepting,
+            stop,
+        })
+    }
+
+    /// Where clients connect to.
+    pub fn bound(&self) -> SocketAddr {
+        self.bound
+    }
+
+    /// The outlet, as it was given.
+    pub fn to(&self) -> &MultiAddr {
+        &self.shared.options.to
+    }
+
+    /// What it is doing.
+    pub fn status(&self) -> InletStatus {
+        let live = self.shared.live.borrow();
+        InletStatus {
+            session: self.session.status(),
+            route: live.as_ref().map(|way| way.route().clone()),
+            activity: self.shared.counters.activity(),
+        }
+    }
+
+    /// Waits until there is a way to the outlet.
+    pub async fn connected(&self) {
+        let mut live = self.session.live();
+        drop(live.wait_for(Option::is_some).await);
+    }
+
+    /// Stops it, and waits until the way to the outlet is closed.
+    pub async fn stop(self) {
+        let Self {
+            session,
+            accepting,
+            stop,
+            ..
+        } = self;
+        accepting.abort();
+        drop(stop);
+        session.stop().await;
+    }
+}
+
+/// What an inlet is doing.
+#[derive(Debug, Clone)]
+pub struct InletStatus {
+    /// The session.
+    pub session: SessionStatus,
+    /// The present route to the outlet.
+    pub route: Option<Route>,
+    /// What it has carried.
+    pub activity: Activity,
+}
+
+struct Shared {
+    node: Node,
+    options: InletOptions,
+    counters: Arc<Counters>,
+    backlogs: Backlogs<Option<FlowId>>,
+    hints: Hints,
+    live: watch::Receiver<Option<Arc<Path>>>,
+    // Its sender lives in the inlet.
+    stopped: watch::Receiver<()>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inlet")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Accepts clients until the task is ended.
+async fn accept(shared: Arc<Shared>, listener: TcpListener) {
+    let mut stopped = shared.stopped.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopped.changed() => return,
+        };
+        match accepted {
+            Ok((client, _)) => {
+                let shared = shared.clone();
+                tokio::spawn(async move { shared.serve(client).await });
+            }
+            Err(error) => {
+                // Out of file descriptors, or the client has gone: others may still come.
+                tracing::warn!("an inlet could not accept a client: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Carries one client.
+    async fn serve(&self, client: TcpStream) {
+        let nodelay = self.options.nagle == Nagle::Off;
+        if let Err(error) = client.set_nodelay(nodelay) {
+            tracing::debug!("no-delay could not be set: {error}");
+        }
+        let mut stopped = self.stopped.clone();
+        let opened = tokio::select! {
+            opened = self.open_somehow() => opened,
+            _ = stopped.changed() => Err(Reason::Stopping),
+        };
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(reason) => {
+                self.counters.refused.fetch_add(1, Ordering::Relaxed);
+                tracing::info!(to = %self.options.to, "a client is turned away: {reason}");
+                reset_on_close(&client);
+                return;
+            }
+        };
+        self.counters.opened.fetch_add(1, Ordering::Relaxed);
+        let _counted = self.counters.count_connection();
+        let interception = match &self.options.interceptor {
+            Some(interceptor) => interceptor.intercept(opened.connection.pin().identity.as_ref()),
+            None => Interception::default(),
+        };
+        let carrying = opened
+            .connection
+            .carry(client, opened.arrivals, &opened.link, interception);
+        tokio::pin!(carrying);
+        tokio::select! {
+            () = &mut carrying => return,
+            _ = stopped.changed() => opened.connection.stop(Reason::Stopping),
+        }
+        carrying.await;
+    }
+
+    /// Opens a connection over the present way, or over a later one if that goes away before the outlet has answered.
+    async fn open_somehow(&self) -> Result<Opened, Reason> {
+        let answer_by = Instant::now() + self.options.answer_timeout;
+        loop {
+            let path = self.path().await?;
+            match self.open(&path, answer_by).await {
+                Attempt::Opened(opened) => return Ok(opened),
+                Attempt::Failed(reason) => return Err(reason),
+                Attempt::PathGone => {}
+            }
+        }
+    }
+
+    /// Waits for a way to the outlet, as long as a client is asked to wait.
+    async fn path(&self) -> Result<Arc<Path>, Reason> {
+        let mut live = self.live.clone();
+        let present = live.borrow_and_update().clone();
+        if let Some(path) = present.filter(|path| !path.is_closed()) {
+            return Ok(path);
+        }
+        self.hints.trigger();
+        let usable = live.wait_for(|live| live.as_ref().is_some_and(|path| !path.is_closed()));
+        match tokio::time::timeout(self.options.client_patience, usable).await {
+            Ok(Ok(live)) => live.clone().ok_or(Reason::TargetUnreachable),
+            Ok(Err(_)) => Err(Reason::Stopping),
+            Err(_) => Err(Reason::TargetUnreachable),
+        }
+    }
+
+    async fn open(&self, path: &Arc<Path>, answer_by: Instant) -> Attempt {
+        let router = self.node.router();
+        let route = path.route().clone();
+        let dialect = self.dialect(&route, path);
+        let backlog = self.backlogs.of(path.flow());
+        let window = backlog.window();
+        let stream = Stream::inlet(dialect, window);
+        let request = stream.request(window);
+        let pin = Pin {
+            identity: path.peer().map(|peer| peer.identifier),
+            flow: path.flow(),
+        };
+        let (connection, arrivals) =
+            Connection::new(stream, pin, backlog.enter(), self.hints.heard());
+        let link = Link {
+            own: self.node.random_address(),
+            chunk: chunk_for(router, &route, self.options.chunk),
+            router: router.clone(),
+            counters: self.counters.clone(),
+        };
+        let worker = Arc::new(Remote(connection.clone()));
+        let Ok(guard) = router.start_inline(&link.own, worker, self.options.access.clone()) else {
+            return Attempt::Failed(Reason::Unspecified);
+        };
+        if let Some(flow) = path.flow() {
+            router.add_consumer(&link.own, flow);
+        }
+        if dialect == Dialect::SkipHandshake {
+            // spec: messaging 7.9 (everything goes to the outlet's address)
+            connection.set_remote(route.clone());
+        }
+        if link.send(route, request.encode()).await.is_err() && path.is_closed() {
+            return Attempt::PathGone;
+        }
+        let answer = async {
+            let opened = connection.opened();
+            tokio::pin!(opened);
+            tokio::select! {
+                answer = &mut opened => return answer,
+                () = tokio::time::sleep(USUAL_ANSWER) => self.hints.suspect(),
+            }
+            opened.await
+        };
+        tokio::select! {
+            biased;
+            answer = answer => match answer {
+                Ok(()) => Attempt::Opened(Opened { connection, arrivals, link, _guard: guard }),
+                Err(reason) => Attempt::Failed(reason),
+            },
+            () = path.closed() => Attempt::PathGone,
+            () = tokio::time::sleep_until(answer_by) => Attempt::Failed(Reason::TimedOut),
+        }
+    }
+
+    /// spec: extensions 4.2.1
+    fn dialect(&self, route: &Route, path: &Path) -> Dialect {
+        if self.options.handshake == Handshake::Skip {
+            return Dialect::SkipHandshake;
+        }
+        let through_channel = |peer: &Arc<ockam_node::ChannelPeer>| {
+            route.first().is_some_and(|first| first == peer.channel) && offers_streams(peer)
+        };
+        if route.len() == 2 && path.peer().is_some_and(through_channel) {
+            Dialect::Streams
+        } else {
+            Dialect::Published
+        }
+    }
+}
+
+struct Opened {
+    connection: Arc<Connection>,
+    arrivals: Arrivals,
+    link: Link,
+    _guard: ockam_node::WorkerGuard,
+}
+
+enum Attempt {
+    Opened(Opened),
+    Failed(Reason),
+    PathGone,
+}
+
+/// The way to the outlet, as its session dials it.
+struct Way {
+    node: Node,
+    to: MultiAddr,
+    connect: ConnectOptions,
+    label: String,
+}
+
+impl Dial for Way {
+    type Live = Path;
+
+    async fn dial(&self, budget: Duration) -> Result<Path, String> {
+        let options = ConnectOptions {
+            timeout: budget,
+            ..self.connect.clone()
+        };
+        self.node
+            .connect(&self.to, options)
+            .await
+            .map_err(|error| describe(&error))
+    }
+
+    fn node_route(live: &Path) -> Option<Route> {
+        let route = live.transport_route();
+        (!route.is_empty()).then_some(route)
+    }
+
+    async fn closed(live: &Path) {
+        live.closed().await;
+    }
+
+    async fn close(live: &Path) {
+        live.close().await;
+    }
+
+    fn label(&self) -> String {
+        self.label.clone()
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn pace(options: &InletOptions) -> Pace {
+    let through_channels = options
+        .to
+        .protocols()
+        .iter()
+        .any(|part| matches!(part, Protocol::Secure(_)));
+    Pace {
+        ping_interval: options.ping_interval,
+        // A handshake through a relay that is not there yet is lost without a word.
+        parallel: if through_channels {
+            PARALLEL_ATTEMPTS
+        } else {
+            1
+        },
+        attempt_timeout: options.connect.timeout,
+        ..Pace::default()
+    }
+}
+
+const PARALLEL_ATTEMPTS: u32 = 4;
+/// An outlet that takes longer may be on a node that has gone without a word.
+const USUAL_ANSWER: Duration = Duration::from_secs(1);
+/// Pause after a failed accept, which tends to fail again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,65 @@
+//! Portals: TCP connections carried over messages, the relays they go through, and the sessions that keep both up.
+//!
+//! ```text
+//!  client ─ Inlet ─ (channel) ─ transport ─ RelayService ─ transport ─ (channel) ─ Outlet ─ target
+//!             └ session                          └──────────── Relay (client) + session
+//! ```
+//!
+//! An [`Inlet`] accepts TCP clients and asks an [`Outlet`] at the end of its route for a connection each. A [`Relay`]
+//! registers a name with the [`RelayService`] of another node, so that this node can be reached through it. Inlets and
+//! relays dial again by themselves.
+//!
+//! The cores know no sockets and no clock: `message` (codec), `stream` (one connection), `window` (credit), `backlog`
+//! (what waits), `admission` (limits), `session::state`, `relay::name` and `relay::ownership`. Drivers: `connection`,
+//! `inlet`, `outlet`, `relay`, `session`.
+//!
+//! It does not do: protocols above TCP, TLS, UDP portals, policies (they are access rules given by the caller).
+//!
+//! Invariants: the bytes towards peers that offer no extension are the published ones; content is never dropped from a
+//! connection that stays open, nor copied unless an interceptor asks for it; a stalled connection does not hold its
+//! neighbours up while there is memory; a relay name has one owner.
+//!
+//! Specification: messaging 6, 7, 8; extensions 4.2, 4.3.
+
+mod admission;
+mod backlog;
+mod connection;
+mod inlet;
+mod interceptor;
+mod message;
+mod outlet;
+mod relay;
+mod session;
+mod stream;
+mod window;
+
+pub use admission::{Limit, Limits};
+pub use connection::Activity;
+pub use inlet::{Inlet, InletOptions, InletStatus, Nagle};
+pub use interceptor::{Intercept, Intercepted, Interception, Interceptor};
+pub use outlet::{InvalidTarget, Outlet, OutletOptions, TargetAddress};
+pub use relay::{
+    AllowEveryone, InvalidRelayName, RegisteredRelay, Relay, RelayAuthority, RelayInfo, RelayName,
+    RelayOptions, RelayService, RelayServiceOptions, RelayStatus,
+};
+pub use session::SessionStatus;
+
+use ockam_node::ChannelPeer;
+
+/// Whether an inlet waits for the outlet's answer before it reads its client (spec: messaging 7.9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Handshake {
+    /// It waits: the client is told when the target cannot be reached.
+    #[default]
+    Wait,
+    /// It does not.
+    Skip,
+}
+
+/// Whether the peer can be asked for streams (spec: extensions 4.1).
+fn offers_streams(peer: &ChannelPeer) -> bool {
+    peer.extensions.streams.is_some_and(|version| version >= 1)
+}
+
+/// Content in one message (spec: messaging 1.10).
+pub const DEFAULT_CHUNK: usize = 128 * 1024;

@@ -1,0 +1,502 @@
+//! Outlets: an address that connects to a TCP target for whoever may ask (spec: messaging 7.1, 7.3, 7.9; W20 to W22).
+//!
+//! The worker at the outlet's address runs in the task of the transport: it admits or refuses, and starts a task that
+//! connects. After that inlet and connection talk directly; only without handshake does everything keep coming to the
+//! outlet's address and is handed on by who sent it.
+//!
+//! Invariants: what a peer may hold and how fast it may ask is bounded before anything is connected; a target that
+//! cannot be connected is told at once; all connections end with the outlet.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use ockam_identity::Identifier;
+use ockam_node::{
+    Access, Delivery, End, FlowId, Inline, LocalMessage, Node, Router, SendError, StartError,
+    WorkerGuard,
+};
+use ockam_wire::{Address, Route};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::admission::{Admission, Admitted, Limits, NotAdmitted, Peer};
+use crate::backlog::Backlogs;
+use crate::connection::{Arrivals, Connection, Counters, Link, Pin, Remote, chunk_for};
+use crate::interceptor::Interceptor;
+use crate::message::{Message, Reason};
+use crate::stream::{Dialect, Stream};
+use crate::{Activity, DEFAULT_CHUNK, Handshake, offers_streams};
+
+/// What an outlet is.
+#[derive(Debug, Clone)]
+pub struct OutletOptions {
+    /// Where it is asked.
+    pub address: Address,
+    /// Where it connects to.
+    pub target: TargetAddress,
+    /// Who may ask, and whom its connections may talk to; checked for every message.
+    pub access: Access,
+    /// Ways into the node from which it can be reached: listeners of channels and transports.
+    pub consumers: Vec<FlowId>,
+    /// Whether inlets wait for an answer; must be the same at both ends.
+    pub handshake: Handshake,
+    /// How long connecting to the target may take.
+    pub connect_timeout: Duration,
+    /// What peers may hold.
+    pub limits: Limits,
+    /// Most content in one message.
+    pub chunk: usize,
+    /// What intercepts its connections.
+    pub interceptor: Option<Arc<dyn Interceptor>>,
+}
+
+impl OutletOptions {
+    /// An outlet with the usual settings, reachable from nowhere yet.
+    pub fn new(address: Address, target: TargetAddress) -> Self {
+        Self {
+            address,
+            target,
+            access: Access::ALLOW_ALL,
+            consumers: Vec::new(),
+            handshake: Handshake::Wait,
+            connect_timeout: Duration::from_secs(10),
+            limits: Limits::default(),
+            chunk: DEFAULT_CHUNK,
+            interceptor: None,
+        }
+    }
+}
+
+/// A running outlet; it and all its connections stop when this is dropped.
+#[derive(Debug)]
+pub struct Outlet {
+    shared: Arc<Shared>,
+    _guard: WorkerGuard,
+    stop: watch::Sender<()>,
+}
+
+impl Outlet {
+    /// Starts an outlet.
+    ///
+    /// # Errors
+    /// The address is in use.
+    pub fn start(node: &Node, options: OutletOptions) -> Result<Self, StartError> {
+        let (stop, stopped) = watch::channel(());
+        let shared = Arc::new(Shared {
+            router: node.router().clone(),
+            node: node.clone(),
+            admission: Admission::new(options.limits),
+            backlogs: Backlogs::new(),
+            counters: Arc::default(),
+            unanswered: Mutex::default(),
+            stopped,
+            options,
+        });
+        let worker = Arc::new(Listener(shared.clone()));
+        let options = &shared.options;
+        let guard = node
+            .router()
+            .start_inline(&options.address, worker, options.access.clone())?;
+        for flow in &options.consumers {
+            node.router().add_consumer(&options.address, *flow);
+        }
+        Ok(Self {
+            shared,
+            _guard: guard,
+            stop,
+        })
+    }
+
+    /// Where it is asked.
+    pub fn address(&self) -> &Address {
+        &self.shared.options.address
+    }
+
+    /// Where it connects to.
+    pub fn target(&self) -> &TargetAddress {
+        &self.shared.options.target
+    }
+
+    /// What it has carried.
+    pub fn activity(&self) -> Activity {
+        self.shared.counters.activity()
+    }
+
+    /// Opens it to one more way into the node.
+    pub fn add_consumer(&self, flow: FlowId) {
+        self.shared.router.add_consumer(self.address(), flow);
+    }
+
+    /// Whether its connections have been told to end; they do when the outlet is dropped.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.is_closed()
+    }
+}
+
+struct Shared {
+    node: Node,
+    router: Router,
+    options: OutletOptions,
+    admission: Arc<Admission>,
+    backlogs: Backlogs<Option<FlowId>>,
+    counters: Arc<Counters>,
+    // Connections without handshake, by who asks; held for one look-up.
+    unanswered: Mutex<HashMap<Caller, Weak<Connection>>>,
+    // Its sender lives in the outlet.
+    stopped: watch::Receiver<()>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outlet")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Answers one request for a connection.
+    fn accept(self: &Arc<Self>, message: LocalMessage) -> Result<(), SendError> {
+        let request = Message::parse(message.payload.as_slice())
+            .map_err(|error| SendError::Rejected(error.to_string()))?;
+        let (dialect, credit) = match (self.options.handshake, request) {
+            (Handshake::Wait, Message::Ping) => (Dialect::Published, 0),
+            (Handshake::Wait, Message::Open { credit })
+                if message.origin.peer.as_deref().is_some_and(offers_streams) =>
+            {
+                (Dialect::Streams, credit)
+            }
+            (Handshake::Skip, _) => return self.take_unanswered(message),
+            _ => return Err(SendError::Rejected("an outlet is asked with a Ping".into())),
+        };
+        drop(self.begin(dialect, credit, &message));
+        Ok(())
+    }
+
+    /// Without handshake any first message of a caller makes a connection (spec: messaging 7.9).
+    fn take_unanswered(self: &Arc<Self>, mut message: LocalMessage) -> Result<(), SendError> {
+        let Some(last) = message.return_route.last() else {
+            return Err(SendError::Rejected(
+                "an outlet cannot answer without a return route".into(),
+            ));
+        };
+        let caller = Caller {
+            pin: Pin::of(&message.origin),
+            return_address: last.to_address(),
+        };
+        let known = self.unanswered().get(&caller).and_then(Weak::upgrade);
+        let connection = match known {
+            Some(connection) => connection,
+            None => {
+                let begun = self.begin(Dialect::SkipHandshake, 0, &message);
+                let Some(connection) = begun else {
+                    return Ok(());
+                };
+                let mut unanswered = self.unanswered();
+                if unanswered.len() == unanswered.capacity() {
+                    unanswered.retain(|_, connection| connection.strong_count() > 0);
+                }
+                unanswered.insert(caller, Arc::downgrade(&connection));
+                connection
+            }
+        };
+        while message.onward.len() > 1 {
+            message.onward.pop_back();
+        }
+        connection.receive(message)
+    }
+
+    /// Admits a connection and starts connecting it, or refuses it.
+    fn begin(
+        self: &Arc<Self>,
+        dialect: Dialect,
+        credit: u64,
+        request: &LocalMessage,
+    ) -> Option<Arc<Connection>> {
+        let remote = request.return_route.clone();
+        let own = self.node.random_address();
+        let pin = Pin::of(&request.origin);
+        let peer = match &pin.identity {
+            Some(identifier) => Peer::Identity(*identifier),
+            None => Peer::Stranger(pin.flow),
+        };
+        let backlog = self.backlogs.of(pin.flow);
+        let window = backlog.window();
+        let begun = self
+            .admission
+            .admit(Instant::now().into_std(), peer)
+            .map_err(|error| {
+                tracing::debug!(outlet = %self.options.address, "connection refused: {error}");
+                match error {
+                    NotAdmitted::TooMany | NotAdmitted::TooFast => Reason::LimitReached,
+                }
+            })
+            .and_then(|admitted| Ok((admitted, Stream::outlet(dialect, window, credit)?)));
+        let (admitted, stream) = match begun {
+            Ok(begun) => begun,
+            Err(reason) => {
+                self.counters.refused.fetch_add(1, Ordering::Relaxed);
+                let link = self.link(own, &remote);
+                tokio::spawn(async move { link.refuse(remote, dialect, reason).await });
+                return None;
+            }
+        };
+        let link = self.link(own, &remote);
+        let (connection, arrivals) = Connection::new(
+            stream,
+            pin,
+            backlog.enter(),
+            Arc::new(AtomicBool::new(false)),
+        );
+        connection.set_remote(remote.clone());
+        let outlet = self.clone();
+        let shared = connection.clone();
+        tokio::spawn(async move {
+            let answer = Begun {
+                dialect,
+                window,
+                remote,
+                link,
+                _admitted: admitted,
+            };
+            outlet.serve(shared, arrivals, answer).await;
+        });
+        Some(connection)
+    }
+
+    async fn serve(self: Arc<Self>, connection: Arc<Connection>, arrivals: Arrivals, begun: Begun) {
+        let mut stopped = self.stopped.clone();
+        let Begun {
+            dialect,
+            window,
+            remote,
+            link,
+            ..
+        } = &begun;
+        let connected = tokio::select! {
+            connected = self.options.target.connect(self.options.connect_timeout) => connected,
+            // Fails when the outlet is dropped.
+            _ = stopped.changed() => Err(Reason::Stopping),
+        };
+        let socket = match connected {
+            Ok(socket) => socket,
+            Err(reason) => {
+                tracing::info!(outlet = %self.options.address, target = %self.options.target, "{reason}");
+                self.counters.refused.fetch_add(1, Ordering::Relaxed);
+                link.refuse(remote.clone(), *dialect, reason).await;
+                return;
+            }
+        };
+        let worker = Arc::new(Remote(connection.clone()));
+        let Ok(_guard) = self
+            .router
+            .start_inline(&link.own, worker, self.options.access.clone())
+        else {
+            return;
+        };
+        if let Some(producer) = self.router.producer_behind(remote) {
+            self.router.add_consumer(&link.own, producer.id);
+        }
+        if let Some(acceptance) = Stream::acceptance(*dialect, *window)
+            && link
+                .send(remote.clone(), acceptance.encode())
+                .await
+                .is_err()
+        {
+            return;
+        }
+        self.counters.opened.fetch_add(1, Ordering::Relaxed);
+        let _counted = self.counters.count_connection();
+        let interception = match &self.options.interceptor {
+            Some(interceptor) => interceptor.intercept(connection.peer()),
+            None => crate::interceptor::Interception::default(),
+        };
+        let carrying = connection.carry(socket, arrivals, link, interception);
+        tokio::pin!(carrying);
+        tokio::select! {
+            () = &mut carrying => return,
+            _ = stopped.changed() => connection.stop(Reason::Stopping),
+        }
+        carrying.await;
+    }
+
+    fn link(&self, own: Address, remote: &Route) -> Link {
+        Link {
+            chunk: chunk_for(&self.router, remote, self.options.chunk),
+            router: self.router.clone(),
+            own,
+            counters: self.counters.clone(),
+        }
+    }
+
+    fn unanswered(&self) -> std::sync::MutexGuard<'_, HashMap<Caller, Weak<Connection>>> {
+        self.unanswered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The worker at the outlet's address.
+struct Listener(Arc<Shared>);
+
+impl Inline for Listener {
+    fn end(&self) -> End {
+        // It starts a task or refuses; nothing waits.
+        End::Opens
+    }
+
+    fn handle(&self, message: LocalMessage, _delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        if message.onward.len() != 1 {
+            return Err(SendError::Rejected(
+                "an outlet is the end of a route".into(),
+            ));
+        }
+        self.0.accept(message)
+    }
+}
+
+/// Who asks without handshake: the peer, its way in, and where it wants its answers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Caller {
+    pin: Pin,
+    return_address: Address,
+}
+
+struct Begun {
+    dialect: Dialect,
+    window: u64,
+    remote: Route,
+    link: Link,
+    _admitted: Admitted,
+}
+
+/// Where an outlet connects to: a host name or address, and a port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TargetAddress {
+    host: Box<str>,
+    port: u16,
+}
+
+impl TargetAddress {
+    /// The host name or address, without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    async fn connect(&self, within: Duration) -> Result<TcpStream, Reason> {
+        let connecting = async {
+            let addresses: Vec<_> = tokio::net::lookup_host((&*self.host, self.port))
+                .await
+                .map_err(|_| Reason::TargetUnknown)?
+                .collect();
+            let mut reason = Reason::TargetUnknown;
+            for address in addresses {
+                match TcpStream::connect(address).await {
+                    Ok(socket) => return Ok(socket),
+                    Err(error) => reason = connect_failure(&error),
+                }
+            }
+            Err(reason)
+        };
+        let socket = tokio::time::timeout(within, connecting)
+            .await
+            .map_err(|_| Reason::TimedOut)??;
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!("no-delay could not be set: {error}");
+        }
+        Ok(socket)
+    }
+}
+
+fn connect_failure(error: &io::Error) -> Reason {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Reason::TargetRefused,
+        io::ErrorKind::TimedOut => Reason::TimedOut,
+        _ => Reason::TargetUnreachable,
+    }
+}
+
+impl FromStr for TargetAddress {
+    type Err = InvalidTarget;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
+        let (host, port) = text.rsplit_once(':').ok_or(InvalidTarget)?;
+        let port = port.parse().map_err(|_| InvalidTarget)?;
+        let bracketed = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        let valid = match bracketed {
+            Some(host) => host.parse::<std::net::Ipv6Addr>().is_ok(),
+            None => {
+                !host.is_empty() && !host.contains([':', '/', '[', ']', ' ']) && host.len() <= 253
+            }
+        };
+        if !valid || port == 0 {
+            return Err(InvalidTarget);
+        }
+        let host = bracketed.unwrap_or(host).into();
+        Ok(Self { host, port })
+    }
+}
+
+impl fmt::Display for TargetAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// The text is not a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a target is written `host:port`")]
+pub struct InvalidTarget;
+
+impl Connection {
+    /// Who is at the other end of the channel.
+    fn peer(&self) -> Option<&Identifier> {
+        self.pin().identity.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn target_is_host_and_port() {
+        for text in ["127.0.0.1:80", "example.org:65535", "[::1]:22"] {
+            let target: TargetAddress = text.parse().unwrap();
+            assert_eq!(target.to_string(), text);
+        }
+        let target: TargetAddress = "[::1]:22".parse().unwrap();
+        assert_eq!((target.host(), target.port()), ("::1", 22));
+        for text in [
+            "",
+            "80",
+            ":80",
+            "host",
+            "host:",
+            "host:0",
+            "host:99999",
+            "::1:80",
+            "[x]:1",
+            "a b:1",
+        ] {
+            assert_eq!(text.parse::<TargetAddress>(), Err(InvalidTarget), "{text}");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Relays: a node that cannot be dialled registers a name with one that can (spec: messaging 6).
+//!
+//! ```text
+//! client node                                   relay node
+//!   Relay  ── "n1" to static_forwarding_service ──>  RelayService: checks name, permission, owner
+//!          <── "forward_to_n1" from forward_to_n1 ── starts a relay worker there
+//!
+//! sender ── [.., forward_to_n1, X] ──> relay worker ── [way to the client node.., X] ──>
+//! ```
+//!
+//! The relay worker never parses a payload and never puts itself on the return route: answers go straight through the
+//! connections. Data messages do not pass the client's registration worker either.
+
+mod client;
+mod name;
+mod ownership;
+mod service;
+
+pub use self::client::{RegisteredRelay, Relay, RelayOptions, RelayStatus};
+pub use self::name::{InvalidRelayName, RelayName};
+pub use self::service::{
+    AllowEveryone, RelayAuthority, RelayInfo, RelayService, RelayServiceOptions,
+};
+
+use ockam_wire::Address;
+
+/// Where names are registered.
+pub(crate) const STATIC_SERVICE: Address = Address::from_static("static_forwarding_service");
+/// The other address of the same service.
+pub(crate) const SERVICE: Address = Address::from_static("forwarding_service");
+/// What stands before the name in the address of a relay.
+pub(crate) const PREFIX: &str = "forward_to_";

@@ -1,0 +1,301 @@
+//! Registering a name with a relay node, and staying registered (spec: messaging 6.1, 6.5; W12).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ockam_node::{Access, ConnectOptions, Connection, Mailbox, Node, Origin, Router};
+use ockam_wire::{Address, Buffer, MultiAddr, Route, bare};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::STATIC_SERVICE;
+use super::name::RelayName;
+use crate::inlet::describe;
+use crate::session::{Dial, Pace, Session, SessionStatus};
+
+/// What a relay is, at the node that registers it.
+#[derive(Debug, Clone)]
+pub struct RelayOptions {
+    /// The relay node.
+    pub at: MultiAddr,
+    /// The name to register.
+    pub name: RelayName,
+    /// The address of the relay service there.
+    pub service: Address,
+    /// How the way to the relay node is connected.
+    pub connect: ConnectOptions,
+    /// Between two pings of the session.
+    pub ping_interval: Duration,
+}
+
+impl RelayOptions {
+    /// A relay with the usual settings.
+    pub fn new(at: MultiAddr, name: RelayName, connect: ConnectOptions) -> Self {
+        Self {
+            at,
+            name,
+            service: STATIC_SERVICE,
+            connect,
+            ping_interval: Pace::default().ping_interval,
+        }
+    }
+}
+
+/// A relay that is kept registered until this is dropped.
+#[derive(Debug)]
+pub struct Relay {
+    options: RelayOptions,
+    session: Session<Registration>,
+}
+
+impl Relay {
+    /// Starts registering. The relay node need not be there yet. `on_connected` runs after every registration, before it
+    /// is published: workers that are to be reached through the relay are opened to its flow there.
+    pub fn start(
+        node: &Node,
+        options: RelayOptions,
+        on_connected: impl Fn(&Connection) + Send + Sync + 'static,
+    ) -> Self {
+        let registration = Arc::new(Registration {
+            node: node.clone(),
+            options: options.clone(),
+            on_connected: Box::new(on_connected),
+        });
+        let pace = Pace {
+            ping_interval: options.ping_interval,
+            attempt_timeout: options.connect.timeout,
+            ..Pace::default()
+        };
+        let session = Session::start(node, registration, pace);
+        Self { options, session }
+    }
+
+    /// The name it registers.
+    pub fn name(&self) -> &RelayName {
+        &self.options.name
+    }
+
+    /// The relay node.
+    pub fn at(&self) -> &MultiAddr {
+        &self.options.at
+    }
+
+    /// What it is doing.
+    pub fn status(&self) -> RelayStatus {
+        let live = self.session.live();
+        let registered = live.borrow().as_ref().map(|live| live.registered.clone());
+        RelayStatus {
+            session: self.session.status(),
+            registered,
+        }
+    }
+
+    /// Waits until it is registered.
+    pub async fn connected(&self) -> RegisteredRelay {
+        let mut live = self.session.live();
+        let registered = match live.wait_for(Option::is_some).await {
+            Ok(live) => live.as_ref().map(|live| live.registered.clone()),
+            Err(_) => None,
+        };
+        match registered {
+            Some(registered) => registered,
+            // The session lives as long as this relay; should its task have died, nothing will come.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Stops it, and waits until its connection is closed.
+    pub async fn stop(self) {
+        self.session.stop().await;
+    }
+}
+
+/// What a relay is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayStatus {
+    /// The session.
+    pub session: SessionStatus,
+    /// What the relay node has confirmed.
+    pub registered: Option<RegisteredRelay>,
+}
+
+/// A confirmed registration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegisteredRelay {
+    /// The relay's address at the relay node, for example `forward_to_n1`.
+    pub remote_address: Address,
+    /// The route to it.
+    pub forwarding_route: Route,
+    /// The worker of this node that registered it.
+    pub worker: Address,
+}
+
+struct Registration {
+    node: Node,
+    options: RelayOptions,
+    on_connected: Box<dyn Fn(&Connection) + Send + Sync>,
+}
+
+struct Live {
+    connection: Connection,
+    registered: RegisteredRelay,
+    worker: JoinHandle<()>,
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.worker.abort();
+    }
+}
+
+impl Registration {
+    async fn register(
+        &self,
+        connection: &Connection,
+        until: Instant,
+    ) -> Result<(RegisteredRelay, Mailbox), String> {
+        let router = self.node.router();
+        let own = self.node.random_address();
+        let mut mailbox = router
+            .start_mailbox(std::slice::from_ref(&own), Access::ALLOW_ALL)
+            .map_err(|error| error.to_string())?;
+        if let Some(flow) = connection.flow() {
+            router.add_consumer(&own, flow);
+        }
+        let mut onward = connection.route().clone();
+        onward
+            .push_back(&self.options.service)
+            .map_err(|error| error.to_string())?;
+        let mut again = FIRST_REPEAT;
+        loop {
+            let body = bare::encode_str(self.options.name.as_str());
+            let back = Route::from_hops([own.clone()]).map_err(|error| error.to_string())?;
+            router
+                .send(&own, onward.clone(), back, Buffer::from_slice(&body))
+                .await
+                .map_err(|error| error.to_string())?;
+            // The service may start later than the listener of its node: ask again, the name is ours already.
+            let repeat = Instant::now() + again;
+            again *= 2;
+            loop {
+                let message = tokio::select! {
+                    message = mailbox.recv() => message,
+                    () = connection.closed() => return Err("the connection was closed".to_owned()),
+                    () = sleep_until(repeat.min(until)) => break,
+                };
+                if let Some(registered) = self.confirmed(connection, &own, &message) {
+                    return Ok((registered, mailbox));
+                }
+            }
+            if Instant::now() >= until {
+                return Err(format!(
+                    "the relay node did not confirm `{}`",
+                    self.options.name
+                ));
+            }
+        }
+    }
+
+    /// The registration that `message` confirms.
+    fn confirmed(
+        &self,
+        connection: &Connection,
+        own: &Address,
+        message: &ockam_node::LocalMessage,
+    ) -> Option<RegisteredRelay> {
+        // spec: messaging 12 W12 (from the relay node only)
+        let expected = connection.peer().map(|peer| &peer.identifier);
+        let from = message.origin.peer.as_ref().map(|peer| &peer.identifier);
+        let flow = message.origin.producer.map(|producer| producer.id);
+        if message.onward.len() != 1 || from != expected || flow != connection.flow() {
+            return None;
+        }
+        let text = bare::decode_str(message.payload.as_slice()).ok()?;
+        let remote = message.return_route.last()?;
+        if !self.options.name.is_confirmed_by(text) || !remote.is_local() {
+            return None;
+        }
+        Some(RegisteredRelay {
+            remote_address: remote.to_address(),
+            forwarding_route: message.return_route.clone(),
+            worker: own.clone(),
+        })
+    }
+}
+
+impl Dial for Registration {
+    type Live = Live;
+
+    async fn dial(&self, budget: Duration) -> Result<Live, String> {
+        let until = Instant::now() + budget;
+        let options = ConnectOptions {
+            timeout: budget,
+            ..self.options.connect.clone()
+        };
+        let connection = self
+            .node
+            .connect(&self.options.at, options)
+            .await
+            .map_err(|error| describe(&error))?;
+        let registered = timeout_at(until, self.register(&connection, until)).await;
+        match registered {
+            Ok(Ok((registered, mailbox))) => {
+                (self.on_connected)(&connection);
+                Ok(Live {
+                    worker: tokio::spawn(pass_on(self.node.router().clone(), mailbox)),
+                    connection,
+                    registered,
+                })
+            }
+            Ok(Err(failure)) => {
+                connection.close().await;
+                Err(failure)
+            }
+            Err(_) => {
+                connection.close().await;
+                Err(format!(
+                    "the relay node did not confirm `{}`",
+                    self.options.name
+                ))
+            }
+        }
+    }
+
+    fn node_route(live: &Live) -> Option<Route> {
+        Some(live.connection.route().clone())
+    }
+
+    async fn closed(live: &Live) {
+        live.connection.closed().await;
+    }
+
+    async fn close(live: &Live) {
+        live.connection.close().await;
+    }
+
+    fn label(&self) -> String {
+        format!("relay `{}` at {}", self.options.name, self.options.at)
+    }
+}
+
+/// Passes on what a relay node sends through the registration worker, which some do (spec: messaging 6.2).
+async fn pass_on(router: Router, mut mailbox: Mailbox) {
+    let own = mailbox.address().clone();
+    loop {
+        let mut message = mailbox.recv().await;
+        message.onward.drop_front();
+        // A later confirmation has nothing behind this worker; a message for this worker again would turn in circles.
+        if message.onward.first().is_none_or(|next| next == own) {
+            continue;
+        }
+        // The permission to enter stays that of the connection it came over.
+        message.origin = Origin {
+            source: own.clone(),
+            peer: message.origin.peer,
+            producer: message.origin.producer,
+        };
+        drop(router.deliver(message).await);
+    }
+}
+
+const FIRST_REPEAT: Duration = Duration::from_secs(1);

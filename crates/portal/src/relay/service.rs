@@ -1,0 +1,478 @@
+//! The relay service of a node (spec: messaging 6.1 to 6.4; W5, W10, W11, W13).
+//!
+//! Invariants: a name is validated before it becomes an address; only its owner replaces a relay, others after its
+//! owner stayed silent for two seconds; a relay ends with the connection it forwards to; a relay forwards to another
+//! node only, never to a worker of this one, so relays cannot form a loop here.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use ockam_identity::Identifier;
+use ockam_node::{
+    Access, ChannelPeer, Delivery, End, FlowId, Inline, LocalMessage, Mailbox, Node, Origin,
+    Producer, Router, SendError, StartError, WorkerGuard,
+};
+use ockam_wire::{Address, Buffer, Route, bare};
+use tokio::task::JoinHandle;
+
+use super::name::RelayName;
+use super::ownership::{Claim, ClaimError, Lease, Owner, Ownership};
+use super::{PREFIX, SERVICE, STATIC_SERVICE};
+use crate::session::{Pinger, random};
+
+/// What a relay service is.
+#[derive(Debug, Clone)]
+pub struct RelayServiceOptions {
+    /// Where names are registered.
+    pub addresses: Vec<Address>,
+    /// What stands before a name in the address of its relay.
+    pub prefix: String,
+    /// Who may ask; checked for every registration.
+    pub access: Access,
+    /// Who may have which name.
+    pub authority: Arc<dyn RelayAuthority>,
+    /// Ways into the node from which the service can be reached.
+    pub service_consumers: Vec<FlowId>,
+    /// Ways into the node from which relays can be reached.
+    pub relay_consumers: Vec<FlowId>,
+}
+
+impl Default for RelayServiceOptions {
+    fn default() -> Self {
+        Self {
+            addresses: vec![STATIC_SERVICE, SERVICE],
+            prefix: PREFIX.to_owned(),
+            access: Access::ALLOW_ALL,
+            authority: Arc::new(AllowEveryone),
+            service_consumers: Vec::new(),
+            relay_consumers: Vec::new(),
+        }
+    }
+}
+
+/// Decides who may have which relay name (spec: messaging 6.4).
+pub trait RelayAuthority: Send + Sync + fmt::Debug + 'static {
+    /// Whether `peer` may register `name`. A dynamic relay asks for the random name it would get.
+    fn permits(&self, peer: Option<&ChannelPeer>, name: &RelayName) -> bool;
+}
+
+/// Permits every name to everybody, as a published node without an authority does.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AllowEveryone;
+
+impl RelayAuthority for AllowEveryone {
+    fn permits(&self, _peer: Option<&ChannelPeer>, _name: &RelayName) -> bool {
+        true
+    }
+}
+
+/// A running relay service; it and all its relays stop when this is dropped.
+#[derive(Debug)]
+pub struct RelayService {
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+impl RelayService {
+    /// Starts the service.
+    ///
+    /// # Errors
+    /// One of the addresses is in use.
+    pub fn start(node: &Node, options: RelayServiceOptions) -> Result<Self, StartError> {
+        let mailbox = node
+            .router()
+            .start_mailbox(&options.addresses, options.access.clone())?;
+        for address in &options.addresses {
+            for flow in &options.service_consumers {
+                node.router().add_consumer(address, *flow);
+            }
+        }
+        let shared = Arc::new(Shared {
+            node: node.clone(),
+            options,
+            relays: Mutex::default(),
+        });
+        let task = tokio::spawn(serve(shared.clone(), mailbox));
+        Ok(Self { shared, task })
+    }
+
+    /// The relays that are registered now, by name.
+    pub fn relays(&self) -> Vec<RelayInfo> {
+        let relays = self.shared.relays();
+        let mut infos: Vec<_> = relays
+            .running
+            .values()
+            .map(|running| running.info.clone())
+            .collect();
+        infos.sort_by(|a, b| a.name.cmp(&b.name));
+        infos
+    }
+}
+
+impl Drop for RelayService {
+    fn drop(&mut self) {
+        self.task.abort();
+        let mut relays = self.shared.relays();
+        relays.running.clear();
+    }
+}
+
+/// A registered relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayInfo {
+    /// Its name.
+    pub name: RelayName,
+    /// Where it is reached.
+    pub address: Address,
+    /// Who owns the name, if that is an identity.
+    pub owner: Option<Identifier>,
+    /// The way to the node that registered it.
+    pub forward_route: Route,
+}
+
+struct Shared {
+    node: Node,
+    options: RelayServiceOptions,
+    // Held for a few look-ups; never while a worker runs or a message is sent.
+    relays: Mutex<Relays>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RelayService")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct Relays {
+    ownership: Ownership,
+    running: HashMap<RelayName, Running>,
+}
+
+struct Running {
+    info: RelayInfo,
+    lease: Lease,
+    _guard: WorkerGuard,
+    watcher: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
+}
+
+/// One valid request.
+struct Request {
+    name: RelayName,
+    owner: Owner,
+    producer: Producer,
+    /// The way back to the worker that asked.
+    asker: Route,
+    /// The way to its node.
+    forward: Route,
+}
+
+async fn serve(shared: Arc<Shared>, mut mailbox: Mailbox) {
+    loop {
+        let message = mailbox.recv().await;
+        match shared.check(&message) {
+            Ok(request) => shared.handle(request),
+            // spec: messaging 6.4 (nothing is answered)
+            Err(refusal) => refuse(&refusal),
+        }
+    }
+}
+
+impl Shared {
+    fn check(&self, message: &LocalMessage) -> Result<Request, Refusal> {
+        let text = bare::decode_str(message.payload.as_slice()).map_err(|_| Refusal::Malformed)?;
+        let name: RelayName = if text == "register" {
+            random_name()?
+        } else {
+            text.parse().map_err(|_| Refusal::InvalidName)?
+        };
+        let asker = message.return_route.clone();
+        let mut forward = asker.clone();
+        forward.pop_back();
+        // spec: messaging 12 W5 (only to another node: what stands behind the first hop is a transport or a channel
+        // of this node, the one the request came in by)
+        let producer = self
+            .node
+            .router()
+            .producer_behind(&forward)
+            .filter(|producer| {
+                message
+                    .origin
+                    .producer
+                    .is_none_or(|from| from.id == producer.id)
+            })
+            .ok_or(Refusal::NotElsewhere)?;
+        if asker.len() > MAX_FORWARD_HOPS {
+            return Err(Refusal::TooLong);
+        }
+        let peer = message.origin.peer.as_deref();
+        if !self.options.authority.permits(peer, &name) {
+            return Err(Refusal::NotPermitted(name));
+        }
+        let owner = match peer {
+            Some(peer) => Owner::Identity(peer.identifier),
+            None => Owner::Connection(Some(producer.id)),
+        };
+        Ok(Request {
+            name,
+            owner,
+            producer,
+            asker,
+            forward,
+        })
+    }
+
+    fn handle(self: &Arc<Self>, request: Request) {
+        let claim = self.relays().ownership.claim(&request.name, &request.owner);
+        match claim {
+            Claim::Granted => self.register(request),
+            Claim::Refused(error) => refuse(&Refusal::Claim(request.name, error)),
+            Claim::Probe(lease) => {
+                let shared = self.clone();
+                tokio::spawn(async move { shared.contest(request, lease).await });
+            }
+        }
+    }
+
+    /// Somebody else asks for a taken name: it is free if its owner stays silent.
+    async fn contest(self: Arc<Self>, request: Request, lease: Lease) {
+        let forward = self
+            .relays()
+            .running
+            .get(&request.name)
+            .filter(|running| running.lease == lease)
+            .map(|running| running.info.forward_route.clone());
+        let alive = match forward {
+            Some(forward) => self.is_alive(forward).await,
+            None => false,
+        };
+        if alive {
+            self.relays().ownership.handle_alive(&request.name, lease);
+            refuse(&Refusal::Claim(request.name, ClaimError::Taken));
+            return;
+        }
+        tracing::warn!(relay = %request.name, "the owner of the relay is silent, it is replaced");
+        self.release(&request.name, lease);
+        self.handle(request);
+    }
+
+    async fn is_alive(&self, forward: Route) -> bool {
+        let Some(first) = forward.first().map(|first| first.to_address()) else {
+            return false;
+        };
+        let gone = self.node.router().gone(&first);
+        let Some(mut pinger) = Pinger::start(&self.node, forward) else {
+            return false;
+        };
+        let value = random();
+        let answer = async {
+            pinger.ping(&self.node, value).await;
+            while pinger.pong().await != value {}
+        };
+        tokio::select! {
+            () = answer => true,
+            () = gone => false,
+            () = tokio::time::sleep(PROBE) => false,
+        }
+    }
+
+    fn register(self: &Arc<Self>, request: Request) {
+        let address = request.name.address(&self.options.prefix);
+        let Some(first) = request.forward.first().map(|first| first.to_address()) else {
+            return;
+        };
+        let router = self.node.router();
+        let worker = Arc::new(RelayWorker {
+            address: address.clone(),
+            forward: request.forward.clone(),
+            first: first.clone(),
+            producer: request.producer,
+            opened: Mutex::default(),
+        });
+        let lease = {
+            let mut relays = self.relays();
+            // The same owner's relay makes room first.
+            relays.running.remove(&request.name);
+            let access = Access::ALLOW_ALL;
+            let guard = match router.start_inline(&address, worker, access) {
+                Ok(guard) => guard,
+                Err(error) => {
+                    refuse(&Refusal::Start(request.name, error));
+                    return;
+                }
+            };
+            let info = RelayInfo {
+                name: request.name.clone(),
+                address: address.clone(),
+                owner: match &request.owner {
+                    Owner::Identity(identifier) => Some(*identifier),
+                    Owner::Connection(_) => None,
+                },
+                forward_route: request.forward,
+            };
+            let lease = relays.ownership.take(request.name.clone(), request.owner);
+            let watcher = tokio::spawn(watch(
+                Arc::downgrade(self),
+                router.gone(&first),
+                request.name.clone(),
+                lease,
+            ));
+            relays.running.insert(
+                request.name.clone(),
+                Running {
+                    info,
+                    lease,
+                    _guard: guard,
+                    watcher,
+                },
+            );
+            lease
+        };
+        for flow in &self.options.relay_consumers {
+            router.add_consumer(&address, *flow);
+        }
+        tracing::info!(relay = %request.name, %address, ?lease, "relay registered");
+        let router = router.clone();
+        let asker = request.asker;
+        // The service must not wait for one slow client.
+        tokio::spawn(async move {
+            let text = String::from_utf8_lossy(address.name()).into_owned();
+            let back = Route::from_hops([address.clone()]).unwrap_or_default();
+            let body = Buffer::from_slice(&bare::encode_str(&text));
+            drop(router.send(&address, asker, back, body).await);
+        });
+    }
+
+    fn release(&self, name: &RelayName, lease: Lease) {
+        let mut relays = self.relays();
+        if relays.ownership.release(name, lease) {
+            relays.running.remove(name);
+        }
+    }
+
+    fn relays(&self) -> MutexGuard<'_, Relays> {
+        self.relays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a relay with its connection.
+async fn watch(
+    shared: Weak<Shared>,
+    gone: impl Future<Output = ()> + Send,
+    name: RelayName,
+    lease: Lease,
+) {
+    gone.await;
+    let Some(shared) = shared.upgrade() else {
+        return;
+    };
+    tracing::info!(relay = %name, "the connection of the relay is gone");
+    shared.release(&name, lease);
+}
+
+/// The worker at a relay's address (spec: messaging 6.2).
+struct RelayWorker {
+    address: Address,
+    forward: Route,
+    first: Address,
+    producer: Producer,
+    // Which local senders were opened to answers already; held for one look-up.
+    opened: Mutex<HashSet<Address>>,
+}
+
+impl RelayWorker {
+    /// Lets answers from the relayed node reach the connection that a message came over (spec: messaging 6.3).
+    fn open_way_back(&self, router: &Router, message: &LocalMessage) {
+        let Some(back) = message.return_route.first() else {
+            return;
+        };
+        // spec: messaging 12 W13 (only for the connection the message really came over, and until one of both ends)
+        let came_by = message.origin.producer.map(|producer| producer.id);
+        if came_by.is_none()
+            || router
+                .producer_behind(&message.return_route)
+                .map(|producer| producer.id)
+                != came_by
+        {
+            return;
+        }
+        let back = back.to_address();
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if opened.contains(&back) {
+            return;
+        }
+        if opened.len() >= MANY_SENDERS && opened.len() == opened.capacity() {
+            opened.retain(|sender| router.is_running(sender));
+        }
+        if router.add_consumer(&back, self.producer.id) {
+            opened.insert(back);
+        }
+    }
+}
+
+impl Inline for RelayWorker {
+    fn end(&self) -> End {
+        End::Next(self.first.clone())
+    }
+
+    fn handle(
+        &self,
+        mut message: LocalMessage,
+        delivery: &mut Delivery<'_>,
+    ) -> Result<(), SendError> {
+        self.open_way_back(delivery.router(), &message);
+        message.onward.drop_front();
+        message
+            .onward
+            .prepend(&self.forward)
+            .map_err(|_| SendError::ChainTooLong)?;
+        message.origin = Origin::passed_on_by(message.origin, self.address.clone());
+        delivery.forward(message)
+    }
+}
+
+fn random_name() -> Result<RelayName, Refusal> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|_| Refusal::Malformed)?;
+    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    text.parse().map_err(|_| Refusal::InvalidName)
+}
+
+fn refuse(refusal: &Refusal) {
+    tracing::warn!("relay registration refused: {refusal}");
+}
+
+/// Why a registration is refused; stays in the log.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("the request is malformed")]
+    Malformed,
+    #[error("the name is not valid")]
+    InvalidName,
+    #[error("it would not forward to another node")]
+    NotElsewhere,
+    #[error("its way is too long")]
+    TooLong,
+    #[error("`{0}` is not permitted to the peer")]
+    NotPermitted(RelayName),
+    #[error("`{0}`: {1}")]
+    Claim(RelayName, ClaimError),
+    #[error("`{0}`: {1}")]
+    Start(RelayName, StartError),
+}
+
+/// How long the owner of a contested name has to answer.
+const PROBE: Duration = Duration::from_secs(2);
+/// Hops to the relayed node, so that there is room for those of its users.
+const MAX_FORWARD_HOPS: usize = 16;
+const MANY_SENDERS: usize = 1024;

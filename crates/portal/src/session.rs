@@ -1,0 +1,442 @@
+//! Sessions: what keeps an inlet or a relay connected (spec: messaging 8).
+//!
+//! The session of an inlet or relay dials, pings `echo` at the far node, reacts at once when a transport or channel
+//! below is closed, and dials again. When it does is decided in [`state`](self::state).
+//!
+//! Invariants: the old connection is closed before the next attempt begins; a connection that nobody waits for any
+//! more is closed.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ockam_node::{Access, Mailbox, Node, Rule};
+use ockam_wire::{Address, Buffer, Route};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+pub(crate) use self::state::Pace;
+use self::state::{SessionState, Step};
+
+mod state;
+
+/// What a session keeps up.
+pub(crate) trait Dial: Send + Sync + 'static {
+    /// A connection that is up.
+    type Live: Send + Sync + 'static;
+
+    /// Makes a connection within `budget`. It must be dropped only when complete: what it opened is its own to close.
+    fn dial(&self, budget: Duration) -> impl Future<Output = Result<Self::Live, String>> + Send;
+
+    /// The route to the far node; `None` when there is none to watch.
+    fn node_route(live: &Self::Live) -> Option<Route>;
+
+    /// Completes when the connection has ended.
+    fn closed(live: &Self::Live) -> impl Future<Output = ()> + Send;
+
+    /// Ends the connection.
+    fn close(live: &Self::Live) -> impl Future<Output = ()> + Send;
+
+    /// What it is called in the log.
+    fn label(&self) -> String;
+}
+
+/// A session that runs until it is dropped.
+pub(crate) struct Session<D: Dial> {
+    live: watch::Receiver<Option<Arc<D::Live>>>,
+    shared: Arc<Shared>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl<D: Dial> Session<D> {
+    pub(crate) fn start(node: &Node, dial: Arc<D>, pace: Pace) -> Self {
+        let (publish, live) = watch::channel(None);
+        let shared = Arc::new(Shared::default());
+        let driver = Driver {
+            node: node.clone(),
+            dial,
+            shared: shared.clone(),
+            publish,
+        };
+        let task = tokio::spawn(driver.run(pace));
+        Self {
+            live,
+            shared,
+            task: Some(task),
+        }
+    }
+
+    /// The connection, as it changes.
+    pub(crate) fn live(&self) -> watch::Receiver<Option<Arc<D::Live>>> {
+        self.live.clone()
+    }
+
+    /// A way to tell the session something.
+    pub(crate) fn hints(&self) -> Hints {
+        Hints(self.shared.clone())
+    }
+
+    /// What it is doing.
+    pub(crate) fn status(&self) -> SessionStatus {
+        SessionStatus {
+            up: self.live.borrow().is_some(),
+            connects: self.shared.notes().connects,
+            last_failure: self.shared.notes().last_failure.clone(),
+        }
+    }
+
+    /// Ends the session and waits until its connection is closed.
+    pub(crate) async fn stop(mut self) {
+        self.shared.stop.notify_one();
+        if let Some(task) = self.task.take() {
+            // The task ends by itself; a panic in it has been reported.
+            drop(task.await);
+        }
+    }
+}
+
+impl<D: Dial> Drop for Session<D> {
+    fn drop(&mut self) {
+        // The task closes the connection, then ends.
+        self.shared.stop.notify_one();
+    }
+}
+
+impl<D: Dial> std::fmt::Debug for Session<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("status", &self.status())
+            .finish()
+    }
+}
+
+/// What a session is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionStatus {
+    /// Whether there is a connection.
+    pub up: bool,
+    /// How often a connection came up.
+    pub connects: u64,
+    /// Why the last attempt failed, or the last connection ended; empty while all is well.
+    pub last_failure: Option<String>,
+}
+
+/// Tells a session what others have noticed.
+#[derive(Debug, Clone)]
+pub(crate) struct Hints(Arc<Shared>);
+
+impl Hints {
+    /// Somebody needs the connection now.
+    pub(crate) fn trigger(&self) {
+        self.0.trigger.notify_one();
+    }
+
+    /// Somebody waits for an answer longer than usual.
+    pub(crate) fn suspect(&self) {
+        self.0.suspect.notify_one();
+    }
+
+    /// Set whenever something is heard from the other side.
+    pub(crate) fn heard(&self) -> Arc<AtomicBool> {
+        self.0.heard.clone()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    trigger: Notify,
+    suspect: Notify,
+    stop: Notify,
+    heard: Arc<AtomicBool>,
+    // Read by status, written by the task; held for a copy.
+    notes: Mutex<Notes>,
+}
+
+impl Shared {
+    fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    connects: u64,
+    last_failure: Option<String>,
+}
+
+struct Driver<D: Dial> {
+    node: Node,
+    dial: Arc<D>,
+    shared: Arc<Shared>,
+    publish: watch::Sender<Option<Arc<D::Live>>>,
+}
+
+impl<D: Dial> Driver<D> {
+    async fn run(self, pace: Pace) {
+        let mut state = SessionState::new(now(), pace);
+        let (report, mut reports) = mpsc::unbounded_channel();
+        let mut up: Option<Up<D::Live>> = None;
+        loop {
+            if self.shared.heard.swap(false, Ordering::Relaxed) {
+                state.handle_heard();
+            }
+            let deadline = match state.poll(now(), random()) {
+                Step::Attempt { id, budget } => {
+                    self.attempt(id, budget, report.clone());
+                    continue;
+                }
+                Step::Ping(value) => {
+                    self.ping(up.as_ref(), value).await;
+                    continue;
+                }
+                Step::Replace => {
+                    self.down(&mut up, "it does not answer").await;
+                    continue;
+                }
+                Step::Wait(deadline) => deadline,
+            };
+            let timer = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(Instant::from_std(deadline)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = timer => {}
+                Some((id, outcome)) = reports.recv() => match outcome {
+                    Ok(live) => {
+                        if state.handle_connected(now(), id) {
+                            up = Some(self.up(live));
+                        } else {
+                            D::close(&live).await;
+                        }
+                    }
+                    Err(failure) => {
+                        self.note_failure(&failure);
+                        state.handle_failed(now(), id, random());
+                    }
+                },
+                event = next_event::<D>(&mut up) => match event {
+                    Event::Closed => {
+                        self.down(&mut up, "the connection was closed").await;
+                        state.handle_closed(now());
+                    }
+                    Event::Pong(value) => state.handle_pong(value),
+                },
+                () = self.shared.trigger.notified() => state.handle_trigger(now()),
+                () = self.shared.suspect.notified() => state.handle_suspicion(now()),
+                () = self.shared.stop.notified() => break,
+            }
+        }
+        // Attempts that still run find nobody to report to and close what they opened.
+        reports.close();
+        while let Ok((_, outcome)) = reports.try_recv() {
+            if let Ok(live) = outcome {
+                D::close(&live).await;
+            }
+        }
+        if let Some(up) = up {
+            self.publish.send_replace(None);
+            D::close(&up.live).await;
+        }
+    }
+
+    fn attempt(
+        &self,
+        id: u64,
+        budget: Duration,
+        report: mpsc::UnboundedSender<(u64, Result<D::Live, String>)>,
+    ) {
+        let dial = self.dial.clone();
+        tokio::spawn(async move {
+            let outcome = dial.dial(budget).await;
+            if let Err(unwanted) = report.send((id, outcome))
+                && let (_, Ok(live)) = unwanted.0
+            {
+                D::close(&live).await;
+            }
+        });
+    }
+
+    fn up(&self, live: D::Live) -> Up<D::Live> {
+        let live = Arc::new(live);
+        let pinger = D::node_route(&live).and_then(|route| Pinger::start(&self.node, route));
+        {
+            let mut notes = self.shared.notes();
+            notes.connects += 1;
+            notes.last_failure = None;
+        }
+        tracing::info!("{} is connected", self.dial.label());
+        self.publish.send_replace(Some(live.clone()));
+        Up { live, pinger }
+    }
+
+    async fn down(&self, up: &mut Option<Up<D::Live>>, why: &str) {
+        self.publish.send_replace(None);
+        self.note_failure(why);
+        if let Some(up) = up.take() {
+            D::close(&up.live).await;
+        }
+    }
+
+    async fn ping(&self, up: Option<&Up<D::Live>>, value: u64) {
+        match up.and_then(|up| up.pinger.as_ref()) {
+            Some(pinger) => pinger.ping(&self.node, value).await,
+            // Nothing is between this node and the other end that could die without being noticed.
+            None => self.shared.heard.store(true, Ordering::Relaxed),
+        }
+    }
+
+    fn note_failure(&self, why: &str) {
+        let mut notes = self.shared.notes();
+        if notes.last_failure.as_deref() != Some(why) {
+            tracing::warn!("{} is not connected: {why}", self.dial.label());
+            notes.last_failure = Some(why.to_owned());
+        }
+    }
+}
+
+struct Up<L> {
+    live: Arc<L>,
+    pinger: Option<Pinger>,
+}
+
+enum Event {
+    Closed,
+    Pong(u64),
+}
+
+async fn next_event<D: Dial>(up: &mut Option<Up<D::Live>>) -> Event {
+    let Some(up) = up else {
+        return std::future::pending().await;
+    };
+    let pong = async {
+        match &mut up.pinger {
+            Some(pinger) => pinger.pong().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = D::closed(&up.live) => Event::Closed,
+        value = pong => Event::Pong(value),
+    }
+}
+
+/// Sends pings to `echo` at the end of a route and takes the answers (spec: messaging 8).
+#[derive(Debug)]
+pub(crate) struct Pinger {
+    mailbox: Mailbox,
+    route: Route,
+}
+
+impl Pinger {
+    /// `node_route` leads to the node; `None` when it is this node.
+    pub(crate) fn start(node: &Node, mut node_route: Route) -> Option<Self> {
+        let router = node.router();
+        let producer = router.producer_behind(&node_route)?;
+        node_route.push_back(&ECHO).ok()?;
+        let access = Access {
+            incoming: Rule::AllowAll,
+            outgoing: Rule::AllowAll,
+        };
+        let mailbox = router
+            .start_mailbox(&[node.random_address()], access)
+            .ok()?;
+        router.add_consumer(mailbox.address(), producer.id);
+        Some(Self {
+            mailbox,
+            route: node_route,
+        })
+    }
+
+    pub(crate) async fn ping(&self, node: &Node, value: u64) {
+        let own = self.mailbox.address().clone();
+        let back = Route::from_hops([own.clone()]).unwrap_or_default();
+        let body = Buffer::from_slice(&encode_ping(value));
+        // A way without room is no reason to wait here: the ping counts as unanswered.
+        let sending = node.router().send(&own, self.route.clone(), back, body);
+        if !matches!(
+            tokio::time::timeout(PING_PATIENCE, sending).await,
+            Ok(Ok(()))
+        ) {
+            tracing::debug!("a ping could not be sent");
+        }
+    }
+
+    /// Waits for the next answer.
+    pub(crate) async fn pong(&mut self) -> u64 {
+        loop {
+            let message = self.mailbox.recv().await;
+            if let Some(value) = decode_ping(message.payload.as_slice()) {
+                return value;
+            }
+        }
+    }
+}
+
+/// One CBOR unsigned integer in its shortest form.
+fn encode_ping(value: u64) -> Vec<u8> {
+    let bytes = value.to_be_bytes();
+    match value {
+        0..=23 => vec![bytes[7]],
+        24..=0xff => vec![0x18, bytes[7]],
+        0x100..=0xffff => [&[0x19], &bytes[6..]].concat(),
+        0x1_0000..=0xffff_ffff => [&[0x1a], &bytes[4..]].concat(),
+        _ => [&[0x1b], &bytes[..]].concat(),
+    }
+}
+
+fn decode_ping(bytes: &[u8]) -> Option<u64> {
+    let (&head, rest) = bytes.split_first()?;
+    let length = match head {
+        0..=23 => return rest.is_empty().then_some(u64::from(head)),
+        0x18 => 1,
+        0x19 => 2,
+        0x1a => 4,
+        0x1b => 8,
+        _ => return None,
+    };
+    (rest.len() == length).then(|| {
+        rest.iter()
+            .fold(0_u64, |value, byte| (value << 8) | u64::from(*byte))
+    })
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+/// Randomness for pings and jitter; neither is a secret.
+pub(crate) fn random() -> u64 {
+    getrandom::u64().unwrap_or(0)
+}
+
+const ECHO: Address = Address::from_static("echo");
+const PING_PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pings_are_one_cbor_integer_in_shortest_form() {
+        for (value, bytes) in [
+            (0, "00"),
+            (23, "17"),
+            (24, "1818"),
+            (256, "190100"),
+            (65_536, "1a00010000"),
+            (0x13c8_5a45_f423_f3b1, "1b13c85a45f423f3b1"),
+        ] {
+            let encoded = encode_ping(value);
+            let hex: String = encoded.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(hex, bytes);
+            assert_eq!(decode_ping(&encoded), Some(value));
+        }
+        assert_eq!(decode_ping(&[]), None);
+        assert_eq!(decode_ping(&[0x18]), None);
+        assert_eq!(decode_ping(&[0x00, 0x00]), None);
+        assert_eq!(decode_ping(&[0x40]), None);
+    }
+}
