@@ -73,8 +73,7 @@ impl Provider for Fast {
             peer,
             AgreementError::NotContributory,
             |shared| {
-                let mut bytes = SecretBytes::new([0; 32]);
-                bytes.as_bytes_mut().copy_from_slice(shared);
+                let bytes = SecretBytes::try_from(shared).expect("an X25519 result has 32 bytes");
                 SharedSecret::contributory(bytes)
             },
         )

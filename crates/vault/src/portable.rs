@@ -56,7 +56,7 @@ impl Provider for Portable {
     ) -> Result<SharedSecret, AgreementError> {
         let secret = x25519_dalek::StaticSecret::from(*secret.as_bytes());
         let shared = secret.diffie_hellman(&x25519_dalek::PublicKey::from(public.0));
-        SharedSecret::contributory(SecretBytes::new(*shared.as_bytes()))
+        SharedSecret::contributory(SecretBytes::copy_of(shared.as_bytes()))
     }
 
     fn ed25519_public(&self, seed: &SecretBytes<32>) -> [u8; 32] {

@@ -209,8 +209,7 @@ pub fn open_vault(
     let mut entries = plaintext.chunks_exact(ENTRY_LEN);
     for entry in &mut entries {
         let (kind, secret) = entry.split_first().ok_or(UnsealError::NotAVault)?;
-        let mut bytes = SecretBytes::new([0; 32]);
-        bytes.as_bytes_mut().copy_from_slice(secret);
+        let bytes = SecretBytes::try_from(secret)?;
         match *kind {
             ENTRY_ED25519 => drop(
                 vault.insert_signing_key(SigningSecret::new(SigningKeyType::Ed25519, bytes)?)?,

@@ -28,9 +28,16 @@ impl<const N: usize> SecretBytes<N> {
 
     /// Takes these bytes and wipes the source.
     pub fn take(bytes: &mut [u8; N]) -> Self {
-        let secret = Self(Box::new(*bytes));
+        let secret = Self::copy_of(bytes);
         bytes.zeroize();
         secret
+    }
+
+    /// Copies these bytes straight to the heap; the source stays the caller's to wipe.
+    pub fn copy_of(bytes: &[u8; N]) -> Self {
+        let mut copy = Box::new([0; N]);
+        copy.copy_from_slice(bytes);
+        Self(copy)
     }
 
     /// Draws the bytes from `random`.
@@ -48,6 +55,17 @@ impl<const N: usize> SecretBytes<N> {
     /// The bytes in clear, to be written.
     pub fn as_bytes_mut(&mut self) -> &mut [u8; N] {
         &mut self.0
+    }
+}
+
+impl<const N: usize> TryFrom<&[u8]> for SecretBytes<N> {
+    type Error = KeyError;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, KeyError> {
+        bytes
+            .try_into()
+            .map(Self::copy_of)
+            .map_err(|_| KeyError::InvalidSecret)
     }
 }
 
@@ -193,6 +211,21 @@ mod tests {
         let secret = SecretBytes::take(&mut source);
         assert_eq!(source, [0; 32]);
         assert_eq!(secret.as_bytes(), &[7; 32]);
+    }
+
+    #[test]
+    fn secrets_of_another_length_are_refused() {
+        for len in [0, 31, 33] {
+            let bytes = alloc::vec![1; len];
+            assert_eq!(
+                SecretBytes::<32>::try_from(bytes.as_slice()),
+                Err(KeyError::InvalidSecret)
+            );
+        }
+        assert_eq!(
+            SecretBytes::try_from([1; 32].as_slice()),
+            Ok(SecretBytes::new([1; 32]))
+        );
     }
 
     #[test]

@@ -301,7 +301,7 @@ fn signing_record(handle: &Handle, secret: &SigningSecret) -> SecretRecord {
     SecretRecord {
         handle: handle.clone(),
         kind: SecretKind::Signing(secret.key_type()),
-        secret: SecretBytes::new(*secret.as_bytes()),
+        secret: SecretBytes::copy_of(secret.as_bytes()),
     }
 }
 
@@ -309,7 +309,7 @@ fn agreement_record(handle: &Handle, secret: &X25519Secret) -> SecretRecord {
     SecretRecord {
         handle: handle.clone(),
         kind: SecretKind::X25519,
-        secret: SecretBytes::new(*secret.as_bytes()),
+        secret: SecretBytes::copy_of(secret.as_bytes()),
     }
 }
 
