@@ -39,6 +39,9 @@ impl std::fmt::Display for PrepareError {
                 )
             }
             Self::Input(error) => write!(f, "standard input could not be read: {error}"),
+            Self::EnvironmentValue(value) if value.is_empty() => {
+                write!(f, "`--env` needs a variable, KEY=VALUE")
+            }
             Self::EnvironmentValue(value) => {
                 write!(f, "`--env {value}` is not of the form KEY=VALUE")
             }

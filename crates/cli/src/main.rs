@@ -53,7 +53,9 @@ fn main() -> ExitCode {
         background::leave_session();
     }
     let no_color = words.iter().any(|word| word == "--no-color");
-    let code = match arguments::prepare(words, &mut io::stdin().lock(), &mut environment) {
+    // Not a temporary of the `match`: standard input would stay locked while the command runs.
+    let prepared = arguments::prepare(words, &mut io::stdin().lock(), &mut environment);
+    let code = match prepared {
         Ok(Prepared::Version) => match pager::write_out(&version::lines()) {
             Ok(()) => 0,
             Err(_) => report::FAILED,
@@ -198,10 +200,10 @@ fn prepare(
     let runtime = runtime(flag(matches, "foreground"))
         .map_err(|error| Failure::internal("the runtime could not be started", &error))?;
 
-    let drawn = !child
-        && io::stderr().is_terminal()
+    // A child draws for its parent; its `-vv` goes to a file.
+    let drawn = io::stderr().is_terminal()
         && globals.quiet == Quiet::No
-        && globals.verbosity() == 0;
+        && (child || globals.verbosity() == 0);
     let title = format!("{} {}", words.join(" "), "...");
     let terminal = Terminal {
         colours: globals.colours(io::stderr().is_terminal(), &environment),

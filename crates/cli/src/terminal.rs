@@ -135,6 +135,8 @@ impl Host for Terminal {
         arguments: &'a [String],
         output: ChildOutput,
     ) -> LocalFuture<'a, Result<(), Failure>> {
+        // From here on the child draws on the terminal.
+        self.progress.end();
         Box::pin(background::spawn(
             arguments,
             output,

@@ -1,0 +1,105 @@
+//! Replaces what differs from run to run by words in angle brackets.
+
+use std::path::Path;
+
+/// The text without identifiers, addresses, ports, process numbers, versions and the place of the home.
+pub(crate) fn stable(text: &str, home: &Path) -> String {
+    let text = text.replace(&home.display().to_string(), "<tmp>");
+    let text = text.replace(&about(), "<about this program>\n");
+    let text = text.replace(
+        &format!("ockam {}", env!("CARGO_PKG_VERSION")),
+        "ockam <version>",
+    );
+    let text = hexadecimal(&text);
+    NUMBERS
+        .iter()
+        .fold(text, |text, (before, word)| after(&text, before, word))
+}
+
+/// The end of every error report.
+fn about() -> String {
+    format!(
+        "    ockam {}\n    compiled from N/A\n\n    See `ockam help` for every command and its arguments.\n    \
+         To report a defect, please include the lines above.\n",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+/// What a number stands for, by the text before it.
+const NUMBERS: &[(&str, &str)] = &[
+    ("127.0.0.1:", "<port>"),
+    ("0.0.0.0:", "<port>"),
+    ("/tcp/", "<port>"),
+    ("localhost:", "<port>"),
+    ("\"pid\": ", "<pid>"),
+    ("\"pid\":", "<pid>"),
+    ("PID ", "<pid>"),
+    ("stdout.", "<date>"),
+];
+
+/// Replaces the digits and hyphens after a text, except for ports that a transcript chose itself (below 10000).
+fn after(text: &str, before: &str, word: &str) -> String {
+    let mut replaced = String::new();
+    let mut parts = text.split(before);
+    replaced.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let length = part
+            .find(|c: char| !c.is_ascii_digit() && (c != '-' || word != "<date>"))
+            .unwrap_or(part.len());
+        let (number, rest) = part.split_at(length);
+        replaced.push_str(before);
+        let chosen = word == "<port>" && number.len() < 5;
+        replaced.push_str(if number.is_empty() || chosen {
+            number
+        } else {
+            word
+        });
+        replaced.push_str(rest);
+    }
+    replaced
+}
+
+/// Replaces long runs of hexadecimal digits by what they are.
+fn hexadecimal(text: &str) -> String {
+    let mut replaced = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_hexdigit()) {
+        let (before, run) = rest.split_at(start);
+        let length = run
+            .find(|c: char| !c.is_ascii_hexdigit())
+            .unwrap_or(run.len());
+        let (run, after) = run.split_at(length);
+        match (length, before.strip_suffix('I')) {
+            (64, Some(before)) => replaced.push_str(&format!("{before}I<identifier>")),
+            (64, None) => replaced.push_str(&format!("{before}<64 hex>")),
+            (32, _) => replaced.push_str(&format!("{before}<address>")),
+            (65.., _) => replaced.push_str(&format!("{before}<hex>")),
+            _ => {
+                replaced.push_str(before);
+                replaced.push_str(run);
+            }
+        }
+        rest = after;
+    }
+    replaced.push_str(rest);
+    replaced
+}
+
+#[test]
+fn what_differs_is_replaced_and_nothing_else() {
+    let home = Path::new("/tmp/h");
+    let identifier = "ab".repeat(32);
+    let address = "01".repeat(16);
+    assert_eq!(
+        stable(
+            &format!("I{identifier} /service/{address} at 127.0.0.1:45123, PID 12, 127.0.0.1:5000"),
+            home
+        ),
+        "I<identifier> /service/<address> at 127.0.0.1:<port>, PID <pid>, 127.0.0.1:5000"
+    );
+    assert_eq!(
+        stable("/tmp/h/nodes/n1/stdout.2026-01-02.log", home),
+        "<tmp>/nodes/n1/stdout.<date>.log"
+    );
+    assert_eq!(stable("added face 12", home), "added face 12");
+}
