@@ -109,7 +109,9 @@ class Demo:
     def start(self, name, arguments):
         """A background program that is no node."""
         log = (self.work / f"{name}.log").open("wb")
-        child = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment)
+        # In a session of its own, so that --keep outlives the terminal.
+        child = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment,
+                                 start_new_session=True)
         self.children[name] = child
 
     def run(self, why, command, show=True, check=None):
@@ -271,6 +273,9 @@ def main():
         say("\nInterrupted.")
         demo.stop()
         return 130
+    except BaseException:
+        demo.stop()
+        raise
     if options.keep:
         pids = " ".join(str(child.pid) for child in demo.children.values())
         say("\nEverything is still running:")

@@ -1,6 +1,8 @@
 //! Tags in the code lead to sections of `docs/protocol/`, links lead to files, promises of documents hold.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use crate::tree::{SourceFile, expect_none, files, metadata, root, text};
 
@@ -118,6 +120,49 @@ fn paths_named_in_documents_exist() {
                     findings.push(format!("{path}: `{word}`"));
                 }
             }
+        }
+    }
+    expect_none(&findings);
+}
+
+#[test]
+fn every_document_is_linked_from_another() {
+    let linked: BTreeSet<_> = files()
+        .iter()
+        .filter(|file| file.path.ends_with(".md"))
+        .flat_map(|file| {
+            let folder = root().join(&file.path);
+            let folder = folder.parent().map(Path::to_owned).unwrap_or_default();
+            let targets = file.text.split("](").skip(1);
+            targets
+                .filter_map(|rest| rest.split([')', '#']).next())
+                .filter_map(move |target| folder.join(target).canonicalize().ok())
+        })
+        .collect();
+    let findings: Vec<String> = files()
+        .iter()
+        .filter(|file| file.path.starts_with("docs/") && file.path.ends_with(".md"))
+        .filter(|file| !linked.contains(&root().join(&file.path)))
+        .map(|file| format!("{} is linked from nowhere", file.path))
+        .collect();
+    expect_none(&findings);
+}
+
+#[test]
+fn what_the_readme_runs_can_be_run() {
+    let mut findings = Vec::new();
+    for path in [
+        "demo",
+        "check",
+        ".ci/run",
+        ".ci/full",
+        "bench/run",
+        "scripts/transcripts",
+        "scripts/blocks",
+    ] {
+        let mode = std::fs::metadata(root().join(path)).map_or(0, |file| file.permissions().mode());
+        if mode & 0o111 == 0 {
+            findings.push(format!("{path} is not executable"));
         }
     }
     expect_none(&findings);
