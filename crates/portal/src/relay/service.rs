@@ -397,13 +397,11 @@ impl RelayWorker {
             return;
         };
         // spec: messaging 12 W13 (only for the connection the message really came over, and until one of both ends)
-        let came_by = message.origin.producer.map(|producer| producer.id);
-        if came_by.is_none()
-            || router
-                .producer_behind(&message.return_route)
-                .map(|producer| producer.id)
-                != came_by
-        {
+        let Some(came_by) = message.origin.producer.map(|producer| producer.id) else {
+            return;
+        };
+        let behind = router.producer_behind(&message.return_route);
+        if behind.map(|producer| producer.id) != Some(came_by) {
             return;
         }
         let back = back.to_address();
@@ -414,7 +412,8 @@ impl RelayWorker {
         if opened.len() >= MANY_SENDERS && opened.len() == opened.capacity() {
             opened.retain(|sender| router.is_running(sender));
         }
-        if router.add_consumer(&back, self.producer.id) {
+        // Both ways: whoever was answered goes on over the route of the answer, which does not pass the relay's address.
+        if router.add_consumer(&back, self.producer.id) && router.add_consumer(&self.first, came_by) {
             opened.insert(back);
         }
     }
