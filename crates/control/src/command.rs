@@ -7,12 +7,34 @@
 //! # Invariants
 //! An argument this program understands but cannot honour is refused before anything is changed.
 
+mod argument;
+mod flow;
+mod identity;
+mod message;
+mod node;
+mod relay;
+mod secure_channel;
+mod secure_channel_listener;
+mod service;
+mod tcp_connection;
+mod tcp_inlet;
+mod tcp_listener;
+mod tcp_outlet;
+mod text;
+
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::str::FromStr;
+use std::time::Duration;
 
-use crate::outcome::{Failure, Outcome};
+use ockam_store::NodeRecord;
+
+use crate::client::Client;
+use crate::outcome::{Code, Failure, Outcome};
+use crate::state::State;
 use crate::table::{Noun, Verb};
+use crate::value::{DurationText, NodeArgument};
 
 /// A future of a front half. It runs on the command's own thread, so it need not be `Send`.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -154,8 +176,146 @@ pub struct Session<'a> {
     pub host: &'a dyn Host,
 }
 
+impl Session<'_> {
+    /// Opens the home.
+    ///
+    /// # Errors
+    /// The directory or the database cannot be used.
+    pub async fn open(&self) -> Result<State, Failure> {
+        State::open(
+            &self.host.home(),
+            self.host.variable("XDG_RUNTIME_DIR").map(PathBuf::from),
+        )
+        .await
+    }
+
+    /// The limit of requests and of channel creation.
+    ///
+    /// # Errors
+    /// `OCKAM_DEFAULT_TIMEOUT` is not a duration.
+    pub(crate) fn timeout(&self) -> Result<Duration, Failure> {
+        let limit: Option<DurationText> = self.parsed_variable("OCKAM_DEFAULT_TIMEOUT")?;
+        Ok(limit.map_or(DEFAULT_TIMEOUT, |limit| limit.0))
+    }
+
+    /// A variable that has a value of this type.
+    ///
+    /// # Errors
+    /// The variable is set to something else.
+    pub(crate) fn parsed_variable<T: FromStr<Err: std::fmt::Display>>(
+        &self,
+        name: &str,
+    ) -> Result<Option<T>, Failure> {
+        let parse = |text: String| {
+            text.parse()
+                .map_err(|error: T::Err| Failure::new(format!("invalid value for {name}: {error}")))
+        };
+        self.host.variable(name).map(parse).transpose()
+    }
+
+    /// The node that was named, or the default one.
+    pub(crate) async fn node(
+        &self,
+        state: &State,
+        at: Option<&NodeArgument>,
+    ) -> Result<NodeRecord, Failure> {
+        match at {
+            Some(NodeArgument(name)) => state.node(name).await,
+            None => state.default_node().await,
+        }
+    }
+
+    /// The node that was named, the default one, or a new one when there is none at all (spec: command 3.7).
+    pub(crate) async fn node_or_new(
+        &self,
+        state: &State,
+        at: Option<&NodeArgument>,
+    ) -> Result<NodeRecord, Failure> {
+        if at.is_none() && state.nodes().await?.is_empty() {
+            let name = state.new_node_name().await?;
+            self.host.note(Note::Info(format!(
+                "There is no node yet, creating one named {name}"
+            )));
+            self.host
+                .spawn_node(&[name.to_string()], ChildOutput::Discard)
+                .await?;
+        }
+        let node = self.node(state, at).await?;
+        if at.is_none() && !crate::state::status_of(&node).is_running() {
+            // spec: command 3.3 (default node stopped)
+            return Err(
+                Failure::coded(Code::Internal, "Default node exists but is not running").help(
+                    format!(
+                        "start it with `ockam node start {}`, or name another with --at",
+                        node.name
+                    ),
+                ),
+            );
+        }
+        Ok(node)
+    }
+
+    /// Asks a node.
+    pub(crate) fn client(&self, state: &State, node: &NodeRecord) -> Result<Client, Failure> {
+        let address = node.listener.as_deref().unwrap_or("its control socket");
+        Ok(Client::new(
+            state.socket(&node.name)?,
+            node.name.as_str(),
+            address,
+            self.timeout()?,
+        ))
+    }
+}
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// Every leaf of the command line.
-pub const COMMANDS: &[Command] = &[];
+pub const COMMANDS: &[Command] = &[
+    Command::of::<node::Create>(),
+    Command::of::<node::Show>(),
+    Command::of::<node::List>(),
+    Command::of::<node::Start>(),
+    Command::of::<node::Stop>(),
+    Command::of::<node::Delete>(),
+    Command::of::<node::Logs>(),
+    Command::of::<node::Default>(),
+    Command::of::<identity::Create>(),
+    Command::of::<identity::Show>(),
+    Command::of::<identity::List>(),
+    Command::of::<identity::Default>(),
+    Command::of::<identity::Delete>(),
+    Command::of::<tcp_outlet::Create>(),
+    Command::of::<tcp_outlet::Show>(),
+    Command::of::<tcp_outlet::List>(),
+    Command::of::<tcp_outlet::Delete>(),
+    Command::of::<tcp_inlet::Create>(),
+    Command::of::<tcp_inlet::Show>(),
+    Command::of::<tcp_inlet::List>(),
+    Command::of::<tcp_inlet::Delete>(),
+    Command::of::<relay::Create>(),
+    Command::of::<relay::Show>(),
+    Command::of::<relay::List>(),
+    Command::of::<relay::Delete>(),
+    Command::of::<secure_channel::Create>(),
+    Command::of::<secure_channel::Show>(),
+    Command::of::<secure_channel::List>(),
+    Command::of::<secure_channel::Delete>(),
+    Command::of::<secure_channel_listener::Create>(),
+    Command::of::<secure_channel_listener::Show>(),
+    Command::of::<secure_channel_listener::List>(),
+    Command::of::<secure_channel_listener::Delete>(),
+    Command::of::<tcp_listener::Create>(),
+    Command::of::<tcp_listener::Show>(),
+    Command::of::<tcp_listener::List>(),
+    Command::of::<tcp_listener::Delete>(),
+    Command::of::<tcp_connection::Create>(),
+    Command::of::<tcp_connection::Show>(),
+    Command::of::<tcp_connection::List>(),
+    Command::of::<tcp_connection::Delete>(),
+    Command::of::<message::Send>(),
+    Command::of::<service::Start>(),
+    Command::of::<service::List>(),
+];
 
 /// The leaf of a noun (or an older name of it) and a verb.
 pub fn command(noun: &str, verb: &str) -> Option<&'static Command> {

@@ -1,20 +1,67 @@
 //! Controls nodes: the table of resources, the control API over a Unix socket, and the managed node.
+//!
+//! It does not do: the terminal, processes and the environment (they are the command line's, behind [`Host`]), and whatever a
+//! node does with messages (that is `ockam-node` and `ockam-portal`).
+//!
+//! ```text
+//! command line ─ Run (front half) ─┬─ home scope: State (the store)
+//!                                  └─ node scope: Client ═ Unix socket, HTTP + JSON ═ ManagedNode ─ Node
+//! ```
+//!
+//! Entry types: [`RESOURCES`] (the table), [`ManagedNode`], [`Client`], [`State`]; with the feature `cli` also
+//! [`clap_commands`], [`Command`] and [`Host`].
+//!
+//! Invariants: a request that changes a node is stored before it is acknowledged, and carried out again when the node
+//! starts; only the node's owner and root reach the control socket; an option that is understood but not offered is
+//! refused, never ignored.
+//!
+//! Specification: command 3.3, 3.4, 3.6 to 3.10, 3.13, 3.14, 3.16, 3.17.
 
+mod client;
+mod ephemeral;
+mod home;
+mod managed;
 mod noun;
 mod outcome;
 mod record;
 mod resource;
+mod server;
+mod socket;
+mod state;
 mod table;
 mod value;
 
 #[cfg(feature = "cli")]
 mod command;
 
+pub use client::Client;
+pub use managed::{ManagedNode, NodeSettings, StatusEndpoint};
 pub use outcome::{Code, Failure, Outcome};
+pub use record::{Connection, FlowControlId, RawAddress};
+pub use resource::{Resource, Serve};
+pub use state::State;
 pub use table::{Forms, Noun, RESOURCES, Scope, Verb, Who, resource};
+pub use value::{
+    Alias, AliasError, DurationText, DurationTextError, HostPort, HostPortError, NodeArgument,
+    NodeArgumentError, Scheme, WorkerName, WorkerNameError,
+};
 
 #[cfg(feature = "cli")]
 pub use command::{
     COMMANDS, ChildOutput, Command, Host, LocalFuture, Note, Run, Session, Stdin, clap_commands,
     command,
 };
+
+pub use noun::identity::{IdentityChange, IdentityHistory, IdentityItem};
+pub use noun::message::{MessageReply, MessageSpec};
+pub use noun::node::{NodeItem, NodeResources, NodeRoute, NodeStatus};
+pub use noun::relay::{Relay, RelayInfo, RelaySpec};
+pub use noun::secure_channel::{ChannelItem, ChannelSpec, SecureChannel};
+pub use noun::secure_channel_listener::{Listener, ListenerSpec, SecureChannelListener};
+pub use noun::service::{Service, ServiceKind, ServiceSpec};
+pub use noun::tcp_connection::{TcpConnection, TcpConnectionSpec};
+pub use noun::tcp_inlet::{InletSpec, InletStatus, TcpInlet};
+pub use noun::tcp_listener::{
+    NO_WORKER, TcpListener, TcpListenerSpec, Transport, TransportKind, TransportMode, TransportName,
+};
+pub use noun::tcp_outlet::{OutletSpec, OutletStatus, TcpOutlet};

@@ -1,5 +1,6 @@
 //! The grammar of values that users write (spec: command 3.4), parsed once at the edge.
 
+pub(crate) mod as_text;
 mod duration;
 mod host_port;
 mod name;
@@ -7,5 +8,5 @@ mod worker;
 
 pub use duration::{DurationText, DurationTextError};
 pub use host_port::{HostPort, HostPortError, Scheme};
-pub use name::{Alias, IdentityName, NameError, NodeArgument, NodeName, random_name};
+pub use name::{Alias, AliasError, NodeArgument, NodeArgumentError, random_name};
 pub use worker::{WorkerName, WorkerNameError};

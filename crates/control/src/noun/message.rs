@@ -1,9 +1,11 @@
 //! Messages to workers.
 
+use ockam_store::IdentityName;
+use ockam_wire::MultiAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::table::{Forms, Noun, Scope, Verb, Who};
-use crate::value::{DurationText, IdentityName};
+use crate::value::{DurationText, as_text};
 
 /// The row of this noun in the table.
 pub(crate) static NOUN: Noun = Noun {
@@ -25,13 +27,14 @@ pub(crate) static NOUN: Noun = Noun {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageSpec {
     /// The route to the worker.
-    pub to: String,
+    #[serde(with = "as_text")]
+    pub to: MultiAddr,
     /// The body as it goes out, hexadecimal.
     pub body: String,
     /// How long to wait for the reply.
     pub timeout: DurationText,
     /// The identity that opens channels on the way; the node's own when none is given.
-    #[serde(default)]
+    #[serde(default, with = "as_text::option")]
     pub identity: Option<IdentityName>,
 }
 

@@ -1,11 +1,14 @@
 //! Relays: names at another node under which a node can be reached.
 
+use ockam_identity::Identifier;
+use ockam_store::IdentityName;
+use ockam_wire::MultiAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Connection, FlowControlId};
 use crate::resource::Resource;
 use crate::table::{Forms, Noun, Scope, Verb, Who};
-use crate::value::{Alias, DurationText, IdentityName};
+use crate::value::{Alias, DurationText, as_text};
 
 /// The row of this noun in the table.
 pub(crate) static NOUN: Noun = Noun {
@@ -63,15 +66,16 @@ pub struct RelaySpec {
     /// Its name, which is also the name at the far node unless `relay_address` says otherwise.
     pub name: Alias,
     /// The route to the node that relays.
-    pub at: String,
+    #[serde(with = "as_text")]
+    pub at: MultiAddr,
     /// The name asked for at the far node.
     #[serde(default)]
     pub relay_address: Option<Alias>,
     /// The only identifier accepted at the far end.
-    #[serde(default)]
-    pub authorized: Option<String>,
+    #[serde(default, with = "as_text::option")]
+    pub authorized: Option<Identifier>,
     /// The identity that opens channels on the way; the node's own when none is given.
-    #[serde(default)]
+    #[serde(default, with = "as_text::option")]
     pub identity: Option<IdentityName>,
     /// How long creation waits for the far side; not at all when absent.
     #[serde(default)]

@@ -1,11 +1,14 @@
 //! Secure channels: sealed, mutually authenticated paths over a route.
 
+use ockam_identity::Identifier;
+use ockam_store::IdentityName;
+use ockam_wire::MultiAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::record::FlowControlId;
 use crate::resource::Resource;
 use crate::table::{Forms, Noun, Scope, Verb, Who};
-use crate::value::{DurationText, IdentityName, WorkerName};
+use crate::value::{DurationText, WorkerName, as_text};
 
 /// The row of this noun in the table.
 pub(crate) static NOUN: Noun = Noun {
@@ -61,12 +64,13 @@ impl Resource for SecureChannel {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelSpec {
     /// The route to the listener.
-    pub to: String,
+    #[serde(with = "as_text")]
+    pub to: MultiAddr,
     /// The identifiers accepted at the far end; any when empty.
-    #[serde(default)]
-    pub authorized: Vec<String>,
+    #[serde(default, with = "as_text::list")]
+    pub authorized: Vec<Identifier>,
     /// The identity shown to the peer; the node's own when none is given.
-    #[serde(default)]
+    #[serde(default, with = "as_text::option")]
     pub identity: Option<IdentityName>,
     /// How long the handshake may take.
     #[serde(default)]

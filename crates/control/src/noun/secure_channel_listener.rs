@@ -1,11 +1,13 @@
 //! Secure channel listeners: addresses that answer handshakes.
 
+use ockam_identity::Identifier;
+use ockam_store::IdentityName;
 use serde::{Deserialize, Serialize};
 
 use crate::record::{FlowControlId, RawAddress};
 use crate::resource::Resource;
 use crate::table::{Forms, Noun, Scope, Verb, Who};
-use crate::value::{IdentityName, WorkerName};
+use crate::value::{WorkerName, as_text};
 
 /// The row of this noun in the table.
 pub(crate) static NOUN: Noun = Noun {
@@ -63,10 +65,10 @@ pub struct ListenerSpec {
     /// Its address.
     pub address: WorkerName,
     /// The identifiers it accepts; any when empty.
-    #[serde(default)]
-    pub authorized: Vec<String>,
+    #[serde(default, with = "as_text::list")]
+    pub authorized: Vec<Identifier>,
     /// The identity shown to peers; the node's own when none is given.
-    #[serde(default)]
+    #[serde(default, with = "as_text::option")]
     pub identity: Option<IdentityName>,
 }
 

@@ -1,11 +1,14 @@
 //! TCP inlets: where clients enter a portal.
 
+use ockam_identity::Identifier;
+use ockam_store::IdentityName;
+use ockam_wire::MultiAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::record::Connection;
 use crate::resource::Resource;
 use crate::table::{Forms, Noun, Scope, Verb, Who};
-use crate::value::{Alias, DurationText, HostPort, IdentityName};
+use crate::value::{Alias, DurationText, HostPort, as_text};
 
 /// The row of this noun in the table.
 pub(crate) static NOUN: Noun = Noun {
@@ -66,19 +69,23 @@ pub struct InletSpec {
     /// Where clients connect; port 0 picks a free one.
     pub from: HostPort,
     /// The route to the outlet, as the user means it: names of nodes are looked up anew at each connection.
-    pub to: String,
+    #[serde(with = "as_text")]
+    pub to: MultiAddr,
     /// The identity that opens channels on the way; the node's own when none is given.
-    #[serde(default)]
+    #[serde(default, with = "as_text::option")]
     pub identity: Option<IdentityName>,
     /// The only identifier accepted at the far end.
-    #[serde(default)]
-    pub authorized: Option<String>,
+    #[serde(default, with = "as_text::option")]
+    pub authorized: Option<Identifier>,
     /// How long creation waits for the far side; not at all when absent.
     #[serde(default)]
     pub connection_wait: Option<DurationText>,
     /// Whether client sockets gather small writes.
     #[serde(default)]
     pub enable_nagle: bool,
+    /// Whether data is sent without waiting for the outlet's answer.
+    #[serde(default)]
+    pub skip_handshake: bool,
 }
 
 /// An inlet as the node runs it.

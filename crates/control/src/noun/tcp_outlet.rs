@@ -66,6 +66,9 @@ pub struct OutletSpec {
     pub address: Option<WorkerName>,
     /// The server it leads to.
     pub to: HostPort,
+    /// Whether inlets send without waiting for an answer.
+    #[serde(default)]
+    pub skip_handshake: bool,
 }
 
 /// An outlet as the node runs it.

@@ -1,116 +1,74 @@
-//! Names of nodes, identities, inlets and relays.
+//! Names of inlets and relays, and the ways to name a node.
 
 use std::fmt;
 use std::str::FromStr;
 
+use ockam_store::{NameError, NodeName};
 use serde::{Deserialize, Serialize};
 
-/// The text cannot be this kind of name.
+/// The name of an inlet or a relay: any text without `:`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Alias(String);
+
+/// The text cannot name an inlet or a relay.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NameError {
-    /// A name has at least one character.
-    #[error("a name cannot be empty")]
-    Empty,
-    /// A character that this kind of name cannot have.
-    #[error("`{name}` cannot be a {kind}: {rule}")]
-    Character {
-        /// The refused text.
-        name: String,
-        /// What it was to name.
-        kind: &'static str,
-        /// What is allowed.
-        rule: &'static str,
-    },
-    /// Longer than any name may be.
-    #[error("a name has at most {MAX_NAME} bytes")]
-    TooLong,
+#[error("`{0}` cannot be a name: use 1 to 200 bytes without `:` and control characters")]
+pub struct AliasError(String);
+
+impl Alias {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
-/// Names become addresses and file names, so they have a bound.
-const MAX_NAME: usize = 200;
+impl FromStr for Alias {
+    type Err = AliasError;
 
-macro_rules! name {
-    ($(#[$doc:meta])* $type:ident, $kind:literal, $rule:literal, $allowed:expr) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $type(String);
-
-        impl $type {
-            /// The name as text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // Names become addresses, which end at 255 bytes and may get a prefix.
+        let valid =
+            (1..=200).contains(&text.len()) && !text.chars().any(|c| c == ':' || c.is_control());
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(AliasError(text.to_owned()))
         }
-
-        impl FromStr for $type {
-            type Err = NameError;
-
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                let allowed: fn(char) -> bool = $allowed;
-                if text.is_empty() {
-                    Err(NameError::Empty)
-                } else if text.len() > MAX_NAME {
-                    Err(NameError::TooLong)
-                } else if !text.chars().all(allowed) {
-                    Err(NameError::Character { name: text.to_owned(), kind: $kind, rule: $rule })
-                } else {
-                    Ok(Self(text.to_owned()))
-                }
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl TryFrom<String> for $type {
-            type Error = NameError;
-
-            fn try_from(text: String) -> Result<Self, Self::Error> {
-                text.parse()
-            }
-        }
-
-        impl From<$type> for String {
-            fn from(name: $type) -> Self {
-                name.0
-            }
-        }
-    };
+    }
 }
 
-name!(
-    /// The name of a node: word characters, `-` and `_`.
-    NodeName,
-    "node name",
-    "use letters, digits, `-` and `_`",
-    |c| c.is_alphanumeric() || c == '-' || c == '_'
-);
-name!(
-    /// The name of an identity.
-    IdentityName,
-    "name of an identity",
-    "leave out blanks at the ends and control characters",
-    |c| !c.is_control()
-);
-name!(
-    /// The name of an inlet or a relay.
-    Alias,
-    "name",
-    "leave out `:` and control characters",
-    |c| c != ':' && !c.is_control()
-);
+impl fmt::Display for Alias {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for Alias {
+    type Error = AliasError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Alias> for String {
+    fn from(alias: Alias) -> Self {
+        alias.0
+    }
+}
 
 /// Where a node is meant: its name, or a multi-address whose first part carries it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeArgument(pub NodeName);
 
+/// The text names no node.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct NodeArgumentError(#[from] NameError);
+
 impl FromStr for NodeArgument {
-    type Err = NameError;
+    type Err = NodeArgumentError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         // spec: command 3.4 (node argument): the value of the first part, whichever of the three it is.
@@ -119,7 +77,7 @@ impl FromStr for NodeArgument {
             .and_then(|rest| rest.split_once('/'))
             .filter(|(protocol, _)| matches!(*protocol, "node" | "service" | "project"))
             .map_or(text, |(_, rest)| rest.split('/').next().unwrap_or(rest));
-        name.parse().map(Self)
+        Ok(Self(name.parse()?))
     }
 }
 

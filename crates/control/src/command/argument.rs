@@ -1,0 +1,138 @@
+//! Groups of arguments that several commands share.
+
+use clap::Args;
+use ockam_store::IdentityName;
+
+use crate::command::{Note, Session};
+use crate::outcome::Failure;
+use crate::value::{DurationText, NodeArgument};
+
+/// Where: the node that acts.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct At {
+    /// The node that acts; the default node when none is given
+    #[arg(long, value_name = "NODE")]
+    pub(super) at: Option<NodeArgument>,
+}
+
+/// Who: the identity that is shown to the other side.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Identity {
+    /// The name of the identity to use; the default one when none is given
+    #[arg(long, value_name = "NAME")]
+    pub(super) identity: Option<IdentityName>,
+}
+
+/// Projects and authorities, accepted so that they can be refused by name.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Trust {
+    /// The project whose members to trust
+    #[arg(long, value_name = "NAME", hide = true)]
+    project: Option<String>,
+    /// The change history of the authority to trust
+    #[arg(long, value_name = "HEX", hide = true)]
+    authority_identity: Option<String>,
+    /// The route to the authority
+    #[arg(long, value_name = "ROUTE", hide = true)]
+    authority_route: Option<String>,
+    /// The scope of credentials
+    #[arg(long, value_name = "SCOPE", hide = true)]
+    credential_scope: Option<String>,
+}
+
+impl Trust {
+    /// Refuses what was given.
+    pub(super) fn refuse(&self) -> Result<(), Failure> {
+        refuse("--project", self.project.as_ref())?;
+        refuse("--authority-identity", self.authority_identity.as_ref())?;
+        refuse("--authority-route", self.authority_route.as_ref())?;
+        refuse("--credential-scope", self.credential_scope.as_ref())
+    }
+}
+
+/// How often a failed attempt is repeated.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Retry {
+    /// How often a failed attempt is repeated
+    #[arg(long, alias = "retry", value_name = "N", hide = true)]
+    retry_count: Option<u32>,
+    /// How long to wait before an attempt is repeated
+    #[arg(long, value_name = "DURATION", hide = true)]
+    retry_delay: Option<DurationText>,
+    /// A failed attempt is not repeated
+    #[arg(long, hide = true, conflicts_with_all = ["retry_count", "retry_delay"])]
+    no_retry: bool,
+}
+
+impl Retry {
+    /// Repeats an operation as asked, as long as it fails because something was not reachable.
+    pub(super) async fn run<T>(
+        &self,
+        session: &Session<'_>,
+        operation: impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let (mut left, delay) = self.plan(session)?;
+        loop {
+            match operation().await {
+                Err(failure)
+                    if left > 0 && failure.code == Some(crate::outcome::Code::Unavailable) =>
+                {
+                    left -= 1;
+                    session.host.note(Note::Info(format!(
+                        "{}, trying again in {delay}",
+                        failure.message
+                    )));
+                    tokio::time::sleep(delay.0).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// How many repetitions, and the pause before each (spec: command 3.9, RETRY).
+    fn plan(&self, session: &Session<'_>) -> Result<(u32, DurationText), Failure> {
+        const COUNT: &str = "OCKAM_COMMAND_RETRY_COUNT";
+        const DELAY: &str = "OCKAM_COMMAND_RETRY_DELAY";
+        if self.no_retry {
+            return Ok((0, DurationText(std::time::Duration::ZERO)));
+        }
+        let count = match self.retry_count {
+            Some(count) => Some(count),
+            None => session.parsed_variable::<u32>(COUNT)?,
+        };
+        let delay = match self.retry_delay {
+            Some(delay) => Some(delay),
+            None => session.parsed_variable::<DurationText>(DELAY)?,
+        };
+        let pause = DurationText(std::time::Duration::from_secs(5));
+        Ok(match (count, delay) {
+            (None, None) => (0, pause),
+            (Some(count), delay) => (count, delay.unwrap_or(pause)),
+            (None, Some(delay)) => (3, delay),
+        })
+    }
+}
+
+/// Refuses an option that has a value.
+pub(super) fn refuse<T>(option: &str, value: Option<&T>) -> Result<(), Failure> {
+    match value {
+        Some(_) => Err(Failure::unsupported(option)),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a flag that was set.
+pub(super) fn refuse_flag(option: &str, set: bool) -> Result<(), Failure> {
+    if set {
+        Err(Failure::unsupported(option))
+    } else {
+        Ok(())
+    }
+}
+
+/// Warns that an option has no effect any more.
+pub(super) fn deprecated(session: &Session<'_>, option: &str, instead: &str) {
+    session.host.note(Note::Warning(format!(
+        "{option} is deprecated and will be removed: {instead}"
+    )));
+}

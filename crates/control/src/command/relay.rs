@@ -1,0 +1,247 @@
+//! `ockam relay`, formerly `ockam forwarder`.
+
+use std::time::Duration;
+
+use clap::Args;
+use ockam_identity::Identifier;
+use ockam_wire::{MultiAddr, Protocol};
+use serde_json::json;
+
+use crate::command::argument::{At, Retry, deprecated};
+use crate::command::flow::{self, Chosen};
+use crate::command::tcp_inlet::no_default_project;
+use crate::command::{Note, Run, Session, text};
+use crate::noun::relay::{NOUN, Relay, RelayInfo, RelaySpec};
+use crate::outcome::{Failure, Outcome};
+use crate::record::Connection;
+use crate::table::Noun;
+use crate::value::{Alias, DurationText, NodeArgument};
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// The name of the relay
+    #[arg(default_value = "default")]
+    name: Alias,
+    /// The node that is to be reached through the relay; the default node when none is given
+    #[arg(long, value_name = "NODE")]
+    to: Option<NodeArgument>,
+    /// The route to the node that relays, or the name of a local node
+    #[arg(long, value_name = "ROUTE")]
+    at: Option<String>,
+    /// The only identifier accepted at the far end
+    #[arg(long, value_name = "IDENTIFIER")]
+    authorized: Option<Identifier>,
+    /// The name asked for at the far node, when it differs
+    #[arg(long, value_name = "NAME")]
+    relay_address: Option<Alias>,
+    /// Has no effect any more
+    #[arg(long, hide = true)]
+    project_relay: bool,
+    /// Do not wait for the far side
+    #[arg(long)]
+    no_connection_wait: bool,
+    #[command(flatten)]
+    retry: Retry,
+}
+
+impl Run for Create {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "create";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        if self.project_relay {
+            deprecated(session, "--project-relay", "it has no effect");
+        }
+        let at = at_route(self.at.as_deref())?;
+        let state = session.open().await?;
+        let node = session.node_or_new(&state, self.to.as_ref()).await?;
+        let client = session.client(&state, &node)?;
+        let wait = Duration::from_secs(10).min(session.timeout()?);
+        let spec = RelaySpec {
+            name: self.name,
+            at,
+            relay_address: self.relay_address,
+            authorized: self.authorized,
+            identity: None,
+            connection_wait: (!self.no_connection_wait).then_some(DurationText(wait)),
+        };
+        let relay = self
+            .retry
+            .run(session, async || client.create::<Relay>(&spec).await)
+            .await?;
+        let plain;
+        let mut outcome = Outcome::default().json(json!(relay));
+        match (&relay.remote_address, relay.connection_status) {
+            // spec: command 3.17 (trap 30): the address is printed only when it is known to work.
+            (Some(address), Connection::Up) if !self.no_connection_wait => {
+                let address = text::service(address);
+                plain = [
+                    text::done(format!(
+                        "Relay will be accessible at {}{address}",
+                        relay.destination_address
+                    )),
+                    text::more(format!("and forward to Node {}", node.name)),
+                ]
+                .join("\n");
+                outcome = outcome.machine(address);
+            }
+            _ => {
+                plain = text::done(format!(
+                    "Relay {} to Node {} will be set up at {} as soon as that can be reached",
+                    relay.name, node.name, relay.destination_address
+                ));
+                if !self.no_connection_wait {
+                    let why = relay
+                        .last_failure
+                        .as_deref()
+                        .unwrap_or("there was no answer");
+                    session.host.note(Note::Warning(format!(
+                        "The relay is not connected yet: {why}"
+                    )));
+                }
+            }
+        }
+        outcome.plain = plain;
+        session.host.print(outcome);
+        Ok(())
+    }
+}
+
+/// Where a relay is made. A plain word is a node of this machine.
+fn at_route(at: Option<&str>) -> Result<MultiAddr, Failure> {
+    let invalid = |error: &ockam_wire::MultiAddrError| {
+        Failure::new("Argument '--at' is invalid").caused_by(error)
+    };
+    match at {
+        None => Err(no_default_project().help("say with --at which node relays")),
+        Some(route) if route.contains('/') => route.parse().map_err(|error| invalid(&error)),
+        Some(name) => {
+            MultiAddr::new([Protocol::Node(name.to_owned())]).map_err(|error| invalid(&error))
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The name of the relay
+    name: Option<Alias>,
+    #[command(flatten)]
+    at: At,
+}
+
+impl Run for Show {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "show";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let node = session.node(&state, self.at.at.as_ref()).await?;
+        let relays = session.client(&state, &node)?.list::<Relay>().await?;
+        let names: Vec<String> = relays.iter().map(|relay| relay.name.clone()).collect();
+        flow::show(
+            session,
+            &NOUN,
+            &names,
+            self.name.map(String::from),
+            None,
+            async |name| {
+                let relay = relays
+                    .iter()
+                    .find(|relay| relay.name == name)
+                    .ok_or_else(|| flow::not_found(&NOUN, name))?;
+                let plain = line(relay)
+                    .lines()
+                    .map(text::more)
+                    .collect::<Vec<_>>()
+                    .join("\n");
+                Ok(Outcome::plain(plain).machine(name).json(json!({
+                    "name": relay.name,
+                    "destination": relay.destination_address,
+                    "connection_status": relay.connection_status,
+                    "relay_route": relay.forwarding_route,
+                    "remote_address": relay.remote_address.as_deref().map(text::service),
+                    "worker_address": relay.worker_address.as_deref().map(|address| {
+                        text::service(address.strip_prefix("0#").unwrap_or(address))
+                    }),
+                })))
+            },
+        )
+        .await
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// The node whose relays to list; the default node when none is given
+    #[arg(long, alias = "at", value_name = "NODE")]
+    to: Option<NodeArgument>,
+}
+
+impl Run for List {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "list";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let node = session.node(&state, self.to.as_ref()).await?;
+        let relays = session.client(&state, &node)?.list::<Relay>().await?;
+        let plain = if relays.is_empty() {
+            text::info(format!("No Relays found on node {}", node.name))
+        } else {
+            text::list(relays.iter().map(line))
+        };
+        session
+            .host
+            .print(Outcome::plain(plain).json(json!(relays)));
+        Ok(())
+    }
+}
+
+fn line(relay: &RelayInfo) -> String {
+    let mut line = format!(
+        "Relay {} is {} at {}",
+        relay.name, relay.connection_status, relay.destination_address
+    );
+    if let Some(why) = &relay.last_failure {
+        line.push_str(&format!("\nlast failure: {why}"));
+    }
+    line
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Delete {
+    /// The name of the relay
+    name: Option<Alias>,
+    #[command(flatten)]
+    at: At,
+    /// Do not ask for confirmation
+    #[arg(short, long)]
+    yes: bool,
+}
+
+impl Run for Delete {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "delete";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let node = session.node(&state, self.at.at.as_ref()).await?;
+        let client = session.client(&state, &node)?;
+        let relays = client.list::<Relay>().await?;
+        let names: Vec<String> = relays.iter().map(|relay| relay.name.clone()).collect();
+        let chosen = Chosen {
+            name: self.name.map(String::from),
+            all: false,
+            yes: self.yes,
+        };
+        flow::delete(session, &NOUN, &names, chosen, async |name| {
+            let alias = name.parse().map_err(|_| flow::not_found(&NOUN, name))?;
+            client.delete::<Relay>(&alias).await?;
+            Ok(Outcome::plain(text::done(format!(
+                "Relay {name} on Node {} has been deleted",
+                node.name
+            ))))
+        })
+        .await
+    }
+}

@@ -1,0 +1,210 @@
+//! `ockam secure-channel`.
+
+use clap::Args;
+use ockam_identity::Identifier;
+use ockam_wire::{MultiAddr, Protocol};
+use serde_json::json;
+
+use crate::command::argument::{At, Identity, refuse};
+use crate::command::flow;
+use crate::command::{Note, Run, Session, text};
+use crate::ephemeral::Ephemeral;
+use crate::noun::secure_channel::{ChannelItem, ChannelSpec, NOUN, SecureChannel};
+use crate::outcome::{Failure, Outcome};
+use crate::table::Noun;
+use crate::value::{DurationText, NodeArgument, WorkerName};
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// The node that opens the channel
+    #[arg(long, value_name = "NODE")]
+    from: NodeArgument,
+    /// The route to the listener, for example /node/n2/service/api
+    #[arg(long, value_name = "ROUTE")]
+    to: MultiAddr,
+    /// An identifier that is accepted; repeat for several, any is accepted when none is given
+    #[arg(short, long = "authorized", value_name = "IDENTIFIER")]
+    authorized: Vec<Identifier>,
+    /// A credential to present
+    #[arg(short, long, value_name = "HEX", hide = true)]
+    credential: Option<String>,
+    #[command(flatten)]
+    identity: Identity,
+}
+
+impl Run for Create {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "create";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        refuse("--credential", self.credential.as_ref())?;
+        let state = session.open().await?;
+        let node = session.node(&state, Some(&self.from)).await?;
+        session
+            .host
+            .note(Note::Info("Creating Secure Channel...".to_owned()));
+        let timeout = session.timeout()?;
+        let spec = ChannelSpec {
+            to: self.to,
+            authorized: self.authorized,
+            identity: self.identity.identity,
+            timeout: Some(DurationText(timeout)),
+        };
+        let client = session.client(&state, &node)?;
+        // The node's answer says more than a cut connection would.
+        let channel = client
+            .within(timeout + GRACE)
+            .create::<SecureChannel>(&spec)
+            .await?;
+        let plain = [
+            text::done(format!(
+                "Secure Channel at {} created successfully",
+                channel.address
+            )),
+            text::more(format!("From Node {} to {}", node.name, spec.to)),
+        ]
+        .join("\n");
+        session.host.print(
+            Outcome::plain(plain)
+                .machine(channel.address.clone())
+                .json(json!([{ "address": channel.address }])),
+        );
+        Ok(())
+    }
+}
+
+const GRACE: std::time::Duration = std::time::Duration::from_secs(2);
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    at: At,
+}
+
+impl Run for List {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "list";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let node = session.node(&state, self.at.at.as_ref()).await?;
+        let channels = session
+            .client(&state, &node)?
+            .list::<SecureChannel>()
+            .await?;
+        let plain = if channels.is_empty() {
+            text::info(format!("No Secure Channels found on node {}", node.name))
+        } else {
+            text::list(channels.iter().map(|channel| {
+                format!(
+                    "At {}\nRoute {}\nTo {}",
+                    channel.address, channel.route, channel.their_identifier
+                )
+            }))
+        };
+        session
+            .host
+            .print(Outcome::plain(plain).json(json!(channels)));
+        Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The channel at its node (/node/n1/service/ADDRESS), or the route to a listener
+    #[arg(long, value_name = "ROUTE")]
+    at: MultiAddr,
+    #[command(flatten)]
+    identity: Identity,
+    /// How long opening a channel may take
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    timeout: DurationText,
+}
+
+impl Run for Show {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "show";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let channel = match self.at.protocols() {
+            [Protocol::Node(node), Protocol::Service(channel)] => {
+                let invalid = |error: &(dyn std::error::Error + 'static)| {
+                    Failure::new("Argument '--at' is invalid").caused_by(error)
+                };
+                let node = state
+                    .node(&node.parse().map_err(|error| invalid(&error))?)
+                    .await?;
+                let name: WorkerName = channel.parse().map_err(|error| invalid(&error))?;
+                session
+                    .client(&state, &node)?
+                    .show::<SecureChannel>(&name)
+                    .await?
+            }
+            _ => {
+                session
+                    .host
+                    .note(Note::Info("Creating Secure Channel...".to_owned()));
+                let identity = self.identity.identity.as_ref();
+                let ephemeral = Ephemeral::start(&state, identity).await?;
+                ephemeral
+                    .look_at_listener(&state, &self.at, self.timeout.0)
+                    .await?
+            }
+        };
+        session
+            .host
+            .print(Outcome::plain(describe(&channel)).json(json!(channel)));
+        Ok(())
+    }
+}
+
+fn describe(channel: &ChannelItem) -> String {
+    [
+        text::more("Secure Channel:"),
+        text::more(format!("  At: {}", channel.address)),
+        text::more(format!("  Route: {}", channel.route)),
+        text::more(format!("  Their identifier: {}", channel.their_identifier)),
+        text::more(format!(
+            "  Their change history: {}",
+            channel.their_change_history
+        )),
+        text::more(format!("  Flow Control Id: {}", channel.flow_control_id.0)),
+    ]
+    .join("\n")
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Delete {
+    /// The address of the channel
+    address: WorkerName,
+    #[command(flatten)]
+    at: At,
+    /// Do not ask for confirmation
+    #[arg(short, long)]
+    yes: bool,
+}
+
+impl Run for Delete {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "delete";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let node = session.node(&state, self.at.at.as_ref()).await?;
+        let client = session.client(&state, &node)?;
+        if flow::confirmed(session, self.yes)? {
+            let channel = client.delete::<SecureChannel>(&self.address).await?;
+            let plain = text::done(format!(
+                "The Secure Channel at {} on Node {} has been deleted",
+                channel.address, node.name
+            ));
+            session.host.print(
+                Outcome::plain(plain)
+                    .machine(channel.address.clone())
+                    .json(json!([{ "address": channel.address }])),
+            );
+        }
+        Ok(())
+    }
+}

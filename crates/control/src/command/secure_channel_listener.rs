@@ -1,0 +1,147 @@
+//! `ockam secure-channel-listener`.
+
+use clap::Args;
+use ockam_identity::Identifier;
+use serde_json::json;
+
+use crate::command::argument::{At, Identity};
+use crate::command::{Run, Session, text};
+use crate::noun::secure_channel_listener::{Listener, ListenerSpec, NOUN, SecureChannelListener};
+use crate::outcome::{Failure, Outcome};
+use crate::table::Noun;
+use crate::value::WorkerName;
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// The address of the listener
+    address: WorkerName,
+    #[command(flatten)]
+    at: At,
+    /// An identifier that is accepted; repeat for several, any is accepted when none is given
+    #[arg(short, long = "authorized", value_name = "IDENTIFIER")]
+    authorized: Vec<Identifier>,
+    #[command(flatten)]
+    identity: Identity,
+}
+
+impl Run for Create {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "create";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let node = session.node_or_new(&state, self.at.at.as_ref()).await?;
+        let spec = ListenerSpec {
+            address: self.address,
+            authorized: self.authorized,
+            identity: self.identity.identity,
+        };
+        let listener = session
+            .client(&state, &node)?
+            .create::<SecureChannelListener>(&spec)
+            .await?;
+        let address = text::service(listener.address.name());
+        let plain = text::done(format!(
+            "Secure Channel Listener at {address} created on Node {}",
+            node.name
+        ));
+        session.host.print(
+            Outcome::plain(plain)
+                .machine(address.clone())
+                .json(json!([{ "address": address }])),
+        );
+        Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(super) struct List {
+    #[command(flatten)]
+    at: At,
+}
+
+impl Run for List {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "list";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let node = session.node(&state, self.at.at.as_ref()).await?;
+        let listeners = session
+            .client(&state, &node)?
+            .list::<SecureChannelListener>()
+            .await?;
+        let plain = if listeners.is_empty() {
+            text::info(format!(
+                "No Secure Channel Listeners found on node {}",
+                node.name
+            ))
+        } else {
+            text::list(listeners.iter().map(line))
+        };
+        session.host.print(Outcome::plain(plain));
+        Ok(())
+    }
+}
+
+/// One listener on one line.
+pub(super) fn line(listener: &Listener) -> String {
+    format!("Listener at {}", text::service(listener.address.name()))
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The address of the listener
+    address: WorkerName,
+    #[command(flatten)]
+    at: At,
+}
+
+impl Run for Show {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "show";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let node = session.node(&state, self.at.at.as_ref()).await?;
+        let listener = session
+            .client(&state, &node)?
+            .show::<SecureChannelListener>(&self.address)
+            .await?;
+        session
+            .host
+            .print(Outcome::plain(text::service(listener.address.name())));
+        Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Delete {
+    /// The address of the listener
+    address: WorkerName,
+    #[command(flatten)]
+    at: At,
+}
+
+impl Run for Delete {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "delete";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let node = session.node(&state, self.at.at.as_ref()).await?;
+        let listener = session
+            .client(&state, &node)?
+            .delete::<SecureChannelListener>(&self.address)
+            .await?;
+        let address = format!("0#{}", listener.address.name());
+        let plain = text::done(format!(
+            "Secure Channel Listener at {} on Node {} has been deleted",
+            text::service(listener.address.name()),
+            node.name
+        ));
+        session.host.print(Outcome::plain(plain).machine(address));
+        Ok(())
+    }
+}

@@ -1,0 +1,301 @@
+//! `ockam tcp-inlet`.
+
+use std::time::Duration;
+
+use clap::Args;
+use ockam_identity::Identifier;
+use ockam_wire::MultiAddr;
+use serde_json::json;
+
+use crate::command::argument::{At, Identity, deprecated, refuse, refuse_flag};
+use crate::command::flow::{self, Chosen};
+use crate::command::tcp_outlet::PortalOptions;
+use crate::command::{Note, Run, Session, text};
+use crate::noun::tcp_inlet::{InletSpec, InletStatus, NOUN, TcpInlet};
+use crate::outcome::{Code, Failure, Outcome};
+use crate::record::Connection;
+use crate::table::Noun;
+use crate::value::{Alias, DurationText, HostPort, Scheme};
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// The name of the inlet; random when none is given
+    name: Option<Alias>,
+    #[command(flatten)]
+    at: At,
+    /// Where clients connect: `7000`, `0.0.0.0:7000`; a free port when none is given
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    from: HostPort,
+    /// The route to the outlet, or the outlet's name in the default project
+    #[arg(long, value_name = "ROUTE")]
+    to: Option<String>,
+    /// The name of the relay in the default project
+    #[arg(long, value_name = "RELAY", hide = true)]
+    via: Option<String>,
+    #[command(flatten)]
+    identity: Identity,
+    /// The only identifier accepted at the far end
+    #[arg(long, value_name = "IDENTIFIER")]
+    authorized: Option<Identifier>,
+    /// The name of the inlet, as the older syntax has it
+    #[arg(long, hide = true)]
+    alias: Option<Alias>,
+    #[command(flatten)]
+    portal: PortalOptions,
+    /// How long to wait for the far side
+    #[arg(long, value_name = "DURATION", default_value = "5s")]
+    connection_wait: DurationText,
+    /// Zero gives up after the first failure; otherwise the inlet goes on trying at its own pace
+    #[arg(long, value_name = "DURATION", default_value = "20s")]
+    retry_wait: DurationText,
+    /// The limit for the whole request
+    #[arg(long, value_name = "DURATION")]
+    timeout: Option<DurationText>,
+    /// Do not wait for the far side
+    #[arg(long)]
+    no_connection_wait: bool,
+    /// A header to add to every HTTP request
+    #[arg(long, value_name = "NAME:VALUE", hide = true)]
+    http_header: Vec<String>,
+    /// Move traffic over a UDP puncture
+    #[arg(long, visible_alias = "enable-udp-puncture", hide = true)]
+    udp: bool,
+    /// Never fall back from UDP to TCP
+    #[arg(long, visible_alias = "disable-tcp-fallback", hide = true)]
+    no_tcp_fallback: bool,
+    /// Use TLS towards clients
+    #[arg(long, hide = true)]
+    tls: bool,
+    /// Where the TLS certificate comes from
+    #[arg(long, value_name = "ROUTE", hide = true)]
+    tls_certificate_provider: Option<String>,
+}
+
+impl Create {
+    fn refuse_unsupported(&self) -> Result<(), Failure> {
+        refuse("--http-header", self.http_header.first())?;
+        refuse_flag("--udp", self.udp || self.from.scheme() == Scheme::Udp)?;
+        refuse_flag("--no-tcp-fallback", self.no_tcp_fallback)?;
+        refuse_flag("--tls", self.tls || self.from.scheme() == Scheme::Tls)?;
+        refuse(
+            "--tls-certificate-provider",
+            self.tls_certificate_provider.as_ref(),
+        )
+    }
+
+    /// The route to the outlet. A plain word is an outlet in the default project, which there is none of yet.
+    fn route(&self) -> Result<MultiAddr, Failure> {
+        match &self.to {
+            Some(route) if route.contains('/') => {
+                if self.via.is_some() {
+                    return Err(Failure::new(
+                        "--via cannot be used together with a complete route in --to",
+                    ));
+                }
+                route.parse().map_err(|error: ockam_wire::MultiAddrError| {
+                    Failure::new(format!("Argument '--to' is invalid")).caused_by(&error)
+                })
+            }
+            _ => Err(no_default_project().help(
+                "give the complete route with --to, for example /node/n1/secure/api/service/outlet",
+            )),
+        }
+    }
+}
+
+/// The failure of commands that need the default project (spec: command 3.3).
+pub(super) fn no_default_project() -> Failure {
+    Failure::coded(
+        Code::Unauthorized,
+        "There is no default project defined. Please enroll or create a project.",
+    )
+}
+
+impl Run for Create {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "create";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        self.refuse_unsupported()?;
+        let choices = self.portal.check(session)?;
+        if self.alias.is_some() {
+            deprecated(session, "--alias", "give the name as the first argument");
+        }
+        let to = self.route()?;
+        let state = session.open().await?;
+        let node = session.node_or_new(&state, self.at.at.as_ref()).await?;
+        let limit = self.timeout.map_or(session.timeout()?, |timeout| timeout.0);
+        let wait = (!self.no_connection_wait).then_some(self.connection_wait);
+        let client = session
+            .client(&state, &node)?
+            .within(limit.max(self.connection_wait.0 + GRACE));
+        let spec = InletSpec {
+            alias: self.alias.or(self.name),
+            from: self.from,
+            to,
+            identity: self.identity.identity,
+            authorized: self.authorized,
+            connection_wait: wait,
+            enable_nagle: choices.enable_nagle,
+            skip_handshake: choices.skip_handshake,
+        };
+        let status = client.create::<TcpInlet>(&spec).await?;
+        if wait.is_some() && status.status == Connection::Down {
+            if self.retry_wait.0.is_zero() {
+                let alias = status
+                    .alias
+                    .parse()
+                    .map_err(|_| flow::not_found(&NOUN, &status.alias))?;
+                client.delete::<TcpInlet>(&alias).await?;
+                return Err(Failure::coded(
+                    Code::Unavailable,
+                    "The TCP Outlet could not be reached",
+                )
+                .cause(format!(
+                    "no connection to {} within {}",
+                    status.outlet_addr, self.connection_wait
+                )));
+            }
+            session.host.note(Note::Warning(format!(
+                "The TCP Outlet at {} is not reachable yet; the inlet goes on trying",
+                status.outlet_addr
+            )));
+        }
+        let plain = [
+            text::done(format!(
+                "Created a new TCP Inlet in the Node {} bound to {}",
+                node.name, status.bind_addr
+            )),
+            text::more(format!(
+                "sending traffic to the TCP Outlet at {}",
+                status.outlet_addr
+            )),
+        ]
+        .join("\n");
+        session.host.print(
+            Outcome::plain(plain)
+                .machine(status.bind_addr.clone())
+                .json(json!(status)),
+        );
+        Ok(())
+    }
+}
+
+/// What a request may take beyond the wait it was asked to do.
+const GRACE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The name of the inlet
+    name: Option<Alias>,
+    #[command(flatten)]
+    at: At,
+}
+
+impl Run for Show {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "show";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let node = session.node(&state, self.at.at.as_ref()).await?;
+        let inlets = session.client(&state, &node)?.list::<TcpInlet>().await?;
+        let names: Vec<String> = inlets.iter().map(|inlet| inlet.alias.clone()).collect();
+        flow::show(
+            session,
+            &NOUN,
+            &names,
+            self.name.map(String::from),
+            None,
+            async |name| {
+                let inlet = inlets
+                    .iter()
+                    .find(|inlet| inlet.alias == name)
+                    .ok_or_else(|| flow::not_found(&NOUN, name))?;
+                let plain = line(inlet)
+                    .lines()
+                    .map(text::more)
+                    .collect::<Vec<_>>()
+                    .join("\n");
+                Ok(Outcome::plain(plain).json(json!(inlet)))
+            },
+        )
+        .await
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    at: At,
+}
+
+impl Run for List {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "list";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let node = session.node(&state, self.at.at.as_ref()).await?;
+        let inlets = session.client(&state, &node)?.list::<TcpInlet>().await?;
+        let plain = if inlets.is_empty() {
+            text::info(format!("No TCP Inlets found on node {}", node.name))
+        } else {
+            text::list(inlets.iter().map(line))
+        };
+        session
+            .host
+            .print(Outcome::plain(plain).json(json!(inlets)));
+        Ok(())
+    }
+}
+
+/// One inlet on two lines.
+pub(super) fn line(inlet: &InletStatus) -> String {
+    format!(
+        "Inlet {} at {} is {}\nto {}",
+        inlet.alias, inlet.bind_addr, inlet.status, inlet.outlet_addr
+    )
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Delete {
+    /// The name of the inlet
+    name: Option<Alias>,
+    /// Delete all inlets of the node
+    #[arg(long, conflicts_with = "name")]
+    all: bool,
+    /// Do not ask for confirmation
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    at: At,
+}
+
+impl Run for Delete {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "delete";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let node = session.node(&state, self.at.at.as_ref()).await?;
+        let client = session.client(&state, &node)?;
+        let inlets = client.list::<TcpInlet>().await?;
+        let names: Vec<String> = inlets.iter().map(|inlet| inlet.alias.clone()).collect();
+        let chosen = Chosen {
+            name: self.name.map(String::from),
+            all: self.all,
+            yes: self.yes,
+        };
+        flow::delete(session, &NOUN, &names, chosen, async |name| {
+            let alias = name.parse().map_err(|_| flow::not_found(&NOUN, name))?;
+            client.delete::<TcpInlet>(&alias).await?;
+            let plain = text::done(format!(
+                "TCP Inlet {name} on Node {} has been deleted",
+                node.name
+            ));
+            Ok(Outcome::plain(plain).json(json!({ "alias": name, "node": node.name.as_str() })))
+        })
+        .await
+    }
+}

@@ -1,0 +1,245 @@
+//! `ockam tcp-outlet`.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::command::argument::{At, refuse, refuse_flag};
+use crate::command::flow::{self, Chosen};
+use crate::command::{Run, Session, text};
+use crate::noun::tcp_outlet::{NOUN, OutletSpec, OutletStatus, TcpOutlet};
+use crate::outcome::{Failure, Outcome};
+use crate::table::Noun;
+use crate::value::{HostPort, Scheme, WorkerName};
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// The address of the outlet; `outlet`, or a random one when that is taken
+    name: Option<WorkerName>,
+    /// The server it leads to: `5000`, `10.0.0.1:5000` or `name:5000`
+    #[arg(long, value_name = "ADDRESS")]
+    to: HostPort,
+    /// The address of the outlet, as the older syntax has it
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<WorkerName>,
+    #[command(flatten)]
+    at: At,
+    #[command(flatten)]
+    portal: PortalOptions,
+    /// Use TLS towards the server
+    #[arg(long, hide = true)]
+    tls: bool,
+}
+
+/// Options that inlets and outlets share.
+#[derive(Debug, Args)]
+pub(super) struct PortalOptions {
+    /// Who may use it
+    #[arg(
+        long,
+        visible_alias = "expression",
+        value_name = "EXPRESSION",
+        hide = true
+    )]
+    allow: Option<String>,
+    /// Send data before the other side has answered
+    #[arg(long)]
+    skip_handshake: bool,
+    /// Gather small writes to clients into larger ones
+    #[arg(long)]
+    enable_nagle: bool,
+    /// Move packets instead of streams
+    #[arg(long, hide = true)]
+    privileged: bool,
+}
+
+/// What was chosen by options or variables.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PortalChoices {
+    pub(super) skip_handshake: bool,
+    pub(super) enable_nagle: bool,
+}
+
+impl PortalOptions {
+    /// Refuses what is not offered.
+    pub(super) fn check(&self, session: &Session<'_>) -> Result<PortalChoices, Failure> {
+        refuse("--allow", self.allow.as_ref())?;
+        refuse_flag(
+            "--privileged",
+            self.privileged || variable(session, "OCKAM_PRIVILEGED"),
+        )?;
+        Ok(PortalChoices {
+            skip_handshake: self.skip_handshake
+                || variable(session, "OCKAM_TCP_PORTAL_SKIP_HANDSHAKE"),
+            enable_nagle: self.enable_nagle || variable(session, "OCKAM_TCP_PORTAL_ENABLE_NAGLE"),
+        })
+    }
+}
+
+/// Whether a portal variable is on (spec: command 3.4, boolean values, second exception).
+fn variable(session: &Session<'_>, name: &str) -> bool {
+    session.host.variable(name).is_some_and(|value| {
+        !matches!(
+            value.to_ascii_lowercase().as_str(),
+            "" | "n" | "no" | "f" | "false" | "off" | "0"
+        )
+    })
+}
+
+impl Run for Create {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "create";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        // An outlet always writes at once, so there is nothing to switch (spec: messaging 7.9).
+        let PortalChoices {
+            skip_handshake,
+            enable_nagle: _,
+        } = self.portal.check(session)?;
+        refuse_flag("--tls", self.tls || self.to.scheme() == Scheme::Tls)?;
+        refuse_flag(
+            "an outlet to a UDP address",
+            self.to.scheme() == Scheme::Udp,
+        )?;
+        let state = session.open().await?;
+        let node = session.node_or_new(&state, self.at.at.as_ref()).await?;
+        let client = session.client(&state, &node)?;
+        let spec = OutletSpec {
+            address: self.from.or(self.name),
+            to: self.to.clone(),
+            skip_handshake,
+        };
+        let status = client.create::<TcpOutlet>(&spec).await?;
+        let address = text::service(status.name());
+        let plain = text::done(format!(
+            "Created a new TCP Outlet in the Node {} at {address} bound to {}",
+            node.name,
+            self.to.with_scheme()
+        ));
+        session
+            .host
+            .print(Outcome::plain(plain).machine(address).json(json!(status)));
+        Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The address of the outlet
+    name: Option<WorkerName>,
+    #[command(flatten)]
+    at: At,
+}
+
+impl Run for Show {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "show";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let node = session.node(&state, self.at.at.as_ref()).await?;
+        let outlets = session.client(&state, &node)?.list::<TcpOutlet>().await?;
+        let names: Vec<String> = outlets.iter().map(OutletStatus::name).collect();
+        let wanted = self.name.map(String::from);
+        flow::show(session, &NOUN, &names, wanted, None, async |name| {
+            let outlet = outlets
+                .iter()
+                .find(|outlet| outlet.name() == name)
+                .ok_or_else(|| flow::not_found(&NOUN, name))?;
+            let address = text::service(name);
+            let plain = [
+                text::more("Outlet"),
+                text::more(format!("  On Node: {}", node.name)),
+                text::more(format!("  From address: {address}")),
+                text::more(format!("  To TCP server: {}", outlet.to)),
+            ]
+            .join("\n");
+            Ok(Outcome::plain(plain).json(json!({
+                "node_name": node.name.as_str(),
+                "worker_address": address,
+                "to": outlet.to,
+            })))
+        })
+        .await
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    at: At,
+}
+
+impl Run for List {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "list";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let node = session.node(&state, self.at.at.as_ref()).await?;
+        let outlets = session.client(&state, &node)?.list::<TcpOutlet>().await?;
+        let plain = if outlets.is_empty() {
+            text::info(format!("No TCP Outlets found on node {}", node.name))
+        } else {
+            text::list(outlets.iter().map(line))
+        };
+        let json = outlets
+            .iter()
+            .map(|outlet| json!({ "from": text::service(outlet.name()), "to": outlet.to }))
+            .collect();
+        session.host.print(Outcome::plain(plain).json(json));
+        Ok(())
+    }
+}
+
+/// One outlet on one line.
+pub(super) fn line(outlet: &OutletStatus) -> String {
+    format!(
+        "Outlet at {} is connected to {}",
+        text::service(outlet.name()),
+        outlet.to
+    )
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Delete {
+    /// The address of the outlet
+    name: Option<WorkerName>,
+    /// Delete all outlets of the node
+    #[arg(long, conflicts_with = "name")]
+    all: bool,
+    /// Do not ask for confirmation
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    at: At,
+}
+
+impl Run for Delete {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "delete";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let node = session.node(&state, self.at.at.as_ref()).await?;
+        let client = session.client(&state, &node)?;
+        let outlets = client.list::<TcpOutlet>().await?;
+        let names: Vec<String> = outlets.iter().map(OutletStatus::name).collect();
+        let chosen = Chosen {
+            name: self.name.map(String::from),
+            all: self.all,
+            yes: self.yes,
+        };
+        flow::delete(session, &NOUN, &names, chosen, async |name| {
+            let address = name.parse().map_err(|_| flow::not_found(&NOUN, name))?;
+            client.delete::<TcpOutlet>(&address).await?;
+            let plain = text::done(format!(
+                "TCP Outlet {name} on Node {} has been deleted",
+                node.name
+            ));
+            Ok(Outcome::plain(plain)
+                .machine(name)
+                .json(json!({ "alias": name, "node": node.name.as_str() })))
+        })
+        .await
+    }
+}

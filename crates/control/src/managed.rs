@@ -1,0 +1,573 @@
+//! The managed node: a node that keeps what it was asked for.
+//!
+//! ```text
+//! command ═ control socket ═ api ─ Managed ─┬─ Registry of each noun ─ ockam-node, ockam-portal
+//!                                           └─ store: the node's row, and each request
+//! ```
+//!
+//! # Invariants
+//! - A request that changes the node is in the store before it is acknowledged. A request that fails leaves nothing behind.
+//! - At start everything that was asked for is started again, in the order of [`RESTORED`]; one thing that cannot be started
+//!   is logged and does not keep the node from starting.
+//! - The routable listener has no control worker: only the control socket commands the node.
+//!
+//! Specification: command 3.6, 3.7, 3.14; messaging 4.3, 5.
+
+mod api;
+mod channel_listeners;
+mod channels;
+mod histories;
+mod inlets;
+mod link;
+mod outlets;
+mod registry;
+mod relays;
+mod services;
+mod status_endpoint;
+mod tcp_connections;
+mod tcp_listeners;
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use ockam_channel::LocalIdentity;
+use ockam_node::{FlowId, Node, NodeOptions};
+use ockam_portal::{RelayService, RelayServiceOptions};
+use ockam_store::{IdentityName, NodeName, NodeStart, ProcessMark, RequestRecord};
+use ockam_wire::{Address, MultiAddr, Protocol};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+
+pub use ockam_store::IfRunning;
+
+pub(crate) use self::histories::StoredHistories;
+pub use self::status_endpoint::StatusEndpoint;
+
+use self::channel_listeners::KeptListener;
+use self::channels::{ChannelDial, KeptChannel};
+use self::inlets::KeptInlet;
+use self::link::Dial;
+use self::outlets::KeptOutlet;
+use self::registry::{Made, Registry};
+use self::relays::KeptRelay;
+use self::services::KeptService;
+use self::tcp_connections::{KeptConnection, TcpDial};
+use self::tcp_listeners::KeptTcpListener;
+use crate::home::{identities, nodes};
+use crate::noun;
+use crate::noun::node::NodeResources;
+use crate::outcome::Failure;
+use crate::resource::Serve;
+use crate::socket::ControlSocket;
+use crate::state::{State, refused, status_of};
+use crate::value::HostPort;
+
+/// What a node is started with.
+#[derive(Debug, Clone)]
+pub struct NodeSettings {
+    /// Its name.
+    pub name: NodeName,
+    /// Where other nodes connect; the stored address, or a free port on loopback, when none is given.
+    pub listener: Option<HostPort>,
+    /// The identity it runs as; the stored one, or the default one, when none is given.
+    pub identity: Option<IdentityName>,
+    /// Where health checks are answered.
+    pub status_endpoint: StatusEndpoint,
+    /// What to do when a process of this name runs.
+    pub if_running: IfRunning,
+}
+
+/// A running node. [`ManagedNode::stop`] marks it as stopped.
+#[derive(Debug)]
+pub struct ManagedNode {
+    managed: Arc<Managed>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl ManagedNode {
+    /// Starts a node: takes or makes its identity, binds its listener, starts its services, restores what it was asked for,
+    /// and serves its control socket (spec: command 3.6).
+    ///
+    /// # Errors
+    /// The node runs already, an address is in use, or the state cannot be used.
+    pub async fn start(state: State, settings: NodeSettings) -> Result<Self, Failure> {
+        let prior = nodes::find(&state, &settings.name).await?;
+        if let Some(prior) = &prior
+            && settings.if_running == IfRunning::Refuse
+            && prior.process != Some(ProcessMark::current())
+            && status_of(prior).is_running()
+        {
+            return Err(nodes::already_running(&settings.name));
+        }
+        let prior_options: NodeOptionsRecord = prior
+            .as_ref()
+            .and_then(|prior| serde_json::from_str(&prior.options).ok())
+            .unwrap_or_default();
+        let prior_identity = prior.as_ref().and_then(|prior| prior.identity.as_ref());
+        let identity = match (&settings.identity, prior_identity) {
+            // spec: command 3.6 (a named identity that is missing is created)
+            (Some(name), _) => {
+                let spec = identities::IdentitySpec {
+                    name: Some(name.clone()),
+                    ..identities::IdentitySpec::default()
+                };
+                identities::create(&state, spec).await?.into_record()
+            }
+            (None, Some(name)) => identities::find(&state, Some(name)).await?,
+            (None, None) => identities::find_or_default(&state, None).await?,
+        };
+        let local_identity = identities::local(&state, &identity).await?;
+        let histories = Arc::new(StoredHistories(state.store().clone()));
+        let node = Node::new(NodeOptions {
+            histories,
+            ..NodeOptions::default()
+        });
+        let listener = listen(
+            &node,
+            &settings,
+            prior.as_ref().and_then(|prior| prior.listener.as_deref()),
+        )
+        .await?;
+        let status_choice = match settings.status_endpoint {
+            StatusEndpoint::Preferred if prior_options.no_status_endpoint => StatusEndpoint::Off,
+            choice => choice,
+        };
+        let stored_status = prior
+            .as_ref()
+            .and_then(|prior| prior.status_endpoint.as_deref())
+            .and_then(|text| text.parse().ok());
+        let status = status_endpoint::bind(status_choice, stored_status).await?;
+        let status_address = match &status {
+            Some(status) => Some(
+                status
+                    .local_addr()
+                    .map_err(|error| Failure::internal("the status endpoint is gone", &error))?,
+            ),
+            None => None,
+        };
+        let options = NodeOptionsRecord {
+            no_status_endpoint: status_choice == StatusEndpoint::Off,
+        };
+        let start = NodeStart {
+            name: settings.name.clone(),
+            identity: Some(identity.name.clone()),
+            process: Some(ProcessMark::current()),
+            listener: Some(listener.address().to_string()),
+            status_endpoint: status_address.map(|address| address.to_string()),
+            options: serde_json::to_string(&options)
+                .map_err(|error| Failure::internal("the options cannot be written", &error))?,
+        };
+        state
+            .store()
+            .create_node(&start, settings.if_running)
+            .await
+            .map_err(refused)?;
+        let managed = Arc::new_cyclic(|own| Managed {
+            own: own.clone(),
+            name: settings.name.clone(),
+            state,
+            node,
+            identity: local_identity,
+            services: Arc::default(),
+            outlets: Arc::default(),
+            inlets: Arc::default(),
+            relays: Arc::default(),
+            channels: Arc::default(),
+            channel_listeners: Arc::default(),
+            tcp_listeners: Arc::default(),
+            connections: Arc::default(),
+        });
+        let mut this = Self {
+            managed,
+            tasks: Vec::new(),
+        };
+        match this.run(listener, status).await {
+            Ok(()) => Ok(this),
+            Err(failure) => {
+                // The failure that ended the start is the one to tell.
+                if let Err(also) = this.stop().await {
+                    tracing::warn!("the node could not be marked as stopped: {also}");
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    async fn run(
+        &mut self,
+        listener: ockam_node::TcpListener,
+        status: Option<tokio::net::TcpListener>,
+    ) -> Result<(), Failure> {
+        let managed = self.managed.clone();
+        let socket = managed.state.socket(&managed.name)?;
+        let socket = ControlSocket::bind(&socket)
+            .await
+            .map_err(|error| Failure::internal("the node cannot be controlled", &error))?;
+        let listener_flow = listener.flow();
+        let name = listener.address().to_string();
+        managed
+            .tcp_listeners
+            .reserve(&name, Made::Asked)
+            .map_err(|_| Failure::new(format!("{name} is in use")))?
+            .fill(KeptTcpListener { running: listener })?;
+        managed.start_default_services()?;
+        managed.open_way_in(listener_flow);
+        managed.start_api().await?;
+        let api_flow = managed
+            .channel_listeners
+            .all()
+            .first()
+            .map(|listener| listener.running.flow());
+        let ways_in: Vec<FlowId> = std::iter::once(listener_flow).chain(api_flow).collect();
+        let relay_service = RelayService::start(
+            &managed.node,
+            RelayServiceOptions {
+                service_consumers: ways_in.clone(),
+                relay_consumers: ways_in,
+                ..RelayServiceOptions::default()
+            },
+        )
+        .map_err(|error| Failure::internal("the relay service could not start", &error))?;
+        managed.restore().await?;
+        let api = api::router(managed.clone());
+        self.tasks.push(tokio::spawn(async move {
+            // The service lives as long as the node is commanded.
+            let _relay_service = relay_service;
+            if let Err(error) = axum::serve(socket, api).await {
+                tracing::error!("the control socket is gone: {error}");
+            }
+        }));
+        if let Some(status) = status {
+            self.tasks
+                .push(tokio::spawn(status_endpoint::serve(status, managed)));
+        }
+        Ok(())
+    }
+
+    /// What the node runs.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn resources(&self) -> Result<NodeResources, Failure> {
+        self.managed.resources().await
+    }
+
+    /// Ends the node and marks it as stopped; it is not deleted (spec: command 3.6).
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn stop(&self) -> Result<(), Failure> {
+        for task in &self.tasks {
+            task.abort();
+        }
+        let managed = &self.managed;
+        managed.node.shutdown().await;
+        managed
+            .state
+            .store()
+            .stop_node(&managed.name, Some(ProcessMark::current()))
+            .await
+            .map(drop)
+            .map_err(refused)
+    }
+}
+
+impl Drop for ManagedNode {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// What handlers work on.
+#[derive(Debug)]
+pub(crate) struct Managed {
+    own: Weak<Self>,
+    name: NodeName,
+    pub(crate) state: State,
+    pub(crate) node: Node,
+    identity: Arc<LocalIdentity>,
+    services: Arc<Registry<KeptService>>,
+    outlets: Arc<Registry<KeptOutlet>>,
+    inlets: Arc<Registry<KeptInlet>>,
+    relays: Arc<Registry<KeptRelay>>,
+    channels: Arc<Registry<KeptChannel>>,
+    channel_listeners: Arc<Registry<KeptListener>>,
+    tcp_listeners: Arc<Registry<KeptTcpListener>>,
+    connections: Arc<Registry<KeptConnection>>,
+}
+
+/// A request whose name is not part of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Kept<S> {
+    /// The name.
+    pub(crate) name: String,
+    /// The request.
+    pub(crate) spec: S,
+}
+
+/// Options of a node that have no column of their own.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct NodeOptionsRecord {
+    #[serde(default)]
+    no_status_endpoint: bool,
+}
+
+/// The nouns in the order in which they are restored: first what others stand on.
+const RESTORED: [&str; 8] = [
+    noun::tcp_listener::NOUN.one,
+    noun::tcp_connection::NOUN.one,
+    noun::service::NOUN.one,
+    noun::secure_channel_listener::NOUN.one,
+    noun::secure_channel::NOUN.one,
+    noun::tcp_outlet::NOUN.one,
+    noun::tcp_inlet::NOUN.one,
+    noun::relay::NOUN.one,
+];
+
+/// How long connecting a route may take (spec: messaging 8).
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long an initiator may take for its handshake.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Managed {
+    /// This node, for what outlives a call.
+    pub(crate) fn own(&self) -> Result<Arc<Self>, Failure> {
+        self.own
+            .upgrade()
+            .ok_or_else(|| Failure::new("the node is ending"))
+    }
+
+    /// Stores a request, unless it comes from there.
+    pub(crate) async fn keep(
+        &self,
+        made: Made,
+        noun: &str,
+        name: &str,
+        spec: &impl Serialize,
+    ) -> Result<(), Failure> {
+        if made == Made::Restored {
+            return Ok(());
+        }
+        let spec = serde_json::to_string(spec)
+            .map_err(|error| Failure::internal("the request cannot be written", &error))?;
+        self.state
+            .store()
+            .put_request(&self.name, noun, name, &spec)
+            .await
+            .map_err(refused)
+    }
+
+    /// Forgets a request.
+    pub(crate) async fn forget(&self, noun: &str, name: &str) -> Result<(), Failure> {
+        self.state
+            .store()
+            .delete_request(&self.name, noun, name)
+            .await
+            .map(drop)
+            .map_err(refused)
+    }
+
+    /// The named identity, or the node's own.
+    pub(crate) async fn identity_for(
+        &self,
+        name: Option<&IdentityName>,
+    ) -> Result<Arc<LocalIdentity>, Failure> {
+        match name {
+            Some(name) => {
+                identities::local(
+                    &self.state,
+                    &identities::find(&self.state, Some(name)).await?,
+                )
+                .await
+            }
+            None => Ok(self.identity.clone()),
+        }
+    }
+
+    /// A route as this node can connect it: names of nodes are replaced by their listeners, and the name of a link it begins
+    /// with by the link's present address.
+    pub(crate) async fn resolve(&self, route: &MultiAddr) -> Result<MultiAddr, Failure> {
+        let route = self.state.replace_nodes(route).await?;
+        let Some((Protocol::Service(first) | Protocol::Worker(first), rest)) =
+            route.protocols().split_first()
+        else {
+            return Ok(route);
+        };
+        let present = match (self.channels.find(first), self.connections.find(first)) {
+            (Some(link), _) => link.live().as_ref().and_then(ChannelDial::first_hop),
+            (None, Some(link)) => link.live().as_ref().and_then(TcpDial::first_hop),
+            (None, None) => return Ok(route),
+        };
+        // A link that is down keeps its name, which nobody answers to until it is up again.
+        let first = present.map_or_else(
+            || first.clone(),
+            |address| String::from_utf8_lossy(address.name()).into_owned(),
+        );
+        MultiAddr::new(std::iter::once(Protocol::Service(first)).chain(rest.iter().cloned()))
+            .map_err(|error| {
+                Failure::new(format!("Could not convert {route} into route")).caused_by(&error)
+            })
+    }
+
+    /// Starts again what was started with an earlier address of a link.
+    pub(crate) async fn repoint(&self, link: &str) {
+        self.repoint_inlets(link).await;
+        self.repoint_relays(link).await;
+    }
+
+    /// Opens to a listener's flow what strangers may reach (spec: messaging 4.3).
+    pub(crate) fn open_way_in(&self, flow: FlowId) {
+        self.open_default_services(flow);
+        let router = self.node.router();
+        for address in [
+            Address::from_static("forwarding_service"),
+            Address::from_static("static_forwarding_service"),
+        ] {
+            router.add_consumer(&address, flow);
+        }
+        for outlet in self.outlets.all() {
+            outlet.running.add_consumer(flow);
+        }
+    }
+
+    /// The flows of all listeners.
+    pub(crate) fn all_ways_in(&self) -> Vec<FlowId> {
+        let transports = self.tcp_listeners.all();
+        let channels = self.channel_listeners.all();
+        let transports = transports.iter().map(|listener| listener.running.flow());
+        transports
+            .chain(channels.iter().map(|listener| listener.running.flow()))
+            .collect()
+    }
+
+    /// What the node runs.
+    pub(crate) async fn resources(&self) -> Result<NodeResources, Failure> {
+        let record = self.state.node(&self.name).await?;
+        let mut resources = nodes::stored_resources(&record);
+        resources.transports = <Self as Serve<noun::tcp_listener::TcpListener>>::list(self).await?;
+        resources.transports.extend(self.all_connections());
+        resources.secure_channel_listeners =
+            <Self as Serve<noun::secure_channel_listener::SecureChannelListener>>::list(self)
+                .await?;
+        resources.inlets = self.inlet_list();
+        resources.outlets = <Self as Serve<noun::tcp_outlet::TcpOutlet>>::list(self).await?;
+        resources.services = self.service_list();
+        Ok(resources)
+    }
+
+    async fn restore(self: &Arc<Self>) -> Result<(), Failure> {
+        let requests = self
+            .state
+            .store()
+            .requests(&self.name)
+            .await
+            .map_err(refused)?;
+        for noun in RESTORED {
+            for request in requests.iter().filter(|request| request.noun == noun) {
+                if let Err(failure) = self.restore_one(request).await {
+                    tracing::error!(
+                        "the {noun} {} could not be restored: {failure}: {}",
+                        request.name,
+                        failure.causes.join(": ")
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn restore_one(self: &Arc<Self>, request: &RequestRecord) -> Result<(), Failure> {
+        const MADE: Made = Made::Restored;
+        match request.noun.as_str() {
+            name if name == noun::tcp_listener::NOUN.one => self
+                .start_tcp_listener(stored(request)?, MADE)
+                .await
+                .map(drop),
+            name if name == noun::tcp_connection::NOUN.one => {
+                let kept: Kept<_> = stored(request)?;
+                self.keep_connection(kept.name, Arc::new(TcpDial(kept.spec)), None, MADE)
+                    .map(drop)
+            }
+            name if name == noun::service::NOUN.one => {
+                self.start_service(stored(request)?, MADE).await.map(drop)
+            }
+            name if name == noun::secure_channel_listener::NOUN.one => self
+                .start_channel_listener(stored(request)?, MADE)
+                .await
+                .map(drop),
+            name if name == noun::secure_channel::NOUN.one => {
+                let kept: Kept<_> = stored(request)?;
+                self.keep_channel(kept.name, Arc::new(ChannelDial(kept.spec)), None, MADE)
+                    .map(drop)
+            }
+            name if name == noun::tcp_outlet::NOUN.one => {
+                self.start_outlet(stored(request)?, MADE).await.map(drop)
+            }
+            name if name == noun::tcp_inlet::NOUN.one => {
+                self.start_inlet(stored(request)?, MADE).await.map(drop)
+            }
+            name if name == noun::relay::NOUN.one => {
+                self.start_relay(stored(request)?, MADE).await.map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn stored<T: DeserializeOwned>(request: &RequestRecord) -> Result<T, Failure> {
+    serde_json::from_str(&request.spec).map_err(|error| {
+        Failure::internal(
+            format!(
+                "the stored {} {} is not understood",
+                request.noun, request.name
+            ),
+            &error,
+        )
+    })
+}
+
+/// Binds the listener: where it was asked to be, where it was before, or at a free port.
+async fn listen(
+    node: &Node,
+    settings: &NodeSettings,
+    stored: Option<&str>,
+) -> Result<ockam_node::TcpListener, Failure> {
+    if let Some(address) = &settings.listener
+        && address.port() != 0
+    {
+        return tcp_listeners::bind(node, address).await;
+    }
+    let stored: Option<HostPort> = stored.and_then(|address| address.parse().ok());
+    // A host that was asked for anew is not where the node was before.
+    let fits = |stored: &HostPort| {
+        settings
+            .listener
+            .as_ref()
+            .is_none_or(|wanted| wanted.ip() == stored.ip())
+    };
+    if let Some(address) = stored.filter(fits) {
+        match tcp_listeners::bind(node, &address).await {
+            Ok(listener) => return Ok(listener),
+            Err(failure) => tracing::warn!("{failure}, taking a free port instead"),
+        }
+    }
+    let free = settings
+        .listener
+        .clone()
+        .unwrap_or_else(|| HostPort::loopback(0));
+    tcp_listeners::bind(node, &free).await
+}
+
+/// A local address of this name.
+pub(crate) fn local(name: &str) -> Result<Address, Failure> {
+    Address::local(name.as_bytes())
+        .map_err(|error| Failure::new(format!("`{name}` cannot be an address")).caused_by(&error))
+}
+
+/// Whether a route begins with this link.
+fn begins_with(route: &MultiAddr, link: &str) -> bool {
+    matches!(route.protocols().first(), Some(Protocol::Service(first) | Protocol::Worker(first)) if first == link)
+}

@@ -1,0 +1,261 @@
+//! Inlets of a managed node.
+
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use ockam_node::ConnectOptions;
+use ockam_portal::{Handshake, Inlet, InletOptions, Nagle};
+use ockam_wire::MultiAddr;
+
+use crate::managed::registry::{Made, Taken};
+use crate::managed::{CONNECT_TIMEOUT, Managed, begins_with};
+use crate::noun::tcp_inlet::{InletSpec, InletStatus, NOUN, TcpInlet};
+use crate::outcome::{Code, Failure};
+use crate::record::Connection;
+use crate::resource::Serve;
+use crate::state::unused_name;
+use crate::value::{Alias, HostPort};
+
+/// A running inlet.
+#[derive(Debug)]
+pub(crate) struct KeptInlet {
+    alias: Alias,
+    spec: InletSpec,
+    /// The route as given, nodes replaced by their listeners.
+    outlet_addr: String,
+    bound: SocketAddr,
+    // Held to look at it or to put another in its place. `None` while it is started again.
+    running: Mutex<Option<Inlet>>,
+}
+
+impl KeptInlet {
+    fn view(&self) -> InletStatus {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = running.as_ref().map(Inlet::status);
+        let is_up = status.as_ref().is_some_and(|status| status.session.up);
+        InletStatus {
+            bind_addr: self.bound.to_string(),
+            worker_addr: None,
+            alias: self.alias.to_string(),
+            payload: None,
+            outlet_route: status
+                .and_then(|status| status.route)
+                .map(|route| route.to_string()),
+            status: if is_up {
+                Connection::Up
+            } else {
+                Connection::Down
+            },
+            outlet_addr: self.outlet_addr.clone(),
+            privileged: false,
+        }
+    }
+
+    /// Takes the inlet out and waits until it has stopped.
+    async fn stop(&self) {
+        let running = self
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(running) = running {
+            running.stop().await;
+        }
+    }
+
+    fn is_same(&self, spec: &InletSpec) -> bool {
+        // A port of 0 in the new request is served by whichever port is bound.
+        let same_port = spec.from.port() == 0 || spec.from.port() == self.bound.port();
+        let same_host = spec.from.ip() == Some(self.bound.ip()) || spec.from.ip().is_none();
+        let comparable = |spec: &InletSpec| InletSpec {
+            alias: None,
+            from: self.spec.from.clone(),
+            connection_wait: None,
+            ..spec.clone()
+        };
+        same_port && same_host && comparable(&self.spec) == comparable(spec)
+    }
+}
+
+impl Managed {
+    /// Starts an inlet, on request or again.
+    pub(crate) async fn start_inlet(
+        &self,
+        mut spec: InletSpec,
+        made: Made,
+    ) -> Result<InletStatus, Failure> {
+        let alias = match &spec.alias {
+            Some(alias) => alias.clone(),
+            None => match self.restored_twin(&spec) {
+                Some(twin) => twin,
+                None => unused_name(|name| self.inlets.is_taken(name))?
+                    .parse()
+                    .map_err(|error| Failure::internal("no name could be made", &error))?,
+            },
+        };
+        let reservation = match self.inlets.reserve(alias.as_str(), made) {
+            Ok(reservation) => reservation,
+            Err(Taken::Restored(inlet)) if inlet.is_same(&spec) => return Ok(inlet.view()),
+            Err(Taken::Restored(inlet)) => {
+                inlet.stop().await;
+                drop(self.inlets.remove(alias.as_str()));
+                self.inlets
+                    .reserve(alias.as_str(), made)
+                    .map_err(|_| exists(&alias))?
+            }
+            Err(Taken::Held) => return Err(exists(&alias)),
+        };
+        let outlet_addr = self.state.replace_nodes(&spec.to).await?.to_string();
+        let to = self.resolve(&spec.to).await?;
+        let running = self.run_inlet(&spec, to, &spec.from.to_string()).await?;
+        let bound = running.bound();
+        let wait = spec.connection_wait.take();
+        spec.alias = Some(alias.clone());
+        // The port that was bound is kept: clients know it.
+        spec.from = HostPort::from(bound);
+        if made == Made::Asked
+            && let Some(wait) = wait
+        {
+            // Whether the far side is there changes the answer, not the outcome.
+            drop(tokio::time::timeout(wait.0, running.connected()).await);
+        }
+        if let Err(failure) = self.keep(made, NOUN.one, alias.as_str(), &spec).await {
+            running.stop().await;
+            return Err(failure);
+        }
+        let inlet = KeptInlet {
+            alias,
+            spec,
+            outlet_addr,
+            bound,
+            running: Mutex::new(Some(running)),
+        };
+        Ok(reservation.fill(inlet)?.view())
+    }
+
+    async fn run_inlet(
+        &self,
+        spec: &InletSpec,
+        to: MultiAddr,
+        bind: &str,
+    ) -> Result<Inlet, Failure> {
+        let connect = ConnectOptions {
+            identity: self.identity_for(spec.identity.as_ref()).await?,
+            authorized: spec.authorized.into_iter().collect(),
+            timeout: CONNECT_TIMEOUT,
+        };
+        let mut options = InletOptions::new(bind, to, connect);
+        options.handshake = if spec.skip_handshake {
+            Handshake::Skip
+        } else {
+            Handshake::Wait
+        };
+        options.nagle = if spec.enable_nagle {
+            Nagle::On
+        } else {
+            Nagle::Off
+        };
+        Inlet::start(&self.node, options)
+            .await
+            .map_err(|error| match error.kind() {
+                // spec: command 3.3 (inlet port taken)
+                std::io::ErrorKind::AddrInUse => {
+                    let port = bind.rsplit(':').next().unwrap_or(bind);
+                    Failure::coded(
+                        Code::Internal,
+                        format!("Another process is already listening on port {port}!"),
+                    )
+                    .caused_by(&error)
+                }
+                _ => Failure::internal(format!("cannot listen at {bind}"), &error),
+            })
+    }
+
+    /// Points inlets whose routes begin with this link at its present address.
+    pub(crate) async fn repoint_inlets(&self, link: &str) {
+        for inlet in self
+            .inlets
+            .all()
+            .into_iter()
+            .filter(|inlet| begins_with(&inlet.spec.to, link))
+        {
+            let Ok(to) = self.resolve(&inlet.spec.to).await else {
+                continue;
+            };
+            inlet.stop().await;
+            // The old socket may take a moment to go away.
+            for _ in 0..REBINDS {
+                match self
+                    .run_inlet(&inlet.spec, to.clone(), &inlet.bound.to_string())
+                    .await
+                {
+                    Ok(running) => {
+                        *inlet.running.lock().unwrap_or_else(PoisonError::into_inner) =
+                            Some(running);
+                        break;
+                    }
+                    Err(failure) => {
+                        tracing::debug!(inlet = %inlet.alias, "cannot listen again yet: {failure}");
+                        tokio::time::sleep(REBIND_PAUSE).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// A restored inlet that is the same as one asked for without a name.
+    fn restored_twin(&self, spec: &InletSpec) -> Option<Alias> {
+        let all = self.inlets.all();
+        let twin = all.iter().find(|inlet| {
+            self.inlets.is_restored(inlet.alias.as_str())
+                && spec.from.port() != 0
+                && inlet.is_same(spec)
+        })?;
+        Some(twin.alias.clone())
+    }
+
+    /// All inlets.
+    pub(crate) fn inlet_list(&self) -> Vec<InletStatus> {
+        self.inlets.all().iter().map(|inlet| inlet.view()).collect()
+    }
+}
+
+const REBINDS: u32 = 100;
+const REBIND_PAUSE: Duration = Duration::from_millis(20);
+
+/// spec: command 3.3 (inlet refused by the node)
+fn exists(alias: &Alias) -> Failure {
+    Failure::coded(Code::AlreadyExists, "Bad request when creating an inlet")
+        .cause(format!("there is an inlet named {alias} already"))
+}
+
+fn unknown(name: &Alias) -> Failure {
+    Failure::coded(Code::NotFound, format!("TCP inlet {name} not found"))
+}
+
+impl Serve<TcpInlet> for Managed {
+    async fn create(&self, spec: InletSpec) -> Result<InletStatus, Failure> {
+        self.start_inlet(spec, Made::Asked).await
+    }
+
+    async fn list(&self) -> Result<Vec<InletStatus>, Failure> {
+        Ok(self.inlet_list())
+    }
+
+    async fn show(&self, name: &Alias) -> Result<InletStatus, Failure> {
+        self.inlets
+            .find(name.as_str())
+            .map(|inlet| inlet.view())
+            .ok_or_else(|| unknown(name))
+    }
+
+    async fn delete(&self, name: &Alias) -> Result<InletStatus, Failure> {
+        let view = <Self as Serve<TcpInlet>>::show(self, name).await?;
+        self.forget(NOUN.one, name.as_str()).await?;
+        if let Some(inlet) = self.inlets.remove(name.as_str()) {
+            inlet.stop().await;
+        }
+        Ok(view)
+    }
+}

@@ -1,0 +1,137 @@
+//! Outlets of a managed node.
+
+use ockam_node::Access;
+use ockam_portal::{Handshake, Outlet, OutletOptions, TargetAddress};
+
+use crate::managed::registry::{Made, Taken};
+use crate::managed::{Managed, local};
+use crate::noun::tcp_outlet::{NOUN, OutletSpec, OutletStatus, TcpOutlet};
+use crate::outcome::{Code, Failure};
+use crate::resource::Serve;
+use crate::state::unused_name;
+use crate::value::WorkerName;
+
+/// A running outlet.
+#[derive(Debug)]
+pub(crate) struct KeptOutlet {
+    pub(crate) spec: OutletSpec,
+    pub(crate) running: Outlet,
+}
+
+impl KeptOutlet {
+    fn view(&self) -> OutletStatus {
+        OutletStatus::new(self.running.address(), &self.spec.to)
+    }
+}
+
+impl Managed {
+    /// Starts an outlet, on request or again.
+    pub(crate) async fn start_outlet(
+        &self,
+        mut spec: OutletSpec,
+        made: Made,
+    ) -> Result<OutletStatus, Failure> {
+        let name = match &spec.address {
+            Some(address) => address.to_string(),
+            None => self.unnamed_outlet(&spec)?,
+        };
+        let reservation = match self.outlets.reserve(&name, made) {
+            Ok(reservation) => reservation,
+            Err(Taken::Restored(outlet))
+                if outlet.spec.to == spec.to
+                    && outlet.spec.skip_handshake == spec.skip_handshake =>
+            {
+                return Ok(outlet.view());
+            }
+            Err(Taken::Restored(_)) => {
+                drop(self.outlets.remove(&name));
+                self.outlets
+                    .reserve(&name, made)
+                    .map_err(|_| exists(&name))?
+            }
+            Err(Taken::Held) => return Err(exists(&name)),
+        };
+        let address = local(&name)?;
+        spec.address = Some(
+            name.parse()
+                .map_err(|error: crate::value::WorkerNameError| Failure::new(error.to_string()))?,
+        );
+        let target: TargetAddress = spec
+            .to
+            .to_string()
+            .parse()
+            .map_err(|_| Failure::new(format!("{} cannot be connected to", spec.to)))?;
+        let mut options = OutletOptions::new(address, target);
+        options.access = Access::ALLOW_ALL;
+        // Without an authority an outlet is reachable from plain transports too (spec: messaging 4.3).
+        options.consumers = self.all_ways_in();
+        options.handshake = if spec.skip_handshake {
+            Handshake::Skip
+        } else {
+            Handshake::Wait
+        };
+        let running = Outlet::start(&self.node, options).map_err(|_| exists(&name))?;
+        self.keep(made, NOUN.one, &name, &spec).await?;
+        Ok(reservation.fill(KeptOutlet { spec, running })?.view())
+    }
+
+    /// The address of an outlet that was given none: `outlet`, or a random one when that is taken (spec: command 3.7).
+    /// Something restored that is the same in all else is what is meant.
+    fn unnamed_outlet(&self, spec: &OutletSpec) -> Result<String, Failure> {
+        let usual = USUAL_NAME.to_owned();
+        let same = |outlet: &KeptOutlet| outlet.spec.to == spec.to;
+        if !self.outlets.is_taken(&usual)
+            || (self.outlets.is_restored(&usual)
+                && self
+                    .outlets
+                    .find(&usual)
+                    .is_some_and(|outlet| same(&outlet)))
+        {
+            return Ok(usual);
+        }
+        unused_name(|name| self.outlets.is_taken(name))
+    }
+}
+
+const USUAL_NAME: &str = "outlet";
+
+/// spec: command 3.3 (duplicate outlet)
+fn exists(name: &str) -> Failure {
+    Failure::coded(
+        Code::AlreadyExists,
+        format!("A TCP outlet with address '{name}' already exists"),
+    )
+}
+
+fn unknown(name: &WorkerName) -> Failure {
+    Failure::coded(Code::NotFound, format!("TCP outlet {name} not found"))
+}
+
+impl Serve<TcpOutlet> for Managed {
+    async fn create(&self, spec: OutletSpec) -> Result<OutletStatus, Failure> {
+        self.start_outlet(spec, Made::Asked).await
+    }
+
+    async fn list(&self) -> Result<Vec<OutletStatus>, Failure> {
+        Ok(self
+            .outlets
+            .all()
+            .iter()
+            .map(|outlet| outlet.view())
+            .collect())
+    }
+
+    async fn show(&self, name: &WorkerName) -> Result<OutletStatus, Failure> {
+        self.outlets
+            .find(name.as_str())
+            .map(|outlet| outlet.view())
+            .ok_or_else(|| unknown(name))
+    }
+
+    async fn delete(&self, name: &WorkerName) -> Result<OutletStatus, Failure> {
+        let view = <Self as Serve<TcpOutlet>>::show(self, name).await?;
+        self.forget(NOUN.one, name.as_str()).await?;
+        drop(self.outlets.remove(name.as_str()));
+        Ok(view)
+    }
+}

@@ -1,0 +1,184 @@
+//! The status endpoint: health checks over plain HTTP (spec: command 3.14).
+//!
+//! ```text
+//! HEAD /       200, no body
+//! GET  /show   200, what the node runs, compact JSON
+//! others       404
+//! ```
+//!
+//! It listens on loopback and tells, never changes. A request is one line as far as it is looked at; the connection is
+//! closed after the answer.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::managed::Managed;
+use crate::outcome::Failure;
+
+/// Where health checks are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusEndpoint {
+    /// Nowhere.
+    Off,
+    /// At this address, or not at all.
+    At(SocketAddr),
+    /// At the stored or the usual address, or at a free port when that is taken.
+    Preferred,
+}
+
+/// The usual address.
+pub(crate) const USUAL: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 23345);
+
+/// Binds the endpoint.
+pub(crate) async fn bind(
+    endpoint: StatusEndpoint,
+    stored: Option<SocketAddr>,
+) -> Result<Option<TcpListener>, Failure> {
+    let cannot = |address: SocketAddr, error: &std::io::Error| {
+        Failure::internal(
+            format!("the status endpoint cannot listen at {address}"),
+            error,
+        )
+    };
+    let preferred = match endpoint {
+        StatusEndpoint::Off => return Ok(None),
+        StatusEndpoint::At(address) => {
+            return TcpListener::bind(address)
+                .await
+                .map(Some)
+                .map_err(|error| cannot(address, &error));
+        }
+        StatusEndpoint::Preferred => stored.unwrap_or(USUAL),
+    };
+    match TcpListener::bind(preferred).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(_) => {
+            let free = SocketAddr::new(preferred.ip(), 0);
+            TcpListener::bind(free)
+                .await
+                .map(Some)
+                .map_err(|error| cannot(free, &error))
+        }
+    }
+}
+
+/// Answers until it is dropped.
+pub(crate) async fn serve(listener: TcpListener, node: Arc<Managed>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(permit) = room.clone().acquire_owned().await else {
+            return;
+        };
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors, most likely: others must get a chance to close theirs.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let node = node.clone();
+        tokio::spawn(async move {
+            if timeout(PATIENCE, answer(stream, &node)).await.is_err() {
+                tracing::debug!("a health check took too long");
+            }
+            drop(permit);
+        });
+    }
+}
+
+async fn answer(mut stream: TcpStream, node: &Managed) {
+    let mut head = Vec::with_capacity(1024);
+    let complete = loop {
+        let mut part = [0; 1024];
+        match stream.read(&mut part).await {
+            Ok(length @ 1..) => head.extend_from_slice(part.get(..length).unwrap_or_default()),
+            Ok(0) | Err(_) => break false,
+        }
+        if head.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+            break true;
+        }
+        if head.len() > MAX_HEAD {
+            break false;
+        }
+    };
+    if !complete {
+        return;
+    }
+    let response = match request_line(&head) {
+        Some(("HEAD", "/")) => "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_owned(),
+        Some(("GET", "/show")) => {
+            let body = match node.resources().await {
+                Ok(resources) => serde_json::to_string(&resources).unwrap_or_default(),
+                Err(failure) => {
+                    tracing::warn!("the status cannot be told: {failure}");
+                    String::new()
+                }
+            };
+            let length = body.len();
+            format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            )
+        }
+        _ => "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned(),
+    };
+    // Who asks and goes away has lost interest.
+    if stream.write_all(response.as_bytes()).await.is_ok() {
+        drop(stream.shutdown().await);
+    }
+}
+
+/// Method and path of a request.
+fn request_line(head: &[u8]) -> Option<(&str, &str)> {
+    let line = head.split(|byte| *byte == b'\r').next()?;
+    let mut words = std::str::from_utf8(line).ok()?.split(' ');
+    Some((words.next()?, words.next()?))
+}
+
+const MAX_HEAD: usize = 8 * 1024;
+const CONNECTIONS: usize = 16;
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_method_and_path_count() {
+        assert_eq!(
+            request_line(b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n"),
+            Some(("HEAD", "/"))
+        );
+        assert_eq!(
+            request_line(b"GET /show HTTP/1.1\r\n\r\n"),
+            Some(("GET", "/show"))
+        );
+        assert_eq!(request_line(b"\r\n\r\n"), None);
+        assert_eq!(request_line(b"\xff \xff\r\n\r\n"), None);
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_replaced_only_when_none_was_asked_for() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.expect("it binds");
+        let address = taken.local_addr().expect("it is bound");
+        assert!(bind(StatusEndpoint::At(address), None).await.is_err());
+        let other = bind(StatusEndpoint::Preferred, Some(address))
+            .await
+            .expect("it binds")
+            .expect("it is on");
+        assert_ne!(
+            other.local_addr().expect("it is bound").port(),
+            address.port()
+        );
+        assert!(
+            bind(StatusEndpoint::Off, None)
+                .await
+                .expect("nothing to do")
+                .is_none()
+        );
+    }
+}

@@ -1,0 +1,136 @@
+//! TCP listeners of a managed node.
+
+use crate::managed::Managed;
+use crate::managed::registry::{Made, Taken};
+use crate::noun::tcp_listener::{
+    NO_WORKER, NOUN, TcpListener, TcpListenerSpec, Transport, TransportKind, TransportMode,
+    TransportName,
+};
+use crate::outcome::{Code, Failure};
+use crate::record::FlowControlId;
+use crate::resource::Serve;
+use crate::value::HostPort;
+
+/// A running listener. It stops when this is dropped.
+#[derive(Debug)]
+pub(crate) struct KeptTcpListener {
+    pub(crate) running: ockam_node::TcpListener,
+}
+
+impl KeptTcpListener {
+    pub(crate) fn view(&self) -> Transport {
+        Transport {
+            kind: TransportKind::Tcp,
+            mode: TransportMode::Listen,
+            socket_addr: self.running.address().to_string(),
+            worker_addr: NO_WORKER.to_owned(),
+            processor_address: NO_WORKER.to_owned(),
+            flow_control_id: FlowControlId(self.running.flow().to_string()),
+        }
+    }
+}
+
+impl Drop for KeptTcpListener {
+    fn drop(&mut self) {
+        self.running.close();
+    }
+}
+
+/// Binds a listener.
+pub(crate) async fn bind(
+    node: &ockam_node::Node,
+    address: &HostPort,
+) -> Result<ockam_node::TcpListener, Failure> {
+    node.tcp_listen(&address.to_string())
+        .await
+        .map_err(|error| {
+            let failure = Failure::internal(format!("cannot listen at {address}"), &error);
+            match error.kind() {
+                // spec: command 3.3 (port taken)
+                std::io::ErrorKind::AddrInUse => failure.help(format!(
+                    "Another process is already listening on port {}!",
+                    address.port()
+                )),
+                _ => failure,
+            }
+        })
+}
+
+impl Managed {
+    /// Starts a listener, on request or again.
+    pub(crate) async fn start_tcp_listener(
+        &self,
+        spec: TcpListenerSpec,
+        made: Made,
+    ) -> Result<Transport, Failure> {
+        let wanted = spec.address.to_string();
+        if spec.address.port() != 0 {
+            match self.tcp_listeners.reserve(&wanted, made) {
+                Ok(reservation) => drop(reservation),
+                Err(Taken::Restored(listener)) => return Ok(listener.view()),
+                Err(Taken::Held) => return Err(exists(&wanted)),
+            }
+        }
+        let running = bind(&self.node, &spec.address).await?;
+        // The name is the address that was bound, so that it is found again.
+        let bound = running.address();
+        let name = bound.to_string();
+        let reservation = self
+            .tcp_listeners
+            .reserve(&name, made)
+            .map_err(|_| exists(&name))?;
+        self.keep(
+            made,
+            NOUN.one,
+            &name,
+            &TcpListenerSpec {
+                address: bound.into(),
+            },
+        )
+        .await?;
+        self.open_way_in(running.flow());
+        Ok(reservation.fill(KeptTcpListener { running })?.view())
+    }
+
+    fn listener_named(&self, name: &TransportName) -> Result<(String, Transport), Failure> {
+        self.tcp_listeners
+            .all()
+            .iter()
+            .map(|listener| (listener.running.address().to_string(), listener.view()))
+            .find(|(_, view)| name.names(view))
+            .ok_or_else(|| Failure::coded(Code::NotFound, format!("TCP listener {name} not found")))
+    }
+}
+
+fn exists(name: &str) -> Failure {
+    Failure::coded(
+        Code::AlreadyExists,
+        format!("there is a TCP listener at {name} already"),
+    )
+}
+
+impl Serve<TcpListener> for Managed {
+    async fn create(&self, spec: TcpListenerSpec) -> Result<Transport, Failure> {
+        self.start_tcp_listener(spec, Made::Asked).await
+    }
+
+    async fn list(&self) -> Result<Vec<Transport>, Failure> {
+        Ok(self
+            .tcp_listeners
+            .all()
+            .iter()
+            .map(|listener| listener.view())
+            .collect())
+    }
+
+    async fn show(&self, name: &TransportName) -> Result<Transport, Failure> {
+        self.listener_named(name).map(|(_, view)| view)
+    }
+
+    async fn delete(&self, name: &TransportName) -> Result<Transport, Failure> {
+        let (name, view) = self.listener_named(name)?;
+        self.forget(NOUN.one, &name).await?;
+        drop(self.tcp_listeners.remove(&name));
+        Ok(view)
+    }
+}

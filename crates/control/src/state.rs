@@ -1,0 +1,200 @@
+//! The state of one home, opened: what home-scoped operations work on and what nodes are looked up in.
+
+use std::path::{Path, PathBuf};
+
+use ockam_store::{Home, NodeName, NodeRecord, ProcessState, Store, StoreError};
+use ockam_wire::{MultiAddr, Protocol};
+
+use crate::noun::node::NodeStatus;
+use crate::outcome::{Code, Failure};
+use crate::value::{HostPort, random_name};
+
+/// An opened home.
+#[derive(Debug, Clone)]
+pub struct State {
+    store: Store,
+    runtime: Option<PathBuf>,
+}
+
+impl State {
+    /// Opens the home at this path, making it when it is missing. `runtime` is the user's runtime directory, where control
+    /// sockets of a deep home go.
+    ///
+    /// # Errors
+    /// The directory or the database cannot be used.
+    pub async fn open(home: &Path, runtime: Option<PathBuf>) -> Result<Self, Failure> {
+        let home = Home::open(home).map_err(|error| refused(StoreError::Home(error)))?;
+        let store = Store::open(&home).await.map_err(refused)?;
+        Ok(Self { store, runtime })
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The directories and files of the home.
+    pub fn home(&self) -> &Home {
+        self.store.home()
+    }
+
+    /// The control socket of a node.
+    ///
+    /// # Errors
+    /// No directory for it can be made.
+    pub fn socket(&self, node: &NodeName) -> Result<PathBuf, Failure> {
+        self.home()
+            .socket(node, self.runtime.as_deref())
+            .map_err(|error| refused(StoreError::Home(error)))
+    }
+
+    /// All nodes, in the order in which they were made.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn nodes(&self) -> Result<Vec<NodeRecord>, Failure> {
+        self.store.nodes().await.map_err(refused)
+    }
+
+    /// One node.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub async fn node(&self, name: &NodeName) -> Result<NodeRecord, Failure> {
+        self.store.node(name).await.map_err(refused)
+    }
+
+    /// The default node.
+    ///
+    /// # Errors
+    /// There is no node at all.
+    pub async fn default_node(&self) -> Result<NodeRecord, Failure> {
+        self.store
+            .default_node()
+            .await
+            .map_err(refused)?
+            // spec: command 3.3 (no default node)
+            .ok_or_else(|| Failure::coded(Code::Internal, "There is no default node"))
+    }
+
+    /// A random name that no node has.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the system gives no randomness.
+    pub async fn new_node_name(&self) -> Result<NodeName, Failure> {
+        let nodes = self.nodes().await?;
+        let name = unused_name(|name| nodes.iter().any(|node| node.name.as_str() == name))?;
+        name.parse()
+            .map_err(|error| Failure::internal("no name could be made", &error))
+    }
+
+    /// Replaces every `/node/<name>` of a route by the listener of that node, as this machine reaches it.
+    ///
+    /// # Errors
+    /// A node is unknown or has never listened.
+    pub async fn replace_nodes(&self, route: &MultiAddr) -> Result<MultiAddr, Failure> {
+        // spec: command 3.3 (unknown node in a route)
+        let unconvertible = || {
+            Failure::coded(
+                Code::Internal,
+                format!("Could not convert {route} into route"),
+            )
+        };
+        let mut replaced = MultiAddr::default();
+        for protocol in route.protocols() {
+            let part = match protocol {
+                Protocol::Node(name) => {
+                    let listener = self
+                        .listener_of(name)
+                        .await
+                        .map_err(|cause| unconvertible().cause(cause.message))?;
+                    listener
+                        .multiaddr()
+                        .parse()
+                        .map_err(|error| unconvertible().caused_by(&error))?
+                }
+                Protocol::Space(_) => {
+                    return Err(unconvertible().cause("a space cannot be part of a route"));
+                }
+                protocol => MultiAddr::new([protocol.clone()])
+                    .map_err(|error| unconvertible().caused_by(&error))?,
+            };
+            replaced
+                .append(&part)
+                .map_err(|error| unconvertible().caused_by(&error))?;
+        }
+        Ok(replaced)
+    }
+
+    async fn listener_of(&self, name: &str) -> Result<HostPort, Failure> {
+        let unknown =
+            || Failure::coded(Code::NotFound, format!("There is no node with name {name}"));
+        let node = self.node(&name.parse().map_err(|_| unknown())?).await?;
+        let listener = node
+            .listener
+            .ok_or_else(|| Failure::new(format!("node {name} has no listener")))?;
+        // spec: messaging 9.2 (an unspecified address is reached over loopback)
+        listener
+            .parse()
+            .map(|address: HostPort| address.reachable())
+            .map_err(|error| {
+                Failure::internal(format!("node {name} has no usable listener"), &error)
+            })
+    }
+}
+
+/// Whether a node's process lives.
+pub(crate) fn status_of(node: &NodeRecord) -> NodeStatus {
+    let Some(process) = node.process else {
+        return NodeStatus::Stopped;
+    };
+    match process.state() {
+        ProcessState::Running => NodeStatus::Running { pid: process.pid },
+        ProcessState::Zombie => NodeStatus::Zombie { pid: process.pid },
+        ProcessState::Stopped => NodeStatus::Stopped,
+    }
+}
+
+/// A random name that is not taken.
+pub(crate) fn unused_name(taken: impl Fn(&str) -> bool) -> Result<String, Failure> {
+    for attempt in 0_u32..1000 {
+        let mut random = [0; 4];
+        getrandom::fill(&mut random).map_err(|error| {
+            Failure::coded(Code::Internal, "the system gives no randomness")
+                .cause(error.to_string())
+        })?;
+        let [first, second, third, fourth] = random;
+        let name = match attempt {
+            0..20 => random_name([first, second]),
+            // The words have run out.
+            _ => format!(
+                "{}-{:04x}",
+                random_name([first, second]),
+                u16::from_be_bytes([third, fourth])
+            ),
+        };
+        if !taken(&name) {
+            return Ok(name);
+        }
+    }
+    Err(Failure::coded(Code::Internal, "no unused name was found"))
+}
+
+/// What the store refused, with the code of the published program (spec: command 3.3).
+pub(crate) fn refused(error: StoreError) -> Failure {
+    let code = match &error {
+        StoreError::NoNode(_) => Some(Code::NotFound),
+        StoreError::VaultExists(_) | StoreError::RequestExists { .. } => Some(Code::AlreadyExists),
+        StoreError::NodeRunning { .. }
+        | StoreError::NoVault(_)
+        | StoreError::NodeIsDefault(_)
+        | StoreError::IdentityIsDefault(_) => None,
+        _ => Some(Code::Internal),
+    };
+    let mut failure = Failure::new(error.to_string());
+    failure.code = code;
+    match std::error::Error::source(&error) {
+        Some(source) => failure.caused_by(source),
+        None => failure,
+    }
+}
