@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::flow_control::{FlowId, Producer};
 use crate::message::ChannelPeer;
 use crate::node::Node;
+use crate::router::Router;
 use crate::secure_channel::{ChannelError, ChannelOptions, SecureChannel};
 use crate::transport::Connection as TransportConnection;
 
@@ -36,6 +37,8 @@ pub struct Connection {
     transport: Option<TransportConnection>,
     channels: Vec<SecureChannel>,
     producer: Option<Producer>,
+    peer: Option<Arc<ChannelPeer>>,
+    router: Router,
 }
 
 impl Connection {
@@ -73,9 +76,9 @@ impl Connection {
         &self.channels
     }
 
-    /// Who is at the end of the innermost channel.
+    /// Who is at the end of the innermost channel: one that was opened for it, or one that its first hop belongs to.
     pub fn peer(&self) -> Option<&Arc<ChannelPeer>> {
-        self.channels.last().map(SecureChannel::peer)
+        self.peer.as_ref()
     }
 
     /// What answers enter with: the producer behind the first hop.
@@ -97,7 +100,7 @@ impl Connection {
                 .is_some_and(TransportConnection::is_closed)
     }
 
-    /// Completes when a part of it has ended; never for an address that needed neither transport nor channel.
+    /// Completes when a part of it has ended; never for an address without a hop.
     ///
     /// # Cancel safety
     /// May be dropped and called again.
@@ -115,9 +118,17 @@ impl Connection {
                 None => std::future::pending().await,
             }
         };
+        // A hop that was there before, such as a channel opened by another command.
+        let first_hop = async {
+            match self.route.first() {
+                Some(first) => self.router.gone(&first.to_address()).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = transport => {}
             () = channel => {}
+            () = first_hop => {}
         }
     }
 
@@ -184,6 +195,8 @@ impl Node {
             transport: None,
             channels: Vec::new(),
             producer: None,
+            peer: None,
+            router: self.router().clone(),
         };
         let deadline = Instant::now() + options.timeout;
         match timeout_at(
@@ -194,6 +207,8 @@ impl Node {
         {
             Ok(Ok(())) => {
                 connection.producer = self.router().producer_behind(&connection.route);
+                let first = connection.route.first().map(|first| first.to_address());
+                connection.peer = first.and_then(|first| self.router().channel_peer(&first));
                 Ok(connection)
             }
             Ok(Err(error)) => {

@@ -130,6 +130,30 @@ async fn address_that_cannot_be_connected_says_why() {
 }
 
 #[tokio::test]
+async fn route_through_a_channel_that_is_there_already_has_its_peer_and_ends_with_it() {
+    let server = Server::start().await;
+    let client = Client::start();
+    let earlier = client
+        .connect(&format!("{}/secure/api", server.tcp()))
+        .await
+        .unwrap();
+    let [channel] = earlier.channels() else {
+        panic!("one channel")
+    };
+    let through = format!(
+        "/service/{}/service/echo",
+        String::from_utf8_lossy(channel.encryptor().name())
+    );
+    let connection = client.connect(&through).await.unwrap();
+    assert_eq!(client.ask(&connection, b"f").await, b"f");
+    assert_eq!(connection.peer(), Some(channel.peer()));
+    assert!(!connection.is_closed());
+    earlier.close().await;
+    connection.closed().await;
+    assert!(connection.is_closed());
+}
+
+#[tokio::test]
 async fn connection_ends_with_the_node_it_leads_to() {
     let server = Server::start().await;
     let client = Client::start();
