@@ -93,11 +93,17 @@ impl Connection {
 
     /// Whether a part of it has ended.
     pub fn is_closed(&self) -> bool {
-        self.channels.iter().any(SecureChannel::is_closed)
-            || self
-                .transport
+        let transport_closed = || {
+            self.transport
                 .as_ref()
                 .is_some_and(TransportConnection::is_closed)
+        };
+        let first_hop_gone = || {
+            self.route
+                .first()
+                .is_some_and(|first| !self.router.is_running(&first.to_address()))
+        };
+        self.channels.iter().any(SecureChannel::is_closed) || transport_closed() || first_hop_gone()
     }
 
     /// Completes when a part of it has ended; never for an address without a hop.
