@@ -143,10 +143,15 @@ impl Inlet {
 
     /// What it is doing.
     pub fn status(&self) -> InletStatus {
-        let live = self.shared.live.borrow();
+        let route = self
+            .shared
+            .live
+            .borrow()
+            .as_ref()
+            .map(|way| way.route().clone());
         InletStatus {
             session: self.session.status(),
-            route: live.as_ref().map(|way| way.route().clone()),
+            route,
             activity: self.shared.counters.activity(),
         }
     }

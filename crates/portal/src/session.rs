@@ -79,10 +79,12 @@ impl<D: Dial> Session<D> {
 
     /// What it is doing.
     pub(crate) fn status(&self) -> SessionStatus {
+        let up = self.live.borrow().is_some();
+        let notes = self.shared.notes();
         SessionStatus {
-            up: self.live.borrow().is_some(),
-            connects: self.shared.notes().connects,
-            last_failure: self.shared.notes().last_failure.clone(),
+            up,
+            connects: notes.connects,
+            last_failure: notes.last_failure.clone(),
         }
     }
 

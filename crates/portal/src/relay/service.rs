@@ -413,7 +413,8 @@ impl RelayWorker {
             opened.retain(|sender| router.is_running(sender));
         }
         // Both ways: whoever was answered goes on over the route of the answer, which does not pass the relay's address.
-        if router.add_consumer(&back, self.producer.id) && router.add_consumer(&self.first, came_by) {
+        if router.add_consumer(&back, self.producer.id) && router.add_consumer(&self.first, came_by)
+        {
             opened.insert(back);
         }
     }

@@ -1,0 +1,10 @@
+//! Portals, relays and sessions between nodes of this process, over real loopback sockets.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod carrying;
+mod closing;
+mod published;
+mod relays;
+mod sessions;
+mod world;
