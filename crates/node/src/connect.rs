@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::flow_control::{FlowId, Producer};
 use crate::message::ChannelPeer;
-use crate::node::Node;
+use crate::node::{DRAIN_TIMEOUT, Node};
 use crate::router::Router;
 use crate::secure_channel::{ChannelError, ChannelOptions, SecureChannel};
 use crate::transport::Connection as TransportConnection;
@@ -145,6 +145,8 @@ impl Connection {
         }
         if let Some(transport) = &self.transport {
             transport.close();
+            // The last words of the channels are still on their way. A foreign transport may take its time over them.
+            drop(tokio::time::timeout(DRAIN_TIMEOUT, transport.drained()).await);
         }
     }
 }
@@ -173,6 +175,9 @@ pub enum ConnectError {
     /// A channel could not be opened.
     #[error(transparent)]
     Channel(#[from] ChannelError),
+    /// The first hop is not a worker of this node.
+    #[error("no worker is running at `{0}`")]
+    NotRunning(Address),
     /// It took too long.
     #[error("could not connect within {0:?}")]
     Timeout(Duration),
@@ -213,8 +218,14 @@ impl Node {
         {
             Ok(Ok(())) => {
                 connection.producer = self.router().producer_behind(&connection.route);
-                let first = connection.route.first().map(|first| first.to_address());
-                connection.peer = first.and_then(|first| self.router().channel_peer(&first));
+                if let Some(first) = connection.route.first().map(|first| first.to_address()) {
+                    // An end that is there from the beginning would be noticed at once, again and again.
+                    if !self.router().is_running(&first) {
+                        connection.close().await;
+                        return Err(ConnectError::NotRunning(first));
+                    }
+                    connection.peer = self.router().channel_peer(&first);
+                }
                 Ok(connection)
             }
             Ok(Err(error)) => {

@@ -151,6 +151,10 @@ async fn route_through_a_channel_that_is_there_already_has_its_peer_and_ends_wit
     earlier.close().await;
     connection.closed().await;
     assert!(connection.is_closed());
+    assert!(matches!(
+        client.connect(&through).await,
+        Err(ConnectError::NotRunning(_))
+    ));
 }
 
 #[tokio::test]
