@@ -396,12 +396,17 @@ impl RelayWorker {
         let Some(back) = message.return_route.first() else {
             return;
         };
-        // spec: messaging 12 W13 (only for the connection the message really came over, and until one of both ends)
-        let Some(came_by) = message.origin.producer.map(|producer| producer.id) else {
-            return;
+        // spec: messaging 12 W13 (only for the connection the message really came over, or for the worker of this node
+        // that sent it, and until one of both ends)
+        let came_by = message.origin.producer.map(|producer| producer.id);
+        let really = match came_by {
+            Some(came_by) => {
+                let behind = router.producer_behind(&message.return_route);
+                behind.is_some_and(|producer| producer.id == came_by)
+            }
+            None => back == message.origin.source,
         };
-        let behind = router.producer_behind(&message.return_route);
-        if behind.map(|producer| producer.id) != Some(came_by) {
+        if !really {
             return;
         }
         let back = back.to_address();
@@ -413,8 +418,8 @@ impl RelayWorker {
             opened.retain(|sender| router.is_running(sender));
         }
         // Both ways: whoever was answered goes on over the route of the answer, which does not pass the relay's address.
-        if router.add_consumer(&back, self.producer.id) && router.add_consumer(&self.first, came_by)
-        {
+        let onward = came_by.is_none_or(|came_by| router.add_consumer(&self.first, came_by));
+        if router.add_consumer(&back, self.producer.id) && onward {
             opened.insert(back);
         }
     }

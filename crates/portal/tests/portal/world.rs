@@ -243,11 +243,16 @@ impl Wire {
 
     /// The next message that is not a session's ping.
     pub(crate) async fn next(&mut self) -> Seen {
+        self.next_raw().await.1
+    }
+
+    /// The next message that is not a session's ping, with its bytes.
+    pub(crate) async fn next_raw(&mut self) -> (Vec<u8>, Seen) {
         loop {
             let body = self.next_body().await.unwrap();
             let seen = Seen::read(&body);
             if seen.onward.last().unwrap() != services::ECHO {
-                return seen;
+                return (body, seen);
             }
             self.send(&seen.return_route.to_string(), "echo", &seen.payload)
                 .await;
