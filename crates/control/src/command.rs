@@ -341,3 +341,113 @@ pub fn clap_commands() -> impl Iterator<Item = clap::Command> {
             )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::RESOURCES;
+
+    #[test]
+    fn the_table_and_the_command_line_agree() {
+        for noun in RESOURCES {
+            for verb in noun.verbs {
+                assert!(
+                    command(noun.one, verb.name).is_some(),
+                    "{} {} cannot be run",
+                    noun.one,
+                    verb.name
+                );
+            }
+        }
+        for command in COMMANDS {
+            assert!(
+                command.row().is_some(),
+                "{} {} is not in the table",
+                command.noun.one,
+                command.verb
+            );
+        }
+        let rows: usize = RESOURCES.iter().map(|noun| noun.verbs.len()).sum();
+        assert_eq!(rows, COMMANDS.len());
+    }
+
+    #[test]
+    fn every_command_and_argument_has_help() {
+        fn check(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            assert!(
+                command
+                    .get_about()
+                    .is_some_and(|about| !about.to_string().is_empty()),
+                "{path}"
+            );
+            for argument in command
+                .get_arguments()
+                .filter(|argument| !argument.is_hide_set())
+            {
+                assert!(
+                    argument.get_help().is_some(),
+                    "{path} {}",
+                    argument.get_id()
+                );
+            }
+            command
+                .get_subcommands()
+                .for_each(|below| check(below, &path));
+        }
+        clap_commands().for_each(|command| check(&command, "ockam"));
+    }
+
+    #[test]
+    fn arguments_do_not_contradict_each_other() {
+        clap_commands().for_each(clap::Command::debug_assert);
+    }
+
+    #[test]
+    fn commands_of_published_scripts_are_understood() {
+        let lines = [
+            "node create n1 --tcp-listener-address 127.0.0.1:4000",
+            "node create --foreground --exit-on-eof --no-status-endpoint n1",
+            "node create n1 --http-server --identity m --opentelemetry-context {}",
+            "node delete --all --yes",
+            "node delete --all -y --force",
+            "node stop n1 --force",
+            "node show /node/n1",
+            "identity create m --vault default",
+            "identity show m --full --encoding hex",
+            "tcp-outlet create --to 5000",
+            "tcp-outlet create outlet --at n1 --to tcp://localhost:5000 --allow x=y",
+            "tcp-outlet create --at /node/blue --from /service/outlet --to 127.0.0.1:5000",
+            "tcp-outlet delete outlet --at n1 --yes",
+            "tcp-inlet create --at /node/green --from 127.0.0.1:7000 --to /service/x/service/outlet",
+            "tcp-inlet create web --from 7000 --via postgres --no-connection-wait --retry-wait 0",
+            "tcp-inlet create --from 6000 --to /node/n1/secure/api/service/outlet --identity m --timeout 5s",
+            "forwarder create blue --at /node/relay --to /node/blue",
+            "relay create --at /node/relay --to blue --retry-count 3 --retry-delay 1s",
+            "relay list --to blue",
+            "secure-channel create --from /node/a --to /node/relay/service/forward_to_x/service/api",
+            "secure-channel create --from a --to /node/b/service/api -a I0000000000000000000000000000000000000000000000000000000000000000",
+            "secure-channel list --at a",
+            "secure-channel show --at /node/a/service/x",
+            "secure-channel delete /service/x --at a --yes",
+            "secure-channel-listener create l --at a",
+            "secure-channel-listener list --at a",
+            "tcp-listener create 127.0.0.1:0 --at a",
+            "tcp-connection create --from a --to 127.0.0.1:4000",
+            "message send hello --to /node/n1/service/uppercase",
+            "message send 0102 --hex --from n1 --to /service/echo --timeout 500ms",
+            "service start hop --at n1 --addr h",
+            "service list --at n1",
+        ];
+        for line in lines {
+            let words = std::iter::once("ockam").chain(line.split(' '));
+            let root = clap::Command::new("ockam").subcommands(clap_commands());
+            let matches = root
+                .try_get_matches_from(words)
+                .unwrap_or_else(|error| panic!("{line}: {error}"));
+            let (noun, matches) = matches.subcommand().expect("there is a noun");
+            let (verb, _) = matches.subcommand().expect("there is a verb");
+            assert!(command(noun, verb).is_some(), "{line}");
+        }
+    }
+}

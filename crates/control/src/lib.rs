@@ -36,6 +36,7 @@ mod command;
 
 pub use client::Client;
 pub use managed::{ManagedNode, NodeSettings, StatusEndpoint};
+pub use ockam_store::IfRunning;
 pub use outcome::{Code, Failure, Outcome};
 pub use record::{Connection, FlowControlId, RawAddress};
 pub use resource::{Resource, Serve};

@@ -33,13 +33,11 @@ use std::time::Duration;
 use ockam_channel::LocalIdentity;
 use ockam_node::{FlowId, Node, NodeOptions};
 use ockam_portal::{RelayService, RelayServiceOptions};
-use ockam_store::{IdentityName, NodeName, NodeStart, ProcessMark, RequestRecord};
+use ockam_store::{IdentityName, IfRunning, NodeName, NodeStart, ProcessMark, RequestRecord};
 use ockam_wire::{Address, MultiAddr, Protocol};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
-
-pub use ockam_store::IfRunning;
 
 pub(crate) use self::histories::StoredHistories;
 pub use self::status_endpoint::StatusEndpoint;

@@ -63,7 +63,8 @@ impl ControlSocket {
         })
     }
 
-    fn permits(&self, peer: u32) -> bool {
+    /// Whether a peer of this user may ask.
+    pub(crate) fn permits(&self, peer: u32) -> bool {
         peer == self.owner || peer == ROOT
     }
 }

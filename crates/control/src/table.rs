@@ -121,3 +121,100 @@ pub fn resource(name: &str) -> Option<&'static Noun> {
         .copied()
         .find(|noun| noun.one == name || noun.aliases.contains(&name))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_row_is_complete_and_named_once() {
+        let mut words = HashSet::new();
+        let mut paths = HashSet::new();
+        for noun in RESOURCES {
+            for word in noun.aliases.iter().chain([&noun.one]) {
+                assert!(words.insert(*word), "{word}");
+            }
+            assert!(paths.insert(noun.many), "{}", noun.many);
+            assert!(
+                !noun.kind.is_empty() && !noun.about.is_empty(),
+                "{}",
+                noun.one
+            );
+            let mut verbs = HashSet::new();
+            for verb in noun.verbs {
+                assert!(verbs.insert(verb.name), "{} {}", noun.one, verb.name);
+                assert!(
+                    !verb.about.is_empty(),
+                    "{} {} has no help",
+                    noun.one,
+                    verb.name
+                );
+                assert!(
+                    verb.forms.plain || verb.forms.json,
+                    "{} {} has no output",
+                    noun.one,
+                    verb.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn nouns_are_found_by_older_names() {
+        assert_eq!(resource("forwarder").map(|noun| noun.one), Some("relay"));
+        assert!(resource("space").is_none());
+    }
+
+    /// One authorisation case for each verb: what is carried out in a node is asked for by its owner over the socket, what is
+    /// carried out on the home by whoever owns that directory.
+    #[tokio::test]
+    async fn every_verb_is_closed_to_strangers() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let home = directory.path().join("home");
+        let state = crate::state::State::open(&home, None)
+            .await
+            .expect("it opens");
+        let socket = state
+            .socket(&"n1".parse().expect("a name"))
+            .expect("there is room for it");
+        let socket = crate::socket::ControlSocket::bind(&socket)
+            .await
+            .expect("it binds");
+        let rights = |path: &std::path::Path| {
+            std::fs::metadata(path)
+                .expect("it is there")
+                .permissions()
+                .mode()
+                & 0o777
+        };
+        let stranger = 54_321;
+        for (noun, verb) in RESOURCES
+            .iter()
+            .flat_map(|noun| noun.verbs.iter().map(move |verb| (noun, verb)))
+        {
+            match (verb.scope, verb.who) {
+                (Scope::Home, Who::HomeOwner) => {
+                    assert_eq!(rights(&home), 0o700, "{} {}", noun.one, verb.name)
+                }
+                (Scope::Node, Who::NodeOwner) => {
+                    assert!(!socket.permits(stranger), "{} {}", noun.one, verb.name);
+                    assert_eq!(
+                        rights(&home.join("run")),
+                        0o700,
+                        "{} {}",
+                        noun.one,
+                        verb.name
+                    );
+                }
+                other => panic!(
+                    "{} {} has no authorisation case: {other:?}",
+                    noun.one, verb.name
+                ),
+            }
+        }
+    }
+}

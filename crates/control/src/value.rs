@@ -8,5 +8,7 @@ mod worker;
 
 pub use duration::{DurationText, DurationTextError};
 pub use host_port::{HostPort, HostPortError, Scheme};
-pub use name::{Alias, AliasError, NodeArgument, NodeArgumentError, random_name};
+pub use name::{Alias, AliasError, NodeArgument, NodeArgumentError};
+
+pub(crate) use name::random_name;
 pub use worker::{WorkerName, WorkerNameError};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clap::Args;
-use ockam_store::{IdentityName, NodeName, NodeRecord};
+use ockam_store::{IdentityName, IfRunning, NodeName, NodeRecord};
 use serde_json::json;
 
 use crate::command::argument::{Identity, Trust, deprecated, refuse, refuse_flag};
@@ -13,7 +13,7 @@ use crate::command::{
     tcp_outlet, text,
 };
 use crate::home::nodes;
-use crate::managed::{IfRunning, ManagedNode, NodeSettings, StatusEndpoint};
+use crate::managed::{ManagedNode, NodeSettings, StatusEndpoint};
 use crate::noun::node::{NOUN, NodeResources, NodeStatus};
 use crate::outcome::{Failure, Outcome};
 use crate::state::{State, status_of};

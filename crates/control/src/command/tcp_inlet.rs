@@ -93,7 +93,7 @@ impl Create {
                     ));
                 }
                 route.parse().map_err(|error: ockam_wire::MultiAddrError| {
-                    Failure::new(format!("Argument '--to' is invalid")).caused_by(&error)
+                    Failure::new("Argument '--to' is invalid").caused_by(&error)
                 })
             }
             _ => Err(no_default_project().help(

@@ -145,7 +145,7 @@ impl Pace {
         self.waited = self.waited.saturating_add(pause);
         let mut random = [0];
         // Without randomness there is no jitter, which is no harm.
-        drop(getrandom::fill(&mut random));
+        let _ = getrandom::fill(&mut random);
         pause.mul_f64(1.0 - f64::from(random[0]) / 1024.0)
     }
 }

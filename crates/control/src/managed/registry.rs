@@ -126,11 +126,6 @@ pub(crate) struct Reservation<T> {
 }
 
 impl<T> Reservation<T> {
-    /// The name.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Puts the thing in its place.
     ///
     /// # Errors

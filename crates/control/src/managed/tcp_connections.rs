@@ -35,8 +35,8 @@ impl Dial for TcpDial {
     }
 
     async fn close(live: &TransportConnection) {
-        // Closing does not wait; the signature is that of links that do.
-        std::future::ready(live.close()).await;
+        live.close();
+        live.closed().await;
     }
 
     fn first_hop(live: &TransportConnection) -> Option<Address> {

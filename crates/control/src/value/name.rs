@@ -82,7 +82,7 @@ impl FromStr for NodeArgument {
 }
 
 /// Two words joined by `-`, from random bits given by the caller.
-pub fn random_name(random: [u8; 2]) -> String {
+pub(crate) fn random_name(random: [u8; 2]) -> String {
     let pick =
         |words: &'static [&'static str; 32], byte: u8| words[usize::from(byte) % words.len()];
     format!("{}-{}", pick(&FIRST, random[0]), pick(&SECOND, random[1]))
