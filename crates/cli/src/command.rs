@@ -33,11 +33,13 @@ pub(crate) fn root(environment: &Environment) -> Command {
     command
 }
 
-/// The words of the command below the root, and its matches: `node create`.
+/// Noun and verb of a parsed command line with the matches of the verb; what the verb has below it is its own affair.
 pub(crate) fn leaf(matches: &clap::ArgMatches) -> (Vec<&str>, &clap::ArgMatches) {
     let mut words = Vec::new();
     let mut matches = matches;
-    while let Some((word, below)) = matches.subcommand() {
+    while let Some((word, below)) = matches.subcommand()
+        && words.len() < 2
+    {
         words.push(word);
         matches = below;
     }

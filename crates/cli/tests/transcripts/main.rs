@@ -49,7 +49,16 @@ macro_rules! transcripts {
 
 transcripts! {
     arguments
+    background
     help
+    identity
+    node
+    relay
+    routing
+    secure_channel
+    tcp_inlet
+    tcp_outlet
+    terminal
 }
 
 fn check(name: &str) {
@@ -94,6 +103,7 @@ enum Step {
 
 fn parse(text: &str) -> Vec<Step> {
     let mut steps = Vec::new();
+    let mut before = "";
     for line in text.lines() {
         if let Some(command) = line.strip_prefix("$ ") {
             steps.push(Step::Run {
@@ -111,9 +121,14 @@ fn parse(text: &str) -> Vec<Step> {
             if let Some(Step::Run { typed, .. }) = steps.last_mut() {
                 writeln!(typed, "{answer}").unwrap();
             }
-        } else if line.is_empty() || line.starts_with('#') {
+        } else if line.starts_with('#') {
+            // Empty lines elsewhere are output.
+            if before.is_empty() && !steps.is_empty() {
+                steps.push(Step::Text(String::new()));
+            }
             steps.push(Step::Text(line.to_owned()));
         }
+        before = line;
     }
     steps
 }

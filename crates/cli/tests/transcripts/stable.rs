@@ -11,9 +11,11 @@ pub(crate) fn stable(text: &str, home: &Path) -> String {
         "ockam <version>",
     );
     let text = hexadecimal(&text);
-    NUMBERS
+    let text = NUMBERS
         .iter()
-        .fold(text, |text, (before, word)| after(&text, before, word))
+        .fold(text, |text, (before, word)| after(&text, before, word));
+    let text = NAMES.iter().fold(text, |text, before| named(&text, before));
+    text.replace('\x1b', "␛")
 }
 
 /// The end of every error report.
@@ -36,6 +38,37 @@ const NUMBERS: &[(&str, &str)] = &[
     ("PID ", "<pid>"),
     ("stdout.", "<date>"),
 ];
+
+/// What stands before a name that may be a random one.
+const NAMES: &[&str] = &[
+    "named ",
+    "with name ",
+    "node start ",
+    "Identity: ",
+    "Identity ",
+    "\"identity_name\": \"",
+    "\"identity_name\":\"",
+];
+
+/// Replaces two lower-case words joined by a hyphen: the form of random names. Transcripts choose others.
+fn named(text: &str, before: &str) -> String {
+    let mut replaced = String::new();
+    let mut parts = text.split(before);
+    replaced.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let length = part
+            .find(|c: char| !c.is_ascii_lowercase() && c != '-')
+            .unwrap_or(part.len());
+        let (name, rest) = part.split_at(length);
+        let random = name
+            .split_once('-')
+            .is_some_and(|(first, last)| !first.is_empty() && !last.is_empty());
+        replaced.push_str(before);
+        replaced.push_str(if random { "<random name>" } else { name });
+        replaced.push_str(rest);
+    }
+    replaced
+}
 
 /// Replaces the digits and hyphens after a text, except for ports that a transcript chose itself (below 10000).
 fn after(text: &str, before: &str, word: &str) -> String {
@@ -102,4 +135,8 @@ fn what_differs_is_replaced_and_nothing_else() {
         "<tmp>/nodes/n1/stdout.<date>.log"
     );
     assert_eq!(stable("added face 12", home), "added face 12");
+    assert_eq!(
+        stable("named bold-willow, named n1", home),
+        "named <random name>, named n1"
+    );
 }
