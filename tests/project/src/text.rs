@@ -38,7 +38,7 @@ fn no_file_holds_a_path_of_somebodys_machine() {
                 // A path begins where no name precedes it: `net/work/x` is none.
                 let found = line.match_indices(place).any(|(at, _)| {
                     !line.get(..at).is_some_and(|before| {
-                        before.ends_with(|c: char| c.is_alphanumeric() || "._-}".contains(c))
+                        before.ends_with(|c: char| c.is_alphanumeric() || "._-}>".contains(c))
                     })
                 });
                 if found {
