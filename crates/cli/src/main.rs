@@ -197,6 +197,9 @@ fn prepare(
     let log = logging::start(&sink, globals.verbosity(), printer.colours, &environment)
         .map_err(|error| Failure::internal("the log file cannot be written", &error))?;
 
+    // Only the name of the command: arguments may be secrets.
+    tracing::debug!(process = std::process::id(), "{} begins", words.join(" "));
+
     let runtime = runtime(flag(matches, "foreground"))
         .map_err(|error| Failure::internal("the runtime could not be started", &error))?;
 

@@ -154,6 +154,7 @@ impl Host for Terminal {
             {
                 tracing::warn!("the standard streams stay open: {error}");
             }
+            tracing::info!("the node is ready");
             Ok(())
         })
     }
@@ -179,12 +180,13 @@ impl Host for Terminal {
                     None
                 }
             };
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
-                _ = end_of_input => {}
-            }
+            let reason = tokio::select! {
+                _ = interrupt.recv() => "SIGINT",
+                _ = terminate.recv() => "SIGTERM",
+                _ = hangup.recv() => "SIGHUP",
+                _ = end_of_input => "the end of standard input",
+            };
+            tracing::info!("the node ends, by {reason}");
         })
     }
 }

@@ -54,6 +54,7 @@ transcripts! {
     background
     help
     identity
+    logging
     node
     relay
     routing
@@ -61,6 +62,22 @@ transcripts! {
     tcp_inlet
     tcp_outlet
     terminal
+}
+
+#[test]
+fn a_sign_of_life_is_drawn_after_a_second_and_taken_away() {
+    let home = Home::new();
+    home.run(Mode::Pipe, "ockam node create n1", "");
+    let slow = "ockam message send hi --to /node/n1/service/nothing --timeout 1500ms";
+    let drawn = home.run(Mode::Terminal, slow, "").output;
+    assert!(drawn.contains("\r  ⠋ message send ..."), "{drawn}");
+    assert!(pty::still(&drawn).starts_with("  × timeout: "), "{drawn}");
+    let quick = home.run(Mode::Terminal, "ockam node list", "").output;
+    assert!(!quick.contains('⠋'), "{quick}");
+    let quiet = home.run(Mode::Terminal, &format!("{slow} --quiet"), "");
+    assert_eq!((quiet.output.as_str(), quiet.code), ("", Some(70)));
+    let piped = home.run(Mode::Pipe, slow, "").error;
+    assert!(!piped.contains('⠋'), "{piped}");
 }
 
 fn check(name: &str) {
@@ -198,7 +215,7 @@ impl Home {
                 let code = wait(&mut child, command);
                 Printed {
                     code,
-                    output: pty::still(&finish(output, command)),
+                    output: finish(output, command),
                     error: String::new(),
                 }
             }
@@ -235,7 +252,7 @@ impl Printed {
         for line in typed.lines() {
             writeln!(text, "< {line}").unwrap();
         }
-        let output = stable::stable(&self.output, home.0.path());
+        let output = stable::stable(&pty::still(&self.output), home.0.path());
         let ended = output.ends_with('\n') && mode == Mode::Pipe;
         for line in output.lines() {
             writeln!(text, "{}", format!("  {line}").trim_end()).unwrap();
