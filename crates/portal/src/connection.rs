@@ -21,7 +21,7 @@ use std::time::Duration;
 use ockam_identity::Identifier;
 use ockam_node::{Delivery, End, FlowId, Inline, LocalMessage, Origin, Router, SendError};
 use ockam_wire::{Address, Buffer, HEADROOM, Route, TAILROOM};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{Notify, mpsc, watch};
@@ -191,9 +191,11 @@ impl Connection {
                     failure = &mut ended => break Err(failure),
                     outcome = &mut both => break outcome,
                     () = &mut gone, if !lost => {
-                        // What has arrived is still written.
+                        // What has arrived is still written; a direction that goes on alone has nobody any more.
                         lost = true;
-                        self.queue(Event::Lost);
+                        if self.events.send(Event::Lost).is_err() {
+                            break Err(Failure::Told(Reason::Unspecified));
+                        }
                     }
                 }
             }
@@ -244,7 +246,12 @@ impl Connection {
     ) -> Result<(), Failure> {
         let mut size = SMALL_READ.min(link.chunk);
         loop {
-            let allowance = self.allowance().await;
+            let allowance = tokio::select! {
+                biased;
+                allowance = self.allowance() => allowance,
+                // A peer that is held back and resets its connection is noticed all the same.
+                _ = socket.ready(Interest::ERROR) => return Err(Failure::Here(Reason::ConnectionReset)),
+            };
             if allowance == 0 {
                 return Ok(());
             }
@@ -341,6 +348,19 @@ impl Connection {
             Dialect::Published | Dialect::SkipHandshake => payload_header(&mut content),
         }
         Ok(link.send(self.remote(), content).await?)
+    }
+
+    /// Nobody waits for this connection any more, and the outlet has not answered yet: it is told when it does.
+    pub(crate) async fn abandon(&self, link: &Link, reason: Reason) {
+        if matches!(
+            tokio::time::timeout(LATE_ANSWER, self.opened()).await,
+            Ok(Ok(()))
+        ) {
+            let signal = self.stream().handle_local_failure(reason);
+            if let Some(signal) = signal {
+                self.tell(link, signal).await;
+            }
+        }
     }
 
     /// Waits until something may be sent; 0 when sending has ended.
@@ -748,6 +768,8 @@ const LINGER: Duration = Duration::from_secs(2);
 const STALL_TICK: Duration = Duration::from_secs(1);
 /// A socket that takes nothing for so long after the other side has ended is given up.
 const ABANDONED: Duration = Duration::from_secs(600);
+/// How long the answer to a request that was given up is waited for.
+const LATE_ANSWER: Duration = Duration::from_secs(60);
 /// How long the last message of a connection may wait for room.
 const LAST_WORD: Duration = Duration::from_secs(5);
 /// Variant and length in front of content.

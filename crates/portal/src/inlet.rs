@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use ockam_node::{Access, ConnectOptions, Connection as Path, FlowId, Node};
 use ockam_wire::{MultiAddr, Protocol, Route};
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -238,6 +239,7 @@ impl Shared {
         let mut stopped = self.stopped.clone();
         let opened = tokio::select! {
             opened = self.open_somehow() => opened,
+            _ = client.ready(Interest::ERROR) => Err(Reason::ConnectionReset),
             _ = stopped.changed() => Err(Reason::Stopping),
         };
         let opened = match opened {
@@ -338,13 +340,23 @@ impl Shared {
             }
             opened.await
         };
+        let mut waiting = Waiting(Some(Opened {
+            connection: connection.clone(),
+            arrivals,
+            link,
+            _guard: guard,
+        }));
         tokio::select! {
             biased;
-            answer = answer => match answer {
-                Ok(()) => Attempt::Opened(Opened { connection, arrivals, link, _guard: guard }),
-                Err(reason) => Attempt::Failed(reason),
+            answer = answer => match (answer, waiting.0.take()) {
+                (Ok(()), Some(opened)) => Attempt::Opened(opened),
+                (Ok(()), None) => Attempt::Failed(Reason::Unspecified),
+                (Err(reason), _) => Attempt::Failed(reason),
             },
-            () = path.closed() => Attempt::PathGone,
+            () = path.closed() => {
+                waiting.0 = None;
+                Attempt::PathGone
+            }
             () = tokio::time::sleep_until(answer_by) => Attempt::Failed(Reason::TimedOut),
         }
     }
@@ -370,6 +382,27 @@ struct Opened {
     arrivals: Arrivals,
     link: Link,
     _guard: ockam_node::WorkerGuard,
+}
+
+/// A connection whose outlet has not answered yet. If its client gives up, the outlet is told when it does answer; a
+/// published outlet would keep the target's connection for ever.
+struct Waiting(Option<Opened>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(opened) = self.0.take() {
+            tokio::spawn(async move {
+                // Moved as a whole: its worker has to stay.
+                let Opened {
+                    connection,
+                    link,
+                    arrivals: _arrivals,
+                    _guard,
+                } = opened;
+                connection.abandon(&link, Reason::ConnectionReset).await;
+            });
+        }
+    }
 }
 
 enum Attempt {

@@ -1,5 +1,4 @@
-//! When a session connects, pings and gives up; in virtual time (spec: messaging 8, design of sessions in
-//! docs/architecture.md).
+//! When a session connects, pings and gives up; in virtual time (spec: messaging 8; W30, W31).
 //!
 //! ```text
 //!        attempt succeeded                3 pings unanswered, closed, replaced

@@ -140,6 +140,37 @@ async fn lost_way_resets_both_ends() {
     }
 }
 
+#[tokio::test]
+async fn reset_of_a_client_that_is_held_back_is_noticed() {
+    let mut pair = Pair::open(STREAMS).await;
+    let chunk = vec![7; 256 * 1024];
+    // Until the window of the stream is full.
+    let pause = Duration::from_millis(300);
+    while tokio::time::timeout(pause, pair.client.write(&chunk))
+        .await
+        .is_ok()
+    {}
+    pair.client.set_zero_linger().unwrap();
+    drop(pair.client);
+    let mut rest = Vec::new();
+    let error = soon(pair.target.read_to_end(&mut rest)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn lost_way_ends_a_half_closed_stream() {
+    let mut pair = Pair::open(STREAMS).await;
+    pair.client.shutdown().await.unwrap();
+    assert_eq!(soon(pair.target.read(&mut [0])).await.unwrap(), 0);
+    for connection in pair.inlet_node.node.connections() {
+        connection.close();
+    }
+    assert!(soon(pair.client.read_u8()).await.is_err());
+    while pair.outlet.activity().connections > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// A client and a target that are connected.
 struct Pair {
     client: TcpStream,

@@ -370,6 +370,25 @@ async fn client_is_reset_when_no_pong_comes() {
 }
 
 #[tokio::test]
+async fn pong_for_a_client_that_has_gone_is_answered_with_disconnect() {
+    let host = Host::start().await;
+    let (inlet, mut outlet) = inlet_of_a_published_outlet(&host, "outlet").await;
+    let client = TcpStream::connect(inlet.bound()).await.unwrap();
+    let own = soon(outlet.next()).await.sender();
+    client.set_zero_linger().unwrap();
+    drop(client);
+    while inlet.status().activity.refused == 0 {
+        tokio::task::yield_now().await;
+    }
+    outlet.send(&own, "rout", &[1]).await;
+    let seen = soon(outlet.next()).await;
+    assert_eq!(
+        (seen.onward.to_string().as_str(), seen.payload.as_slice()),
+        ("0#rout", &[2][..])
+    );
+}
+
+#[tokio::test]
 async fn client_reset_is_reported_with_disconnect() {
     let host = Host::start().await;
     let (inlet, mut outlet) = inlet_of_a_published_outlet(&host, "outlet").await;
