@@ -19,7 +19,7 @@ use crate::state::State;
 
 /// A node within a command.
 #[derive(Debug)]
-pub(crate) struct Ephemeral {
+pub struct Ephemeral {
     node: Node,
     identity: Arc<LocalIdentity>,
     // spec: command 3.6 (in-memory nodes start only `echo`)
@@ -28,10 +28,10 @@ pub(crate) struct Ephemeral {
 
 impl Ephemeral {
     /// Starts it as the named identity, or the default one, which is made when there is none (spec: command 3.7).
-    pub(crate) async fn start(
-        state: &State,
-        identity: Option<&IdentityName>,
-    ) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// The identity cannot be used.
+    pub async fn start(state: &State, identity: Option<&IdentityName>) -> Result<Self, Failure> {
         let record = identities::find_or_default(state, identity).await?;
         let identity = identities::local(state, &record).await?;
         let histories = Arc::new(StoredHistories(state.store().clone()));
@@ -50,12 +50,18 @@ impl Ephemeral {
     }
 
     /// Sends a message and waits for the reply.
-    pub(crate) async fn send(&self, spec: &MessageSpec) -> Result<MessageReply, Failure> {
+    ///
+    /// # Errors
+    /// The route cannot be connected, or no reply came in time.
+    pub async fn send(&self, spec: &MessageSpec) -> Result<MessageReply, Failure> {
         send(&self.node, self.identity.clone(), &spec.to, spec).await
     }
 
     /// Opens a channel to the listener at the end of a route, and tells who is there.
-    pub(crate) async fn look_at_listener(
+    ///
+    /// # Errors
+    /// The route cannot be connected or does not end at a listener.
+    pub async fn look_at_listener(
         &self,
         state: &State,
         at: &MultiAddr,

@@ -1,4 +1,4 @@
 //! Operations on the home itself, handled in the command's own process.
 
-pub(crate) mod identities;
-pub(crate) mod nodes;
+pub mod identities;
+pub mod nodes;

@@ -35,7 +35,9 @@ mod value;
 mod command;
 
 pub use client::Client;
-pub use managed::{ManagedNode, NodeSettings, StatusEndpoint};
+pub use ephemeral::Ephemeral;
+pub use home::{identities, nodes};
+pub use managed::{ManagedNode, NodeSettings, Start, StatusEndpoint};
 pub use ockam_store::IfRunning;
 pub use outcome::{Code, Failure, Outcome};
 pub use record::{Connection, FlowControlId, RawAddress};

@@ -74,6 +74,18 @@ pub struct NodeSettings {
     pub status_endpoint: StatusEndpoint,
     /// What to do when a process of this name runs.
     pub if_running: IfRunning,
+    /// Whether it is created or was there before.
+    pub start: Start,
+}
+
+/// How a node comes to be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    /// It is created, or created again under the name of one that has stopped; it may become the default node.
+    #[default]
+    Create,
+    /// It was stopped and goes on; the default node stays what it is.
+    Resume,
 }
 
 /// A running node. [`ManagedNode::stop`] marks it as stopped.
@@ -156,11 +168,16 @@ impl ManagedNode {
             options: serde_json::to_string(&options)
                 .map_err(|error| Failure::internal("the options cannot be written", &error))?,
         };
-        state
-            .store()
-            .create_node(&start, settings.if_running)
-            .await
-            .map_err(refused)?;
+        let stored = match settings.start {
+            Start::Create => state.store().create_node(&start, settings.if_running).await,
+            Start::Resume => {
+                state
+                    .store()
+                    .restart_node(&start, settings.if_running)
+                    .await
+            }
+        };
+        stored.map_err(refused)?;
         let managed = Arc::new_cyclic(|own| Managed {
             own: own.clone(),
             name: settings.name.clone(),
@@ -260,6 +277,10 @@ impl ManagedNode {
             task.abort();
         }
         let managed = &self.managed;
+        // Nobody new comes in while the others are told.
+        for listener in managed.tcp_listeners.all() {
+            listener.running.close();
+        }
         managed.node.shutdown().await;
         managed
             .state

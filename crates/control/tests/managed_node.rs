@@ -7,7 +7,7 @@ use ockam_control::{
     ChannelSpec, Client, Code, Connection, DurationText, IfRunning, InletSpec, InletStatus,
     ListenerSpec, ManagedNode, MessageReply, MessageSpec, NodeResources, NodeSettings, OutletSpec,
     Relay, RelaySpec, SecureChannel, SecureChannelListener, Service, ServiceKind, ServiceSpec,
-    State, StatusEndpoint, TcpConnection, TcpConnectionSpec, TcpInlet, TcpListener,
+    Start, State, StatusEndpoint, TcpConnection, TcpConnectionSpec, TcpInlet, TcpListener,
     TcpListenerSpec, TcpOutlet, TransportMode,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -528,6 +528,7 @@ fn settings(name: &str) -> NodeSettings {
         identity: None,
         status_endpoint: StatusEndpoint::Preferred,
         if_running: IfRunning::Refuse,
+        start: Start::Create,
     }
 }
 

@@ -9,11 +9,11 @@ use serde_json::json;
 use crate::command::argument::{Identity, Trust, deprecated, refuse, refuse_flag};
 use crate::command::flow::{self, Chosen};
 use crate::command::{
-    ChildOutput, Run, Session, Stdin, secure_channel_listener, service, tcp_inlet, tcp_listener,
-    tcp_outlet, text,
+    ChildOutput, Note, Run, Session, Stdin, secure_channel_listener, service, tcp_inlet,
+    tcp_listener, tcp_outlet, text,
 };
 use crate::home::nodes;
-use crate::managed::{ManagedNode, NodeSettings, StatusEndpoint};
+use crate::managed::{ManagedNode, NodeSettings, Start as StartOf, StatusEndpoint};
 use crate::noun::node::{NOUN, NodeResources, NodeStatus};
 use crate::outcome::{Failure, Outcome};
 use crate::state::{State, status_of};
@@ -85,6 +85,9 @@ pub(super) struct Create {
     /// Set by this program when it starts itself
     #[arg(long, hide = true)]
     child_process: bool,
+    /// Set by this program when it starts a stopped node
+    #[arg(long, hide = true)]
+    resume: bool,
     /// Where the parent waits
     #[arg(long, value_name = "PORT", hide = true)]
     tcp_callback_port: Option<u16>,
@@ -218,6 +221,18 @@ impl Create {
         state: State,
         name: NodeName,
     ) -> Result<(), Failure> {
+        if self.identity.identity.is_none()
+            && state
+                .store()
+                .default_identity()
+                .await
+                .map_err(crate::state::refused)?
+                .is_none()
+        {
+            session.host.note(Note::Info(
+                "There is no identity yet, generating one".to_owned(),
+            ));
+        }
         let settings = NodeSettings {
             name: name.clone(),
             listener: self.tcp_listener_address.clone(),
@@ -227,6 +242,11 @@ impl Create {
                 IfRunning::TakeOver
             } else {
                 IfRunning::Refuse
+            },
+            start: if self.resume {
+                StartOf::Resume
+            } else {
+                StartOf::Create
             },
         };
         let node = ManagedNode::start(state, settings).await?;
@@ -464,7 +484,10 @@ impl Run for Start {
         }
         session
             .host
-            .spawn_node(&[node.name.to_string()], ChildOutput::Inherit)
+            .spawn_node(
+                &["--resume".to_owned(), node.name.to_string()],
+                ChildOutput::Inherit,
+            )
             .await?;
         let node = state.node(&node.name).await?;
         let resources = resources(session, &state, &node).await?;

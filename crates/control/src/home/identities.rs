@@ -19,17 +19,20 @@ use crate::state::{State, refused, unused_name};
 
 /// What a new identity is made from.
 #[derive(Debug, Default)]
-pub(crate) struct IdentitySpec {
+pub struct IdentitySpec {
     /// Its name; random when none is given.
-    pub(crate) name: Option<IdentityName>,
+    pub name: Option<IdentityName>,
     /// The vault; the only one when none is given, made when there is none.
-    pub(crate) vault: Option<VaultName>,
+    pub vault: Option<VaultName>,
     /// An existing key of the vault.
-    pub(crate) key: Option<Handle>,
+    pub key: Option<Handle>,
 }
 
 /// Creates an identity, or returns the one that has the name already (spec: command 3.7).
-pub(crate) async fn create(
+///
+/// # Errors
+/// The vault or the key cannot be used, or the store cannot be written.
+pub async fn create(
     state: &State,
     spec: IdentitySpec,
 ) -> Result<Creation<IdentityRecord>, Failure> {
@@ -58,7 +61,10 @@ pub(crate) async fn create(
 }
 
 /// Stores a public history under a name. The identity can act only if the vault holds its key.
-pub(crate) async fn import(
+///
+/// # Errors
+/// The history is not valid, or the store cannot be written.
+pub async fn import(
     state: &State,
     name: Option<IdentityName>,
     vault: Option<&VaultName>,
@@ -98,10 +104,10 @@ pub(crate) async fn import(
 }
 
 /// The named identity, or the default one.
-pub(crate) async fn find(
-    state: &State,
-    name: Option<&IdentityName>,
-) -> Result<IdentityRecord, Failure> {
+///
+/// # Errors
+/// There is no such identity, or the store cannot be read.
+pub async fn find(state: &State, name: Option<&IdentityName>) -> Result<IdentityRecord, Failure> {
     match name {
         Some(name) => state.store().identity(name).await.map_err(refused),
         None => state
@@ -115,7 +121,10 @@ pub(crate) async fn find(
 }
 
 /// The named identity, or the default one, which is made when there is none (spec: command 3.7).
-pub(crate) async fn find_or_default(
+///
+/// # Errors
+/// The named one is unknown, or none can be made.
+pub async fn find_or_default(
     state: &State,
     name: Option<&IdentityName>,
 ) -> Result<IdentityRecord, Failure> {
@@ -146,10 +155,10 @@ pub(crate) async fn find_or_default(
 }
 
 /// What a node needs to act as this identity. The key of its channels is made when there is none that is still good.
-pub(crate) async fn local(
-    state: &State,
-    record: &IdentityRecord,
-) -> Result<Arc<LocalIdentity>, Failure> {
+///
+/// # Errors
+/// Its keys are not here, or the store cannot be used.
+pub async fn local(state: &State, record: &IdentityRecord) -> Result<Arc<LocalIdentity>, Failure> {
     let cannot = |cause: String| {
         Failure::coded(
             Code::Internal,
@@ -218,7 +227,7 @@ pub(crate) async fn local(
 }
 
 /// One line of `identity list`.
-pub(crate) fn item(record: &IdentityRecord) -> IdentityItem {
+pub fn item(record: &IdentityRecord) -> IdentityItem {
     IdentityItem {
         identifier: record.identifier.to_string(),
         name: record.name.to_string(),
@@ -228,7 +237,10 @@ pub(crate) fn item(record: &IdentityRecord) -> IdentityItem {
 }
 
 /// All changes of an identity.
-pub(crate) fn history(record: &IdentityRecord) -> Result<IdentityHistory, Failure> {
+///
+/// # Errors
+/// The stored history is damaged.
+pub fn history(record: &IdentityRecord) -> Result<IdentityHistory, Failure> {
     let history = verified(record)?;
     let changes = history
         .changes()

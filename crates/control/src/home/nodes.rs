@@ -12,7 +12,10 @@ use crate::state::{State, refused, status_of};
 use crate::value::HostPort;
 
 /// The node of this name, if there is one.
-pub(crate) async fn find(state: &State, name: &NodeName) -> Result<Option<NodeRecord>, Failure> {
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn find(state: &State, name: &NodeName) -> Result<Option<NodeRecord>, Failure> {
     match state.store().node(name).await {
         Ok(node) => Ok(Some(node)),
         Err(StoreError::NoNode(_)) => Ok(None),
@@ -21,12 +24,12 @@ pub(crate) async fn find(state: &State, name: &NodeName) -> Result<Option<NodeRe
 }
 
 /// The failure of creating a node that runs.
-pub(crate) fn already_running(name: &NodeName) -> Failure {
+pub fn already_running(name: &NodeName) -> Failure {
     Failure::new(format!("Node {name} is already running"))
 }
 
 /// One line of `node list`.
-pub(crate) fn item(node: &NodeRecord) -> NodeItem {
+pub fn item(node: &NodeRecord) -> NodeItem {
     let status = status_of(node);
     NodeItem {
         node_name: node.name.to_string(),
@@ -37,7 +40,7 @@ pub(crate) fn item(node: &NodeRecord) -> NodeItem {
 }
 
 /// What is known of a node that does not answer.
-pub(crate) fn stored_resources(node: &NodeRecord) -> NodeResources {
+pub fn stored_resources(node: &NodeRecord) -> NodeResources {
     NodeResources {
         name: node.name.to_string(),
         identity_name: node
@@ -58,7 +61,7 @@ pub(crate) fn stored_resources(node: &NodeRecord) -> NodeResources {
 }
 
 /// How a node is reached on this machine.
-pub(crate) fn route(node: &NodeRecord) -> NodeRoute {
+pub fn route(node: &NodeRecord) -> NodeRoute {
     let listener: Option<HostPort> = node
         .listener
         .as_deref()
@@ -70,7 +73,10 @@ pub(crate) fn route(node: &NodeRecord) -> NodeRoute {
 }
 
 /// Ends the process of a node and marks the node as stopped.
-pub(crate) async fn stop(state: &State, node: &NodeRecord) -> Result<(), Failure> {
+///
+/// # Errors
+/// The process does not end, or the store cannot be written.
+pub async fn stop(state: &State, node: &NodeRecord) -> Result<(), Failure> {
     if let Some(process) = node.process {
         // A node that runs in this very process only loses its mark (spec: command 3.6).
         if process.pid != std::process::id() {
@@ -86,7 +92,10 @@ pub(crate) async fn stop(state: &State, node: &NodeRecord) -> Result<(), Failure
 }
 
 /// Ends a node and forgets it with everything it was asked for.
-pub(crate) async fn delete(state: &State, node: &NodeRecord) -> Result<(), Failure> {
+///
+/// # Errors
+/// The process does not end, or something of it cannot be removed.
+pub async fn delete(state: &State, node: &NodeRecord) -> Result<(), Failure> {
     stop(state, node).await?;
     match state.store().delete_node(&node.name).await {
         // Another command was faster.
@@ -110,7 +119,10 @@ pub(crate) async fn delete(state: &State, node: &NodeRecord) -> Result<(), Failu
 }
 
 /// The newest log file of a node.
-pub(crate) fn newest_log(state: &State, name: &NodeName) -> Result<PathBuf, Failure> {
+///
+/// # Errors
+/// There is none.
+pub fn newest_log(state: &State, name: &NodeName) -> Result<PathBuf, Failure> {
     state
         .home()
         .newest_log(name)
