@@ -1,6 +1,7 @@
 //! A message inside a node: routes, payload and where it really came from.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ockam_channel::Extensions;
 use ockam_identity::Identifier;
@@ -72,7 +73,7 @@ impl Origin {
 }
 
 /// Who is at the other end of a secure channel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct ChannelPeer {
     /// The verified identifier.
     pub identifier: Identifier,
@@ -80,4 +81,35 @@ pub struct ChannelPeer {
     pub extensions: Extensions,
     /// Local name of the channel: its encryptor.
     pub channel: Address,
+    breaks: AtomicU64,
+}
+
+impl PartialEq for ChannelPeer {
+    fn eq(&self, other: &Self) -> bool {
+        self.identifier == other.identifier && self.channel == other.channel
+    }
+}
+
+impl Eq for ChannelPeer {}
+
+impl ChannelPeer {
+    pub(crate) fn new(identifier: Identifier, extensions: Extensions, channel: Address) -> Self {
+        Self {
+            identifier,
+            extensions,
+            channel,
+            breaks: AtomicU64::new(0),
+        }
+    }
+
+    /// How often a record of the peer was missing or came late so far. Whoever hands on a stream of bytes that came in
+    /// several messages stops when this changes: the pieces are authentic, their order and number are what the way
+    /// makes of them.
+    pub fn breaks(&self) -> u64 {
+        self.breaks.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_break(&self) {
+        self.breaks.fetch_add(1, Ordering::Relaxed);
+    }
 }

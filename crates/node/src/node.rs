@@ -1,12 +1,14 @@
 //! A node: a router, its connections, and the randomness and cryptography that its parts use.
 
 use std::fmt;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ockam_identity::UnixTime;
 use ockam_vault::Provider;
 use ockam_wire::Address;
+use tokio::task::JoinSet;
 
 use crate::flow_control::FlowId;
 use crate::router::Router;
@@ -51,6 +53,9 @@ pub struct Limits {
     pub connections: usize,
     /// Handshakes that wait for the peer's last message.
     pub pending_handshakes: usize,
+    /// Bytes of frames that have begun and are not complete, over all connections; a quarter of a mebibyte of each
+    /// connection is not counted.
+    pub unfinished_frames: usize,
 }
 
 impl Default for Limits {
@@ -59,6 +64,7 @@ impl Default for Limits {
             unproven_connections: 256,
             connections: 4096,
             pending_handshakes: 256,
+            unfinished_frames: 256 * 1024 * 1024,
         }
     }
 }
@@ -79,6 +85,7 @@ impl Node {
                 options,
                 connections: Mutex::default(),
                 channels: Mutex::default(),
+                unfinished_frames: AtomicUsize::new(0),
             }),
         }
     }
@@ -101,6 +108,11 @@ impl Node {
     /// What strangers may hold.
     pub fn limits(&self) -> Limits {
         self.inner.options.limits
+    }
+
+    /// Bytes of frames that have begun and are not complete.
+    pub(crate) fn unfinished_frames(&self) -> &AtomicUsize {
+        &self.inner.unfinished_frames
     }
 
     /// A random local address: 128 bits, 32 hexadecimal digits.
@@ -145,14 +157,20 @@ impl Node {
         known.clone()
     }
 
-    /// Closes every channel and connection.
+    /// Closes every channel and connection, all at the same time, and waits until the peers were told or cannot be.
     pub async fn shutdown(&self) {
+        let mut closing = JoinSet::new();
         for channel in self.channels() {
-            channel.close().await;
+            closing.spawn(async move { channel.close().await });
         }
+        while closing.join_next().await.is_some() {}
         for connection in self.connections() {
             connection.close();
+            closing.spawn(async move { connection.drained().await });
         }
+        let drained = async { while closing.join_next().await.is_some() {} };
+        // A transport may take what is queued as slowly as it likes; the end does not wait for it.
+        drop(tokio::time::timeout(DRAIN_TIMEOUT, drained).await);
     }
 
     pub(crate) fn remember_connection(&self, connection: &Connection) {
@@ -194,7 +212,11 @@ struct Inner {
     // Lists for people; held for one insertion or copy.
     connections: Mutex<Vec<WeakConnection>>,
     channels: Mutex<Vec<SecureChannel>>,
+    unfinished_frames: AtomicUsize,
 }
+
+/// How long the end of a node waits for what its connections have queued.
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Random bytes of the operating system.
 ///

@@ -153,6 +153,8 @@ struct Shared {
     // Orders nonces: held while one record is sealed and queued, never across an await.
     sending: Mutex<Sending>,
     newest: AtomicU64,
+    /// The nonce that comes next when nothing is lost.
+    expected: AtomicU64,
     closed: watch::Sender<bool>,
 }
 
@@ -196,6 +198,7 @@ impl Shared {
         let (nonce, plaintext) = receiver
             .open(record.payload)
             .map_err(|error| SendError::Rejected(error.to_string()))?;
+        self.note(nonce);
         let message = ChannelMessage::decode(plaintext)
             .map_err(|error| SendError::Rejected(error.to_string()))?;
         match message {
@@ -225,6 +228,19 @@ impl Shared {
                 Ok(Opened::Closed)
             }
         }
+    }
+
+    /// Keeps count of the records that did not come in order. The channel goes on: what needs every message in order looks
+    /// at [`ChannelPeer::breaks`].
+    fn note(&self, nonce: u64) {
+        // Records are opened one at a time, under the decryptor's lock.
+        let expected = self.expected.load(Ordering::Relaxed);
+        if nonce != expected {
+            self.peer.note_break();
+            tracing::debug!(peer = %self.peer.identifier, "record {nonce} came where {expected} was expected");
+        }
+        self.expected
+            .store(expected.max(nonce.saturating_add(1)), Ordering::Relaxed);
     }
 
     /// Lets the way back follow an initiator that moved (spec: trust 5.1), behind the same local worker only (W39).

@@ -92,9 +92,15 @@ impl Connection {
         self.shared.info.flow
     }
 
-    /// Ends the connection. What is queued may be lost.
+    /// Ends the connection. What is queued still leaves if the peer takes it at once.
     pub fn close(&self) {
         self.shared.closed.send_replace(true);
+    }
+
+    /// Completes when nothing more can leave: the connection has ended, and what was queued is sent or given up.
+    pub(crate) async fn drained(&self) {
+        let mut drained = self.shared.drained.subscribe();
+        drop(drained.wait_for(|drained| *drained).await);
     }
 
     /// Whether it has ended.
@@ -201,18 +207,42 @@ impl Drop for Inbound {
 #[derive(Debug)]
 pub struct Outbound {
     queue: QueueReader<Frame>,
+    /// Gone as soon as the connection is to end; what was queued before still leaves.
     sender: Option<WorkerGuard>,
+    closed: watch::Receiver<bool>,
     shared: Arc<Shared>,
 }
 
 impl Outbound {
     /// Waits for at least one message and takes up to `most`; returns how many, 0 when the connection is to
-    /// end. Room in the queue comes back when a [`Queued`] message is dropped: drop it when it has been written.
+    /// end and all that had been queued before was taken. Room in the queue comes back when a [`Queued`] message is
+    /// dropped: drop it when it has been written.
     ///
     /// # Cancel safety
     /// No message is lost when the future is dropped.
     pub async fn next_batch(&mut self, into: &mut Vec<Queued<Frame>>, most: usize) -> usize {
+        if self.sender.is_some() {
+            let taken = tokio::select! {
+                biased;
+                () = is_set(&mut self.closed) => None,
+                taken = self.queue.recv_many(into, most) => Some(taken),
+            };
+            match taken {
+                Some(taken) => return self.taken(into, taken),
+                None => self.stop(),
+            }
+        }
         let taken = self.queue.recv_many(into, most).await;
+        self.taken(into, taken)
+    }
+
+    /// Takes nothing more from the node and frees the sender's address.
+    fn stop(&mut self) {
+        self.queue.close();
+        self.sender.take();
+    }
+
+    fn taken(&self, into: &[Queued<Frame>], taken: usize) -> usize {
         let bytes: usize = into.iter().map(|message| message.len()).sum();
         self.shared.sent.fetch_add(bytes as u64, Ordering::Relaxed);
         taken
@@ -228,16 +258,23 @@ impl Outbound {
 
 impl Drop for Outbound {
     fn drop(&mut self) {
-        self.queue.close();
-        self.sender.take();
+        self.stop();
         self.shared.closed.send_replace(true);
+        self.shared.drained.send_replace(true);
     }
+}
+
+async fn is_set(flag: &mut watch::Receiver<bool>) {
+    // An error would mean that its sender is gone; it lives beside the receiver.
+    drop(flag.wait_for(|flag| *flag).await);
 }
 
 #[derive(Debug)]
 struct Shared {
     info: ConnectionInfo,
     closed: watch::Sender<bool>,
+    /// Set when the outbound half is gone: nothing can leave any more.
+    drained: watch::Sender<bool>,
     proven: Arc<AtomicBool>,
     received: AtomicU64,
     sent: AtomicU64,
@@ -323,6 +360,7 @@ impl Node {
                 flow,
             },
             closed: watch::channel(false).0,
+            drained: watch::channel(false).0,
             proven: attach
                 .accepted
                 .map(|accepted| accepted.proven)
@@ -343,6 +381,7 @@ impl Node {
             Outbound {
                 queue: reader,
                 sender: Some(sender_guard),
+                closed: shared.closed.subscribe(),
                 shared,
             },
         ))

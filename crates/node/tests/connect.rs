@@ -158,6 +158,27 @@ async fn route_through_a_channel_that_is_there_already_has_its_peer_and_ends_wit
 }
 
 #[tokio::test]
+async fn hop_bridges_to_a_connection_of_its_node_and_the_answers_come_back() {
+    let far = Server::start().await;
+    let near = Server::start().await;
+    let bridge = near
+        .node
+        .tcp_connect(&far.listener.address().to_string())
+        .await
+        .unwrap();
+    let bridge = String::from_utf8_lossy(bridge.sender().name()).into_owned();
+    let client = Client::start();
+    for parts in ["/service/echo", "/secure/api/service/echo"] {
+        let to = format!("{}/service/hop/worker/{bridge}{parts}", near.tcp());
+        let connection = client.connect(&to).await.unwrap();
+        assert_eq!(client.ask(&connection, b"h").await, b"h", "{parts}");
+    }
+    // Only what went through the hop opened it: the bridge leads to nothing else of its node.
+    let consumed = near.node.router().consumed_by(&services::ECHO);
+    assert_eq!(consumed.len(), 2, "listener and channels");
+}
+
+#[tokio::test]
 async fn connection_ends_with_the_node_it_leads_to() {
     let server = Server::start().await;
     let client = Client::start();

@@ -81,6 +81,9 @@ async fn channel_survives_lost_messages_over_a_foreign_transport() {
         answered.len()
     );
     assert!(answered.is_sorted());
+    // Every fifth message from the server was lost, which a stream of bytes has to know.
+    let breaks = channel.peer().breaks();
+    assert!((20..=50).contains(&breaks), "{breaks} breaks");
 }
 
 #[tokio::test]

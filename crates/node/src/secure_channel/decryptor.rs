@@ -61,11 +61,11 @@ impl Pending {
             return Err(StartError::NotLocal(String::new()));
         };
         let encryptor = node.random_address();
-        let peer = Arc::new(ChannelPeer {
-            identifier: *established.peer.identifier(),
-            extensions: established.peer.extensions(),
-            channel: encryptor.clone(),
-        });
+        let peer = Arc::new(ChannelPeer::new(
+            *established.peer.identifier(),
+            established.peer.extensions(),
+            encryptor.clone(),
+        ));
         let producer = Producer {
             id: node.random_flow(),
             spawner: way.spawner,
@@ -85,6 +85,7 @@ impl Pending {
                 route: way.to_peer,
             }),
             newest: 0.into(),
+            expected: 0.into(),
             closed: watch::channel(false).0,
         });
         let worker = Arc::new(Encryptor {

@@ -27,6 +27,7 @@ async fn messages_pass_a_channel_in_both_directions() {
         );
     }
     assert_eq!(channel.peer().extensions.streams, Some(1));
+    assert_eq!(channel.peer().breaks(), 0);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ockam_wire::frame::{self, Frame, FrameReader, Position};
@@ -117,14 +118,34 @@ impl Node {
             .map_err(io::Error::other)?;
         let connection = inbound.connection();
         let (reading, writing) = stream.into_split();
-        spawn_half(connection.clone(), read(reading, inbound));
-        spawn_half(connection.clone(), write(writing, outbound));
+        let unfinished = Unfinished::new(self);
+        let ended = {
+            let connection = connection.clone();
+            async move { connection.closed().await }
+        };
+        let given_up = {
+            let connection = connection.clone();
+            async move {
+                connection.closed().await;
+                tokio::time::sleep(LAST_WRITES).await;
+            }
+        };
+        spawn_half(
+            connection.clone(),
+            read(reading, inbound, unfinished),
+            ended,
+        );
+        spawn_half(connection.clone(), write(writing, outbound), given_up);
         Ok(connection)
     }
 }
 
-/// Runs one half of a connection until it or the connection ends; then the other half ends too.
-fn spawn_half(connection: Connection, half: impl Future<Output = io::Result<()>> + Send + 'static) {
+/// Runs one half of a connection until it ends or `stop` is ready; then the other half ends too.
+fn spawn_half(
+    connection: Connection,
+    half: impl Future<Output = io::Result<()>> + Send + 'static,
+    stop: impl Future<Output = ()> + Send + 'static,
+) {
     tokio::spawn(async move {
         // Ends the other half also when this one panics.
         let closing = CloseOnDrop(connection);
@@ -133,7 +154,7 @@ fn spawn_half(connection: Connection, half: impl Future<Output = io::Result<()>>
             done = half => if let Err(error) = done {
                 tracing::debug!(peer = connection.info().peer, "connection closed: {error}");
             },
-            () = connection.closed() => {}
+            () = stop => {}
         }
     });
 }
@@ -147,13 +168,22 @@ impl Drop for CloseOnDrop {
 }
 
 /// Reads frames and hands them on, one after the other.
-async fn read(socket: OwnedReadHalf, mut inbound: Inbound) -> io::Result<()> {
+async fn read(
+    socket: OwnedReadHalf,
+    mut inbound: Inbound,
+    mut unfinished: Unfinished,
+) -> io::Result<()> {
     let mut frames = FrameReader::new(frame::MAX_FRAME);
     let mut deadline = None;
     loop {
         while let Some(message) = frames.next_frame().map_err(invalid)? {
             deadline = None;
             inbound.receive(message).await.map_err(invalid)?;
+            // A peer that always has more to say, and nothing that has to wait, must not keep the thread for itself.
+            tokio::task::coop::consume_budget().await;
+        }
+        if !unfinished.hold(frames.buffered()) {
+            return Err(io::Error::other("too many unfinished frames"));
         }
         if frames.position() == Position::BetweenFrames {
             // An idle connection holds no buffer.
@@ -299,6 +329,51 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
+/// What one connection takes of [`Limits::unfinished_frames`](crate::Limits); given back when it is dropped.
+struct Unfinished {
+    node: Node,
+    held: usize,
+}
+
+impl Unfinished {
+    fn new(node: &Node) -> Self {
+        Self {
+            node: node.clone(),
+            held: 0,
+        }
+    }
+
+    /// Counts the `buffered` bytes of an unfinished frame. Returns whether there is room for them.
+    fn hold(&mut self, buffered: usize) -> bool {
+        let counted = buffered.saturating_sub(UNCOUNTED);
+        let (total, most) = (
+            self.node.unfinished_frames(),
+            self.node.limits().unfinished_frames,
+        );
+        if counted > self.held {
+            let more = counted - self.held;
+            if total.fetch_add(more, Ordering::Relaxed) + more > most {
+                total.fetch_sub(more, Ordering::Relaxed);
+                return false;
+            }
+        } else if counted < self.held {
+            total.fetch_sub(self.held - counted, Ordering::Relaxed);
+        }
+        self.held = counted;
+        true
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.hold(0);
+    }
+}
+
+/// Bytes of an unfinished frame that need no budget: more than a chunk of a portal.
+const UNCOUNTED: usize = 256 * 1024;
+/// How long what is queued may take to leave once the connection is to end.
+const LAST_WRITES: Duration = Duration::from_secs(1);
 /// Messages written with one call.
 const BATCH: usize = 64;
 /// Bytes that may wait to leave over one connection.

@@ -188,6 +188,94 @@ async fn panic_of_a_worker_ends_only_the_connection_that_provoked_it() {
     assert_eq!(ask(&victim, again.sender(), b"z").await, b"z");
 }
 
+#[tokio::test]
+async fn flood_of_messages_that_go_nowhere_does_not_starve_other_connections() {
+    let (_server, listener, _echo) = server(Limits::default()).await;
+    let client = Node::new(NodeOptions::default());
+    let address = listener.address();
+    let connection = client.tcp_connect(&address.to_string()).await.unwrap();
+    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (began, begun) = tokio::sync::oneshot::channel();
+    std::thread::spawn({
+        let done = done.clone();
+        move || {
+            use std::io::Write;
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            stream.write_all(&[1]).unwrap();
+            let heartbeats = unhex("0000000483808040").repeat(8192);
+            stream.write_all(&heartbeats).unwrap();
+            began.send(()).unwrap();
+            let until = std::time::Instant::now() + Duration::from_secs(6);
+            while !done.load(Ordering::Relaxed) && std::time::Instant::now() < until {
+                stream.write_all(&heartbeats).unwrap();
+            }
+        }
+    });
+    let started = std::time::Instant::now();
+    begun.await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(ask(&client, connection.sender(), b"x").await, b"x");
+    }
+    let took = started.elapsed();
+    done.store(true, Ordering::Relaxed);
+    assert!(took < Duration::from_secs(4), "took {took:?}");
+}
+
+#[tokio::test]
+async fn what_was_sent_before_the_end_still_arrives() {
+    let (server, listener, _echo) = server(Limits::default()).await;
+    let sink = Address::from_static("sink");
+    let mut mailbox = server
+        .router()
+        .start_mailbox(std::slice::from_ref(&sink), Access::ALLOW_ALL)
+        .unwrap();
+    server.router().add_consumer(&sink, listener.flow());
+    let client = Node::new(NodeOptions::default());
+    for _ in 0..20 {
+        let address = listener.address().to_string();
+        let connection = client.tcp_connect(&address).await.unwrap();
+        let own = Address::from_static("own");
+        let onward = Route::from_hops([connection.sender().clone(), sink.clone()]).unwrap();
+        let body = Buffer::from_slice(b"last words");
+        client
+            .router()
+            .send(&own, onward, Route::new(), body)
+            .await
+            .unwrap();
+        connection.close();
+        let received = timeout(Duration::from_secs(5), mailbox.recv()).await;
+        assert_eq!(received.unwrap().payload.as_slice(), b"last words");
+    }
+}
+
+#[tokio::test]
+async fn unfinished_frames_of_all_connections_share_one_budget() {
+    let limits = Limits {
+        unfinished_frames: 3 * 1024 * 1024,
+        ..Limits::default()
+    };
+    let (_server, listener, _echo) = server(limits).await;
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        let mut stream = TcpStream::connect(listener.address()).await.unwrap();
+        let begun = [&[1][..], &(8_u32 << 20).to_be_bytes(), &[0; 1 << 20]].concat();
+        // A connection that was closed may refuse the rest.
+        drop(stream.write_all(&begun).await);
+        held.push(stream);
+    }
+    let mut closed = 0;
+    for stream in &mut held {
+        let mut rest = Vec::new();
+        let end = timeout(Duration::from_millis(200), stream.read_to_end(&mut rest)).await;
+        closed += usize::from(end.is_ok());
+    }
+    assert!((4..=6).contains(&closed), "{closed} of 8 were closed");
+    let client = Node::new(NodeOptions::default());
+    let address = listener.address().to_string();
+    let connection = client.tcp_connect(&address).await.unwrap();
+    assert_eq!(ask(&client, connection.sender(), b"x").await, b"x");
+}
+
 async fn server(limits: Limits) -> (Node, TcpListener, services::Service) {
     let node = Node::new(NodeOptions {
         limits,
