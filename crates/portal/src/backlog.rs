@@ -15,16 +15,17 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use ockam_node::{Permit, Queue, QueueReader};
+use ockam_node::{Delivery, Queue, QueueReader, Queued, SendError};
 use ockam_wire::Buffer;
 
 /// What waits over one channel.
 #[derive(Debug)]
 pub(crate) struct Backlog {
-    /// Never holds an item: its room is the backlog of the published connections, and the channel's task waits for it.
+    /// Holds an item only for a moment: its room is the backlog of the published connections, and the channel's task
+    /// waits for it.
     gate: Arc<Queue<Buffer>>,
-    // Keeps the gate open.
-    _reader: Mutex<QueueReader<Buffer>>,
+    // Takes out what was just put in, so that the room stays taken; held for these two steps.
+    reader: Mutex<QueueReader<Buffer>>,
     waiting: AtomicUsize,
     next: AtomicU64,
     // Ordered by how long they have stalled; held for one insertion, removal or look at the first.
@@ -36,7 +37,7 @@ impl Backlog {
         let (gate, reader) = Queue::new(limit);
         Arc::new(Self {
             gate,
-            _reader: Mutex::new(reader),
+            reader: Mutex::new(reader),
             waiting: AtomicUsize::new(0),
             next: AtomicU64::new(0),
             stalled: Mutex::default(),
@@ -46,6 +47,20 @@ impl Backlog {
     /// The queue whose room the source of published messages waits for.
     pub(crate) fn gate(&self) -> &Arc<Queue<Buffer>> {
         &self.gate
+    }
+
+    /// Turns the room that a message's source has waited for into room of its content.
+    pub(crate) fn take_room(
+        &self,
+        content: Buffer,
+        delivery: &mut Delivery<'_>,
+    ) -> Result<(Buffer, Room), SendError> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        delivery.commit(&self.gate, content)?;
+        let mut item = reader
+            .try_recv()
+            .ok_or_else(|| SendError::Stopped("the backlog is closed".into()))?;
+        Ok((std::mem::take(&mut *item), Room(item)))
     }
 
     /// The window that a stream over this channel gets now.
@@ -85,16 +100,14 @@ pub(crate) struct Share {
 
 impl Share {
     /// Counts content that has arrived; it waits until the returned value is dropped.
-    pub(crate) fn hold(self: &Arc<Self>, bytes: usize, gated: Gated) -> Held {
+    pub(crate) fn hold(self: &Arc<Self>, content: usize, room: Option<Room>) -> Held {
+        let bytes = content + CHUNK_WEIGHT;
         self.waiting.fetch_add(bytes, Ordering::Relaxed);
         self.backlog.waiting.fetch_add(bytes, Ordering::Relaxed);
         Held {
             share: self.clone(),
             bytes,
-            _room: match gated {
-                Gated::Yes => self.backlog.gate.try_reserve(bytes),
-                Gated::No => None,
-            },
+            _room: room,
         }
     }
 
@@ -110,7 +123,7 @@ impl Share {
     }
 
     /// The socket takes nothing since `since`. Returns whether the connection is to be reset.
-    pub(crate) fn handle_stall(&self, since: Instant, now: Instant) -> Verdict {
+    pub(crate) fn handle_stall(&self, since: Instant, now: Instant, gated: Gated) -> Verdict {
         let mut known = self
             .stalled_since
             .lock()
@@ -123,13 +136,30 @@ impl Share {
         if now.saturating_duration_since(since) < STALL {
             return Verdict::Wait;
         }
-        let too_much = self.waiting.load(Ordering::Relaxed) > CONNECTION_BACKLOG;
+        // A stream is held back by its window and may stall as long as its peers like.
+        let too_much =
+            gated == Gated::Yes && self.waiting.load(Ordering::Relaxed) > CONNECTION_BACKLOG;
         let longest = || self.stalled_set(|stalled| stalled.first() == Some(&(since, self.id)));
         if too_much || (self.backlog.is_full() && longest()) {
             Verdict::Reset
         } else {
             Verdict::Wait
         }
+    }
+
+    /// Takes small content that will have to wait out of the large block that it was received in.
+    pub(crate) fn compact(&self, content: Buffer) -> Buffer {
+        if content.len() > SMALL_CONTENT || self.waiting.load(Ordering::Relaxed) < LONG_WAIT {
+            return content;
+        }
+        let mut compact = Buffer::with_headroom(0, content.len(), 0);
+        compact.append(content.as_slice());
+        compact
+    }
+
+    /// Whether so many small chunks wait that they cost far more than their content; windows count content only.
+    pub(crate) fn is_flooded(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > FLOOD
     }
 
     /// The backlog it is part of.
@@ -170,12 +200,17 @@ pub(crate) enum Verdict {
     Reset,
 }
 
+/// Room of a backlog that content takes; dropping it gives it back.
+#[derive(Debug)]
+#[expect(dead_code, reason = "kept for its drop")]
+pub(crate) struct Room(Queued<Buffer>);
+
 /// Content that waits.
 #[derive(Debug)]
 pub(crate) struct Held {
     share: Arc<Share>,
     bytes: usize,
-    _room: Option<Permit>,
+    _room: Option<Room>,
 }
 
 impl Drop for Held {
@@ -227,6 +262,11 @@ const STREAM_WINDOW: u64 = 1024 * 1024;
 /// The window of a stream while much waits on its channel.
 const CROWDED_STREAM_WINDOW: u64 = 64 * 1024;
 const LARGE_MESSAGE: usize = 256 * 1024;
+/// What a waiting chunk costs besides its content.
+const CHUNK_WEIGHT: usize = 256;
+const SMALL_CONTENT: usize = 2 * 1024;
+const LONG_WAIT: usize = 64 * 1024;
+const FLOOD: usize = 32 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -236,20 +276,35 @@ mod tests {
     fn stalled_connection_above_its_bound_is_reset_after_half_a_minute() {
         let share = Arc::new(Backlog::new(CHANNEL_BACKLOG).enter());
         let start = Instant::now();
-        let _held = share.hold(CONNECTION_BACKLOG + 1, Gated::Yes);
-        assert_eq!(share.handle_stall(start, start + STALL / 2), Verdict::Wait);
-        assert_eq!(share.handle_stall(start, start + STALL), Verdict::Reset);
+        let _held = hold(&share, CONNECTION_BACKLOG + 1);
+        assert_eq!(
+            share.handle_stall(start, start + STALL / 2, Gated::Yes),
+            Verdict::Wait
+        );
+        assert_eq!(
+            share.handle_stall(start, start + STALL, Gated::Yes),
+            Verdict::Reset
+        );
     }
 
     #[test]
     fn stalled_connection_below_its_bound_stays_while_there_is_room() {
         let share = Arc::new(Backlog::new(CHANNEL_BACKLOG).enter());
         let start = Instant::now();
-        let _held = share.hold(CONNECTION_BACKLOG, Gated::Yes);
+        let _held = hold(&share, CONNECTION_BACKLOG - CHUNK_WEIGHT);
         assert_eq!(
-            share.handle_stall(start, start + 100 * STALL),
+            share.handle_stall(start, start + 100 * STALL, Gated::Yes),
             Verdict::Wait
         );
+    }
+
+    #[test]
+    fn stalled_stream_stays_with_its_window_full() {
+        let share = Arc::new(Backlog::new(CHANNEL_BACKLOG).enter());
+        let start = Instant::now();
+        let _held = share.hold(CONNECTION_BACKLOG, None);
+        let verdict = share.handle_stall(start, start + 100 * STALL, Gated::No);
+        assert_eq!(verdict, Verdict::Wait);
     }
 
     #[test]
@@ -259,24 +314,33 @@ mod tests {
         let shares: Vec<_> = (0..32).map(|_| Arc::new(backlog.enter())).collect();
         let mut held = Vec::new();
         for (number, share) in shares.iter().enumerate() {
-            held.push(share.hold(CONNECTION_BACKLOG, Gated::Yes));
+            held.push(hold(share, CONNECTION_BACKLOG - CHUNK_WEIGHT));
             let since = start + Duration::from_secs(number as u64);
-            assert_eq!(share.handle_stall(since, since), Verdict::Wait);
+            assert_eq!(share.handle_stall(since, since, Gated::Yes), Verdict::Wait);
         }
         assert!(backlog.gate().try_reserve(1).is_none(), "the channel waits");
         let later = start + 3 * STALL;
         let second = start + Duration::from_secs(1);
-        assert_eq!(shares[1].handle_stall(second, later), Verdict::Wait);
-        assert_eq!(shares[0].handle_stall(start, later), Verdict::Reset);
+        assert_eq!(
+            shares[1].handle_stall(second, later, Gated::Yes),
+            Verdict::Wait
+        );
+        assert_eq!(
+            shares[0].handle_stall(start, later, Gated::Yes),
+            Verdict::Reset
+        );
         shares[0].handle_progress();
-        assert_eq!(shares[1].handle_stall(second, later), Verdict::Reset);
+        assert_eq!(
+            shares[1].handle_stall(second, later, Gated::Yes),
+            Verdict::Reset
+        );
     }
 
     #[test]
     fn room_comes_back_when_content_is_written() {
         let backlog = Backlog::new(CHANNEL_BACKLOG);
         let share = Arc::new(backlog.enter());
-        let held = share.hold(CHANNEL_BACKLOG, Gated::Yes);
+        let held = hold(&share, CHANNEL_BACKLOG - CHUNK_WEIGHT);
         assert!(backlog.gate().try_reserve(1).is_none());
         assert_eq!(backlog.window(), CROWDED_STREAM_WINDOW);
         drop(held);
@@ -288,8 +352,27 @@ mod tests {
     fn content_within_a_window_takes_no_room_of_the_channel() {
         let backlog = Backlog::new(CHANNEL_BACKLOG);
         let share = Arc::new(backlog.enter());
-        let _held = share.hold(CHANNEL_BACKLOG, Gated::No);
+        let _held = share.hold(CHANNEL_BACKLOG, None);
         assert!(backlog.gate().try_reserve(CHANNEL_BACKLOG).is_some());
+    }
+
+    #[test]
+    fn many_tiny_chunks_count_for_what_they_cost() {
+        let share = Arc::new(Backlog::new(CHANNEL_BACKLOG).enter());
+        let held: Vec<_> = (0..FLOOD / CHUNK_WEIGHT)
+            .map(|_| share.hold(1, None))
+            .collect();
+        assert!(share.is_flooded());
+        drop(held);
+        assert!(!share.is_flooded());
+        let tiny = || Buffer::from_slice(b"x");
+        assert!(
+            share.compact(tiny()).headroom() > 0,
+            "nothing waits: left alone"
+        );
+        let _held = share.hold(LONG_WAIT, None);
+        let compact = share.compact(tiny());
+        assert_eq!((compact.as_slice(), compact.headroom()), (&b"x"[..], 0));
     }
 
     #[test]
@@ -303,5 +386,15 @@ mod tests {
             drop(backlogs.of(channel));
         }
         assert!(backlogs.known.lock().unwrap().len() < 50);
+    }
+
+    /// What a message of a published peer does.
+    fn hold(share: &Arc<Share>, content: usize) -> Held {
+        let backlog = &share.backlog;
+        let item = Buffer::with_headroom(0, 0, 0);
+        let permit = backlog.gate.try_reserve(content + CHUNK_WEIGHT).unwrap();
+        backlog.gate.push(item, Some(permit)).unwrap();
+        let room = backlog.reader.lock().unwrap().try_recv().unwrap();
+        share.hold(content, Some(Room(room)))
     }
 }

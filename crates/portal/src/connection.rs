@@ -99,7 +99,11 @@ impl Connection {
     }
 
     /// Takes one message that was sent to this connection.
-    pub(crate) fn receive(&self, message: LocalMessage) -> Result<(), SendError> {
+    pub(crate) fn receive(
+        &self,
+        message: LocalMessage,
+        delivery: &mut Delivery<'_>,
+    ) -> Result<(), SendError> {
         if message.onward.len() != 1 {
             return Err(SendError::Rejected(
                 "a portal connection is the end of a route".into(),
@@ -133,8 +137,22 @@ impl Connection {
             Arrival::Content(range) => {
                 payload.truncate(range.end);
                 payload.advance(range.start);
-                let held = self.share.hold(payload.len(), self.gated);
-                self.queue(Event::Content(payload, held));
+                let content = self.share.compact(payload);
+                let (content, room) = match self.gated {
+                    Gated::Yes => {
+                        let taken = self.share.backlog().take_room(content, delivery)?;
+                        (taken.0, Some(taken.1))
+                    }
+                    Gated::No => (content, None),
+                };
+                let held = self.share.hold(content.len(), room);
+                self.queue(Event::Content(content, held));
+                if self.gated == Gated::No && self.share.is_flooded() {
+                    let reason = Reason::Stalled;
+                    if let Some(signal) = stream.handle_local_failure(reason) {
+                        self.status.send_replace(Status::Broken(signal, reason));
+                    }
+                }
             }
             Arrival::Credit => self.wake.notify_one(),
             Arrival::PeerFinished => self.queue(Event::Finished),
@@ -503,7 +521,9 @@ impl Connection {
                     let now = Instant::now();
                     let abandoned = self.stream().receiving_ended() && now - since > ABANDONED;
                     if abandoned
-                        || self.share.handle_stall(since.into_std(), now.into_std())
+                        || self
+                            .share
+                            .handle_stall(since.into_std(), now.into_std(), self.gated)
                             == Verdict::Reset
                     {
                         return Err(Failure::Here(Reason::Stalled));
@@ -547,8 +567,8 @@ impl Inline for Remote {
         }
     }
 
-    fn handle(&self, message: LocalMessage, _delivery: &mut Delivery<'_>) -> Result<(), SendError> {
-        self.0.receive(message)
+    fn handle(&self, message: LocalMessage, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        self.0.receive(message, delivery)
     }
 }
 

@@ -27,7 +27,7 @@ use crate::connection::{
 };
 use crate::interceptor::{Interception, Interceptor};
 use crate::message::Reason;
-use crate::session::{Dial, Hints, Pace, Session, SessionStatus};
+use crate::session::{Attempts, Dial, Hints, Pace, Session, SessionStatus};
 use crate::stream::{Dialect, Stream};
 use crate::{Activity, DEFAULT_CHUNK, Handshake, offers_streams};
 
@@ -474,17 +474,16 @@ fn pace(options: &InletOptions) -> Pace {
     Pace {
         ping_interval: options.ping_interval,
         // A handshake through a relay that is not there yet is lost without a word.
-        parallel: if through_channels {
-            PARALLEL_ATTEMPTS
+        attempts: if through_channels {
+            Attempts::Overlapping
         } else {
-            1
+            Attempts::OneByOne
         },
         attempt_timeout: options.connect.timeout,
         ..Pace::default()
     }
 }
 
-const PARALLEL_ATTEMPTS: u32 = 4;
 /// An outlet that takes longer may be on a node that has gone without a word.
 const USUAL_ANSWER: Duration = Duration::from_secs(1);
 /// Pause after a failed accept, which tends to fail again at once.

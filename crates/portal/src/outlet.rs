@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::admission::{Admission, Admitted, Limits, NotAdmitted, Peer};
-use crate::backlog::Backlogs;
+use crate::backlog::{Backlog, Backlogs, CHANNEL_BACKLOG};
 use crate::connection::{Arrivals, Connection, Counters, Link, Pin, Remote, chunk_for};
 use crate::interceptor::Interceptor;
 use crate::message::{Message, Reason};
@@ -93,6 +93,7 @@ impl Outlet {
             node: node.clone(),
             admission: Admission::new(options.limits),
             backlogs: Backlogs::new(),
+            unanswered_backlog: Backlog::new(CHANNEL_BACKLOG),
             counters: Arc::default(),
             unanswered: Mutex::default(),
             stopped,
@@ -146,6 +147,8 @@ struct Shared {
     admission: Arc<Admission>,
     backlogs: Backlogs<Option<FlowId>>,
     counters: Arc<Counters>,
+    // Without handshake all connections share one: what arrives at one address has one end.
+    unanswered_backlog: Arc<Backlog>,
     // Connections without handshake, by who asks; held for one look-up.
     unanswered: Mutex<HashMap<Caller, Weak<Connection>>>,
     // Its sender lives in the outlet.
@@ -162,7 +165,11 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     /// Answers one request for a connection.
-    fn accept(self: &Arc<Self>, message: LocalMessage) -> Result<(), SendError> {
+    fn accept(
+        self: &Arc<Self>,
+        message: LocalMessage,
+        delivery: &mut Delivery<'_>,
+    ) -> Result<(), SendError> {
         let request = Message::parse(message.payload.as_slice())
             .map_err(|error| SendError::Rejected(error.to_string()))?;
         let (dialect, credit) = match (self.options.handshake, request) {
@@ -172,7 +179,7 @@ impl Shared {
             {
                 (Dialect::Streams, credit)
             }
-            (Handshake::Skip, _) => return self.take_unanswered(message),
+            (Handshake::Skip, _) => return self.take_unanswered(message, delivery),
             _ => return Err(SendError::Rejected("an outlet is asked with a Ping".into())),
         };
         drop(self.begin(dialect, credit, &message));
@@ -180,7 +187,11 @@ impl Shared {
     }
 
     /// Without handshake any first message of a caller makes a connection (spec: messaging 7.9).
-    fn take_unanswered(self: &Arc<Self>, mut message: LocalMessage) -> Result<(), SendError> {
+    fn take_unanswered(
+        self: &Arc<Self>,
+        message: LocalMessage,
+        delivery: &mut Delivery<'_>,
+    ) -> Result<(), SendError> {
         let Some(last) = message.return_route.last() else {
             return Err(SendError::Rejected(
                 "an outlet cannot answer without a return route".into(),
@@ -206,10 +217,7 @@ impl Shared {
                 connection
             }
         };
-        while message.onward.len() > 1 {
-            message.onward.pop_back();
-        }
-        connection.receive(message)
+        connection.receive(message, delivery)
     }
 
     /// Admits a connection and starts connecting it, or refuses it.
@@ -226,7 +234,10 @@ impl Shared {
             Some(identifier) => Peer::Identity(*identifier),
             None => Peer::Stranger(pin.flow),
         };
-        let backlog = self.backlogs.of(pin.flow);
+        let backlog = match self.options.handshake {
+            Handshake::Wait => self.backlogs.of(pin.flow),
+            Handshake::Skip => self.unanswered_backlog.clone(),
+        };
         let window = backlog.window();
         let begun = self
             .admission
@@ -347,17 +358,21 @@ struct Listener(Arc<Shared>);
 
 impl Inline for Listener {
     fn end(&self) -> End {
-        // It starts a task or refuses; nothing waits.
-        End::Opens
+        match self.0.options.handshake {
+            // It starts a task or refuses; nothing waits.
+            Handshake::Wait => End::Opens,
+            // Content comes this way too.
+            Handshake::Skip => End::Buffers(self.0.unanswered_backlog.gate().clone()),
+        }
     }
 
-    fn handle(&self, message: LocalMessage, _delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+    fn handle(&self, message: LocalMessage, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
         if message.onward.len() != 1 {
             return Err(SendError::Rejected(
                 "an outlet is the end of a route".into(),
             ));
         }
-        self.0.accept(message)
+        self.0.accept(message, delivery)
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-pub(crate) use self::state::Pace;
+pub(crate) use self::state::{Attempts, Pace};
 use self::state::{SessionState, Step};
 
 mod state;

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::STATIC_SERVICE;
 use super::name::RelayName;
 use crate::inlet::describe;
-use crate::session::{Dial, Pace, Session, SessionStatus};
+use crate::session::{Attempts, Dial, Pace, Session, SessionStatus};
 
 /// What a relay is, at the node that registers it.
 #[derive(Debug, Clone)]
@@ -64,6 +64,8 @@ impl Relay {
         let pace = Pace {
             ping_interval: options.ping_interval,
             attempt_timeout: options.connect.timeout,
+            // Two registrations of one name would replace each other.
+            attempts: Attempts::OneByOne,
             ..Pace::default()
         };
         let session = Session::start(node, registration, pace);

@@ -11,11 +11,11 @@
 //! calls the matching `handle_*`.
 //!
 //! An attempt that gets no answer may have been lost on the way: a relay that is not there yet drops it without a
-//! word. So a session may run several attempts at once, a new one every half second at first, slower later, and each has
-//! the time of so many intervals. That finds a way that has just come back quickly and still lets a slow one take its
-//! time.
+//! word. So attempts have little time at first and more later, and where it does no harm a new one begins, every half
+//! second at first, while those before it may still succeed. That finds a way that has just come back quickly and still
+//! lets a slow one take its time.
 //!
-//! Invariants: never more than `parallel` attempts at once, give or take the one that is just ending; one attempt succeeds; jitter only
+//! Invariants: never more than four attempts at once, give or take the one that is just ending; one attempt succeeds; jitter only
 //! shortens a delay, so the bounds hold.
 
 use std::time::{Duration, Instant};
@@ -27,8 +27,8 @@ pub(crate) struct Pace {
     pub(crate) ping_interval: Duration,
     /// Unanswered pings after which the connection is replaced.
     pub(crate) misses: usize,
-    /// Attempts at once.
-    pub(crate) parallel: u32,
+    /// Whether attempts run beside each other.
+    pub(crate) attempts: Attempts,
     /// When an attempt is given up in any case.
     pub(crate) attempt_timeout: Duration,
 }
@@ -38,10 +38,19 @@ impl Default for Pace {
         Self {
             ping_interval: Duration::from_secs(10),
             misses: 3,
-            parallel: 1,
+            attempts: Attempts::OneByOne,
             attempt_timeout: Duration::from_secs(15),
         }
     }
+}
+
+/// Whether attempts to connect run beside each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempts {
+    /// The next one begins when the one before has ended.
+    OneByOne,
+    /// The next one begins while those before may still succeed.
+    Overlapping,
 }
 
 /// The state of one session.
@@ -72,15 +81,10 @@ impl SessionState {
                 let id = self.next_attempt_id;
                 self.next_attempt_id += 1;
                 down.attempts.push(id);
-                let most = self.pace.attempt_timeout;
-                let budget = if self.pace.parallel > 1 {
-                    let spacing = spacing(now - down.since);
-                    down.next = Some(now + spacing);
-                    (spacing * self.pace.parallel).min(most)
-                } else {
-                    down.next = None;
-                    most
-                };
+                let spacing = spacing(now - down.since);
+                // Alone, an attempt is followed by the next when it has ended.
+                down.next = (self.pace.attempts == Attempts::Overlapping).then(|| now + spacing);
+                let budget = (spacing * SPACINGS_OF_AN_ATTEMPT).min(self.pace.attempt_timeout);
                 Step::Attempt { id, budget }
             }
             Phase::Up(up) => {
@@ -263,6 +267,8 @@ fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     }
 }
 
+/// How long an attempt may take, in spacings; so many run beside each other.
+const SPACINGS_OF_AN_ATTEMPT: u32 = 4;
 const SHORTEST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
 const EAGER: Duration = Duration::from_secs(300);
@@ -275,7 +281,7 @@ mod tests {
 
     #[test]
     fn delay_doubles_to_two_seconds_then_is_a_minute_after_five() {
-        let mut clock = Clock::new(1);
+        let mut clock = Clock::new(Attempts::OneByOne);
         let mut waits = Vec::new();
         while clock.elapsed() < Duration::from_secs(500) {
             let id = clock.expect_attempt();
@@ -329,7 +335,7 @@ mod tests {
 
     #[test]
     fn trigger_ends_a_wait_and_starts_the_eager_phase_again() {
-        let mut clock = Clock::new(1);
+        let mut clock = Clock::new(Attempts::OneByOne);
         clock.now += Duration::from_secs(400);
         let id = clock.expect_attempt();
         clock.state.handle_failed(clock.now, id, 0);
@@ -363,7 +369,7 @@ mod tests {
 
     #[test]
     fn unanswered_attempts_run_beside_each_other_with_growing_time() {
-        let mut clock = Clock::new(4);
+        let mut clock = Clock::new(Attempts::Overlapping);
         let mut running = Vec::new();
         for _ in 0..4 {
             let (id, budget) = clock.expect_attempt_and_budget();
@@ -378,7 +384,7 @@ mod tests {
         assert!(!clock.state.handle_connected(clock.now, running[3]));
         assert!(clock.state.is_up());
 
-        let mut clock = Clock::new(4);
+        let mut clock = Clock::new(Attempts::Overlapping);
         clock.now += Duration::from_secs(100);
         assert_eq!(
             clock.expect_attempt_and_budget().1,
@@ -387,15 +393,24 @@ mod tests {
     }
 
     #[test]
-    fn single_attempt_has_all_its_time_and_no_other_beside_it() {
-        let mut clock = Clock::new(1);
-        let (id, budget) = clock.expect_attempt_and_budget();
-        assert_eq!(budget, Pace::default().attempt_timeout);
-        assert_eq!(clock.state.poll(clock.now + budget, 0), Step::Wait(None));
-        clock.now += budget;
-        clock.state.handle_failed(clock.now, id, 0);
-        assert_eq!(clock.wait(), SHORTEST_DELAY);
-        clock.expect_attempt();
+    fn single_attempts_follow_each_other_with_growing_time() {
+        let mut clock = Clock::new(Attempts::OneByOne);
+        let mut budgets = Vec::new();
+        while clock.elapsed() < Duration::from_secs(120) {
+            let (id, budget) = clock.expect_attempt_and_budget();
+            assert_eq!(
+                clock.state.poll(clock.now + budget, 0),
+                Step::Wait(None),
+                "no other beside it"
+            );
+            clock.now += budget;
+            clock.state.handle_failed(clock.now, id, 0);
+            clock.wait();
+            budgets.push(budget.as_secs());
+        }
+        assert_eq!(budgets[..4], [2, 2, 2, 4]);
+        assert!(budgets.is_sorted());
+        assert_eq!(budgets.last(), Some(&15));
     }
 
     struct Clock {
@@ -405,10 +420,10 @@ mod tests {
     }
 
     impl Clock {
-        fn new(parallel: u32) -> Self {
+        fn new(attempts: Attempts) -> Self {
             let now = Instant::now();
             let pace = Pace {
-                parallel,
+                attempts,
                 ..Pace::default()
             };
             Self {
@@ -419,7 +434,7 @@ mod tests {
         }
 
         fn up() -> Self {
-            let mut clock = Self::new(1);
+            let mut clock = Self::new(Attempts::OneByOne);
             let id = clock.expect_attempt();
             assert!(clock.state.handle_connected(clock.now, id));
             clock

@@ -1,8 +1,11 @@
 //! Content gets through, whole and in order, whatever the neighbours do.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ockam_node::services;
+use ockam_portal::{Intercept, Intercepted, Interception, Interceptor};
+use ockam_wire::Buffer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -181,6 +184,117 @@ async fn stream_window_holds_the_client_back() {
     }
     let under_way = inlet.status().activity.sent - outlet.activity().received;
     assert!(under_way <= 1024 * 1024, "{under_way}");
+}
+
+#[tokio::test]
+async fn more_than_a_channel_may_have_waiting_gets_through_when_the_target_goes_on() {
+    for parts in ["/service/outlet", "/secure/api/service/outlet"] {
+        let outlet_node = Host::start().await;
+        let (target, mut accepted) = manual_target().await;
+        let _outlet = outlet_node.outlet(target);
+        let inlet_node = Host::start().await;
+        let inlet = inlet_node
+            .inlet(&format!("{}{parts}", outlet_node.tcp()))
+            .await;
+        let mut client = TcpStream::connect(inlet.bound()).await.unwrap();
+        let mut target = soon(accepted.recv()).await.unwrap();
+        let chunk = noise(1_000_000);
+        let mut sent = 0_usize;
+        let pause = Duration::from_millis(300);
+        while let Ok(written) =
+            tokio::time::timeout(pause, client.write(&chunk[sent % chunk.len()..])).await
+        {
+            sent += written.unwrap();
+            assert!(sent < 100_000_000, "the client is never held back");
+        }
+        assert!(sent > 1_000_000);
+        drop(client);
+        let mut received = Vec::new();
+        soon(target.read_to_end(&mut received)).await.unwrap();
+        assert_eq!(received.len(), sent);
+        assert!(
+            received
+                .chunks(chunk.len())
+                .all(|part| part == &chunk[..part.len()])
+        );
+    }
+}
+
+#[tokio::test]
+async fn interceptor_sees_each_direction_and_may_change_lengths() {
+    let outlet_node = Host::start().await;
+    let _outlet = outlet_node.outlet_with(echo_target().await, |options| {
+        options.interceptor = Some(Arc::new(Doubling));
+    });
+    let inlet_node = Host::start().await;
+    for parts in ["/service/outlet", "/secure/api/service/outlet"] {
+        let inlet = inlet_node
+            .inlet(&format!("{}{parts}", outlet_node.tcp()))
+            .await;
+        let mut client = TcpStream::connect(inlet.bound()).await.unwrap();
+        let bytes = noise(700_000);
+        let (mut read, mut write) = client.split();
+        let mut answer = vec![0; 2 * bytes.len() + 1];
+        let (sent, received) =
+            tokio::join!(write.write_all(&bytes), soon(read.read_exact(&mut answer)));
+        sent.unwrap();
+        received.unwrap();
+        assert_eq!(answer[0], b'>');
+        assert!(
+            answer[1..]
+                .chunks(2)
+                .zip(&bytes)
+                .all(|(pair, byte)| pair == [*byte, *byte])
+        );
+        client.write_all(b"forbidden").await.unwrap();
+        let mut rest = Vec::new();
+        let end = soon(client.read_to_end(&mut rest)).await;
+        assert!(end.is_err() || rest.is_empty());
+    }
+}
+
+/// Writes every byte that leaves the outlet twice, a `>` first; refuses the word `forbidden`.
+#[derive(Debug)]
+struct Doubling;
+
+impl Interceptor for Doubling {
+    fn intercept(&self, _peer: Option<&ockam_identity::Identifier>) -> Interception {
+        Interception {
+            outgoing: Some(Box::new(Twice { begun: false })),
+            incoming: Some(Box::new(Refusing)),
+        }
+    }
+}
+
+struct Twice {
+    begun: bool,
+}
+
+impl Intercept for Twice {
+    fn intercept(&mut self, content: Buffer, onward: &mut Vec<Buffer>) -> Result<(), Intercepted> {
+        if !std::mem::replace(&mut self.begun, true) {
+            onward.push(Buffer::from_slice(b">"));
+        }
+        let doubled: Vec<u8> = content
+            .as_slice()
+            .iter()
+            .flat_map(|byte| [*byte, *byte])
+            .collect();
+        onward.push(Buffer::from_slice(&doubled));
+        Ok(())
+    }
+}
+
+struct Refusing;
+
+impl Intercept for Refusing {
+    fn intercept(&mut self, content: Buffer, onward: &mut Vec<Buffer>) -> Result<(), Intercepted> {
+        if content.as_slice() == b"forbidden" {
+            return Err(Intercepted);
+        }
+        onward.push(content);
+        Ok(())
+    }
 }
 
 #[tokio::test]
