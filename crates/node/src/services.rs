@@ -90,6 +90,16 @@ fn start(
     Ok(Service { address, task })
 }
 
+/// What goes out over a connection or channel that this node made is answered over it, to the one that passed it on.
+fn open_way_back(router: &Router, own: &Address, message: &LocalMessage) {
+    // What the hop consumes already is left alone: a worker keeps a bounded number of permissions.
+    if let Some(producer) = router.producer_behind(&message.onward)
+        && !producer.reaches(&router.consumed_by(own))
+    {
+        router.add_consumer(own, producer.id);
+    }
+}
+
 async fn pass_on(router: Router, mut mailbox: Mailbox) {
     let own = mailbox.address().clone();
     loop {
@@ -99,6 +109,7 @@ async fn pass_on(router: Router, mut mailbox: Mailbox) {
             // spec: messaging 12 W5 (the hop limit ends a loop)
             continue;
         }
+        open_way_back(&router, &own, &message);
         message.origin = message.origin.passed_on_by(own.clone());
         drop(router.deliver(message).await);
     }
