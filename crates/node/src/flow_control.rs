@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use ockam_wire::{Address, AddressRef};
 
@@ -84,16 +84,17 @@ pub(crate) struct Consumer {
 }
 
 impl Consumer {
-    /// Adds an id; at most [`MAX_CONSUMED`] are kept, the oldest goes first.
-    pub(crate) fn add(&self, id: FlowId) {
+    /// Adds an id and says whether it is new; at most [`MAX_CONSUMED`] are kept, the oldest goes first.
+    pub(crate) fn add(&self, id: FlowId) -> bool {
         let mut ids = self.ids.write().unwrap_or_else(PoisonError::into_inner);
         if ids.contains(&id) {
-            return;
+            return false;
         }
         if ids.len() >= MAX_CONSUMED {
             ids.remove(0);
         }
         ids.push(id);
+        true
     }
 
     pub(crate) fn remove(&self, id: FlowId) {
@@ -121,10 +122,13 @@ impl Consumer {
 pub(crate) struct Producers {
     // Ordered by nothing else; held for one look-up.
     by_address: Mutex<HashMap<Address, Producer>>,
+    // The ids in use, each with the number of its addresses; held for one look-up.
+    live: Mutex<HashMap<FlowId, usize>>,
 }
 
 impl Producers {
     pub(crate) fn insert(&self, address: Address, producer: Producer) {
+        *self.live().entry(producer.id).or_default() += 1;
         self.by_address
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -132,10 +136,28 @@ impl Producers {
     }
 
     pub(crate) fn remove(&self, address: &Address) {
-        self.by_address
+        let removed = self
+            .by_address
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(address);
+        let Some(producer) = removed else { return };
+        let mut live = self.live();
+        if let Some(count) = live.get_mut(&producer.id) {
+            *count -= 1;
+            if *count == 0 {
+                live.remove(&producer.id);
+            }
+        }
+    }
+
+    /// Whether a producer has this id.
+    pub(crate) fn is_live(&self, id: FlowId) -> bool {
+        self.live().contains_key(&id)
+    }
+
+    fn live(&self) -> MutexGuard<'_, HashMap<FlowId, usize>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn behind(&self, address: AddressRef<'_>) -> Option<Producer> {

@@ -205,26 +205,34 @@ impl Router {
             .map_err(|closed| SendError::Stopped(closed.to_string()))
     }
 
+    /// Opens `address` to messages that enter through `producer`, as long as that is there.
+    pub(crate) fn add_consumer_of(&self, address: &Address, producer: &Producer) {
+        self.add_consumer(address, producer.id);
+        // It may have ended meanwhile, and with it all permissions but this one.
+        if !self.inner.producers.is_live(producer.id) {
+            self.end_flow(producer.id);
+        }
+    }
+
     /// Opens `address` to messages that enter with flow `id`. Returns whether such a worker runs: a permission cannot
     /// wait for a worker that is started later (W41).
     pub fn add_consumer(&self, address: &Address, id: FlowId) -> bool {
         let Some(entry) = self.entry(address.name()) else {
             return false;
         };
-        entry.consumer.add(id);
+        if !entry.consumer.add(id) {
+            return true;
+        }
         let mut consumers = self
             .inner
             .consumers
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let known = consumers.entry(id).or_default();
-        if !known
-            .iter()
-            .any(|known| known.as_ptr() == Arc::as_ptr(&entry))
-        {
+        if known.len() == known.capacity() {
             known.retain(|known| known.strong_count() > 0);
-            known.push(Arc::downgrade(&entry));
         }
+        known.push(Arc::downgrade(&entry));
         true
     }
 
@@ -296,8 +304,8 @@ impl Router {
         let receiver = self.entry(address.name()).map(|entry| entry.gone());
         async move {
             if let Some(mut receiver) = receiver {
-                // The sender lives in the entry; an error means that the entry is gone, which is what is awaited.
-                while receiver.changed().await.is_ok() {}
+                // The sender lives in the entry; an error means that the entry is gone, which is what is awaited too.
+                drop(receiver.wait_for(|gone| *gone).await);
             }
         }
     }
@@ -485,6 +493,11 @@ impl WorkerGuard {
 
 impl Drop for WorkerGuard {
     fn drop(&mut self) {
+        // Told here: a message that waits for room keeps the entry, so its end may come much later.
+        self.entry
+            .gone
+            .get_or_init(|| watch::channel(true).0)
+            .send_replace(true);
         let Some(router) = self.router.upgrade() else {
             return;
         };
@@ -539,12 +552,14 @@ struct Entry {
     access: Access,
     peer: Option<Arc<ChannelPeer>>,
     consumer: Consumer,
-    gone: OnceLock<watch::Sender<()>>,
+    gone: OnceLock<watch::Sender<bool>>,
 }
 
 impl Entry {
-    fn gone(&self) -> watch::Receiver<()> {
-        self.gone.get_or_init(|| watch::channel(()).0).subscribe()
+    fn gone(&self) -> watch::Receiver<bool> {
+        self.gone
+            .get_or_init(|| watch::channel(false).0)
+            .subscribe()
     }
 }
 

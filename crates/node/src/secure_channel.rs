@@ -195,6 +195,11 @@ impl Shared {
 
     /// Opens one record. `None`: it said nothing that goes on.
     fn open(&self, receiver: &mut Receiver, record: LocalMessage) -> Result<Opened, SendError> {
+        if *self.closed.borrow() {
+            return Err(SendError::Stopped(
+                "the secure channel has been closed".to_owned(),
+            ));
+        }
         let (nonce, plaintext) = receiver
             .open(record.payload)
             .map_err(|error| SendError::Rejected(error.to_string()))?;

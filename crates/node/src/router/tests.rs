@@ -55,6 +55,49 @@ async fn worker_that_is_gone_wakes_those_who_wait_for_it() {
 }
 
 #[tokio::test]
+async fn end_of_a_worker_is_told_while_a_message_for_it_waits_for_room() {
+    let router = Router::new();
+    let (queue, _reader) = Queue::new(300);
+    let sink = Arc::new(Sink {
+        queue,
+        handled: AtomicUsize::new(0),
+    });
+    let guard = router
+        .start_inline(&address("sink"), sink, Access::ALLOW_ALL)
+        .unwrap();
+    router.deliver(message("a", &["sink"])).await.unwrap();
+    let waiting = tokio::spawn({
+        let router = router.clone();
+        async move { router.deliver(message("a", &["sink"])).await }
+    });
+    let gone = tokio::spawn(router.gone(&address("sink")));
+    tokio::task::yield_now().await;
+    drop(guard);
+    tokio::time::timeout(std::time::Duration::from_secs(1), gone)
+        .await
+        .expect("told at once")
+        .unwrap();
+    waiting.abort();
+}
+
+#[tokio::test]
+async fn permission_for_a_producer_that_has_ended_leaves_nothing_behind() {
+    let router = Router::new();
+    let _worker = router
+        .start_mailbox(&[address("w")], Access::ALLOW_ALL)
+        .unwrap();
+    let id = FlowId::from_random([1; 16]);
+    let producer = Producer { id, spawner: None };
+    router.add_producer(&address("in"), producer);
+    router.add_consumer_of(&address("w"), &producer);
+    assert_eq!(router.consumed_by(&address("w")), [id]);
+    router.remove_producer(&address("in"), id);
+    router.add_consumer_of(&address("w"), &producer);
+    assert_eq!(router.consumed_by(&address("w")), []);
+    assert!(router.inner.consumers.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn message_from_outside_reaches_consumers_of_its_flow_only() {
     let router = Router::new();
     let mut mailbox = router

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ockam_channel::{CredentialRefresh, Established, LocalIdentity, Receiver};
-use ockam_identity::ChangeHistory;
+use ockam_identity::{ChangeHistory, Identifier, VerifiedChange};
 use ockam_wire::{Address, Route};
 use tokio::sync::{mpsc, watch};
 
-use super::{Encryptor, Opened, SecureChannel, Sending, Shared, own_identifier};
+use super::{Encryptor, Opened, SecureChannel, Sending, Shared, is_accepted, own_identifier};
 use crate::flow_control::{FlowId, Producer};
 use crate::message::{ChannelPeer, LocalMessage};
 use crate::node::Node;
@@ -101,6 +101,8 @@ impl Pending {
         let running = Running {
             node: node.clone(),
             shared,
+            authorized: way.authorized,
+            attested: established.peer.history().changes().len(),
             _encryptor: encryptor_guard,
             _decryptor: self.guard,
         };
@@ -109,16 +111,21 @@ impl Pending {
     }
 }
 
-/// How the peer is reached and under which listener the channel was accepted.
+/// How the peer is reached, under which listener the channel was accepted, and who may be at the other end.
 pub(super) struct Way {
     pub(super) to_peer: Route,
     pub(super) spawner: Option<FlowId>,
+    pub(super) authorized: Vec<Identifier>,
 }
 
 /// Keeps a channel running until it ends; then frees its addresses and permissions.
 struct Running {
     node: Node,
     shared: Arc<Shared>,
+    /// The trust policy, asked again when the peer refreshes its credentials.
+    authorized: Vec<Identifier>,
+    /// Changes in the history that the handshake's key was attested under.
+    attested: usize,
     _encryptor: WorkerGuard,
     _decryptor: WorkerGuard,
 }
@@ -158,13 +165,23 @@ impl Running {
             Ok(history) => history,
             Err(error) => return tracing::warn!(%peer, "refresh of the channel refused: {error}"),
         };
-        match history.verify(self.node.provider(), Some(peer)) {
-            Ok(history) => {
-                if let Err(error) = self.node.histories().import(&history).await {
-                    tracing::warn!(%peer, "refresh of the channel refused: {error}");
-                }
-            }
-            Err(error) => tracing::warn!(%peer, "refresh of the channel refused: {error}"),
+        let history = match history.verify(self.node.provider(), Some(peer)) {
+            Ok(history) => history,
+            Err(error) => return tracing::warn!(%peer, "refresh of the channel refused: {error}"),
+        };
+        if let Err(error) = self.node.histories().import(&history).await {
+            return tracing::warn!(%peer, "refresh of the channel refused: {error}");
+        }
+        // spec: trust 11.2 (16). A change without the mark leaves open channels alone, as published peers expect.
+        let revoked = history
+            .changes()
+            .iter()
+            .skip(self.attested)
+            .any(VerifiedChange::revokes_purpose_keys);
+        if revoked || !is_accepted(&self.authorized, peer) {
+            tracing::warn!(%peer, "channel closed: the peer's key was revoked, or it is not trusted any more");
+            let shared = self.shared.clone();
+            SecureChannel { shared }.close().await;
         }
     }
 }

@@ -69,7 +69,7 @@ impl Node {
         let mut pending = Pending::start(self)?;
         let own = pending.address().clone();
         if let Some(producer) = router.producer_behind(&route) {
-            router.add_consumer(&own, producer.id);
+            router.add_consumer_of(&own, &producer);
         }
         let first_hop_gone = match route.first() {
             Some(first) => router.gone(&first.to_address()),
@@ -127,6 +127,7 @@ impl Node {
             let way = Way {
                 to_peer,
                 spawner: None,
+                authorized: options.authorized,
             };
             return Ok(pending.establish(self, &options.identity, established, route, way)?);
         }

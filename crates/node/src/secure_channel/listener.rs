@@ -150,7 +150,7 @@ async fn respond(
         router.add_consumer(&own, id);
     }
     if let Some(producer) = message_1.origin.producer {
-        router.add_consumer(&own, producer.id);
+        router.add_consumer_of(&own, &producer);
     }
     let back = Route::from_hops([own.clone()]).unwrap_or_default();
     router
@@ -187,6 +187,7 @@ async fn respond(
         let way = Way {
             to_peer: to_peer.clone(),
             spawner: Some(spawner),
+            authorized: options.authorized.clone(),
         };
         pending.establish(node, &options.identity, established, to_peer, way)?;
         return Ok(());

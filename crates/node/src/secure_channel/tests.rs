@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ockam_identity::OlderPurposeKeys;
 use ockam_wire::{Address, Buffer, Route};
 
 use super::*;
@@ -76,6 +77,86 @@ async fn only_the_pinned_identifier_is_accepted_at_either_end() {
             .is_err()
     );
     assert!(strict.node.channels().is_empty());
+}
+
+#[tokio::test]
+async fn channel_ends_when_its_peer_refreshes_with_a_history_that_revokes_its_key() {
+    // spec: trust 11.2 (16)
+    for (older_keys, stays_open) in [
+        (OlderPurposeKeys::Keep, true),
+        (OlderPurposeKeys::Revoke, false),
+    ] {
+        let server = Server::start(Vec::new()).await;
+        let node = Node::new(NodeOptions::default());
+        let (identity, rotated) = rotated_identity(&node, older_keys);
+        let mut client = Client::start_with(node, &server).await;
+        client.identity = Arc::new(identity);
+        let channel = client.open(&[API], Vec::new()).await.unwrap();
+        client.ask(&channel, b"x").await;
+        let [theirs] = server.node.channels().try_into().unwrap();
+        let refresh = ChannelMessage::RefreshCredentials(ockam_channel::CredentialRefresh {
+            history: rotated.as_bytes().to_vec(),
+            credentials: Vec::new(),
+        })
+        .encode()
+        .unwrap();
+        let shared = &channel.shared;
+        let back = route(std::slice::from_ref(channel.encryptor()));
+        shared
+            .router
+            .run_from(&shared.first_hop, 1000, |delivery| {
+                shared.seal(refresh, back, delivery)
+            })
+            .await
+            .unwrap();
+        let wait = Duration::from_millis(if stays_open { 200 } else { 5000 });
+        let ended = tokio::time::timeout(wait, theirs.closed()).await;
+        assert_eq!(ended.is_err(), stays_open, "{older_keys:?}");
+    }
+}
+
+fn rotated_identity(
+    node: &Node,
+    older_keys: OlderPurposeKeys,
+) -> (LocalIdentity, ockam_identity::VerifiedHistory) {
+    let (provider, now) = (node.provider(), node.unix_time());
+    let mut fill = |bytes: &mut [u8]| getrandom::fill(bytes).unwrap();
+    let mut vault = ockam_vault::SoftwareVault::new(provider);
+    let [old, new] = [(); 2].map(|()| {
+        vault
+            .generate_signing_key(ockam_vault::SigningKeyType::Ed25519, &mut fill)
+            .unwrap()
+    });
+    let key = |handle| ockam_vault::Signer::public_key(&vault, handle).unwrap();
+    let validity = ockam_identity::Validity::of_primary_key(now);
+    let history = ockam_identity::IdentityDraft::new(provider, key(&old), validity)
+        .unwrap()
+        .sign_with(provider, &vault, &old)
+        .unwrap();
+    let static_secret = X25519Secret::generate(&mut fill);
+    let public = provider.x25519_public(&static_secret);
+    let attestation = ockam_identity::PurposeKeyDraft::new(
+        provider,
+        &history,
+        ockam_identity::PurposePublicKey::SecureChannelStatic(public),
+        now,
+        ockam_identity::PURPOSE_KEY_SECONDS,
+    )
+    .unwrap()
+    .sign_with(provider, &vault, &old)
+    .unwrap();
+    let rotated =
+        ockam_identity::RotationDraft::new(provider, &history, key(&new), validity, older_keys)
+            .unwrap()
+            .sign_with(provider, &vault, &new, &old)
+            .unwrap();
+    let identity = LocalIdentity {
+        history,
+        static_secret,
+        attestation,
+        credentials: Vec::new(),
+    };
+    (identity, rotated)
 }
 
 #[tokio::test]
