@@ -1,15 +1,17 @@
 //! A node: a router, its connections, and the randomness and cryptography that its parts use.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ockam_identity::UnixTime;
 use ockam_vault::Provider;
 use ockam_wire::Address;
 use tokio::task::JoinSet;
 
+use crate::admission::{Admission, millis_since};
 use crate::flow_control::FlowId;
 use crate::router::Router;
 use crate::secure_channel::{MemoryHistories, PeerHistories, SecureChannel};
@@ -49,10 +51,15 @@ impl fmt::Debug for NodeOptions {
 pub struct Limits {
     /// Accepted connections from which no message was accepted yet; the oldest is closed for a new one.
     pub unproven_connections: usize,
-    /// Accepted connections altogether.
+    /// How many of those may come from one network address (of IPv6: one network of 64 bits).
+    pub unproven_connections_per_source: usize,
+    /// Accepted connections altogether. When they are too many, a new one takes the place of one from the source that
+    /// has the most of them, or is refused if that is its own.
     pub connections: usize,
     /// Handshakes that wait for the peer's last message.
     pub pending_handshakes: usize,
+    /// Accepted channels altogether; of those that came over the busiest connection, the idlest is closed for a new one.
+    pub channels: usize,
     /// Bytes of frames that have begun and are not complete, over all connections; a quarter of a mebibyte of each
     /// connection is not counted.
     pub unfinished_frames: usize,
@@ -62,8 +69,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             unproven_connections: 256,
+            unproven_connections_per_source: 64,
             connections: 4096,
             pending_handshakes: 256,
+            channels: 16_384,
             unfinished_frames: 256 * 1024 * 1024,
         }
     }
@@ -79,6 +88,7 @@ pub struct Node {
 impl Node {
     /// Makes a node without any worker. Must be called within a tokio runtime.
     pub fn new(options: NodeOptions) -> Self {
+        let accepted_channels = Admission::new(options.limits.channels, usize::MAX);
         Self {
             inner: Arc::new(Inner {
                 router: Router::new(),
@@ -86,6 +96,8 @@ impl Node {
                 connections: Mutex::default(),
                 channels: Mutex::default(),
                 unfinished_frames: AtomicUsize::new(0),
+                accepted_channels,
+                started: Instant::now(),
             }),
         }
     }
@@ -113,6 +125,20 @@ impl Node {
     /// Bytes of frames that have begun and are not complete.
     pub(crate) fn unfinished_frames(&self) -> &AtomicUsize {
         &self.inner.unfinished_frames
+    }
+
+    pub(crate) fn accepted_channels(&self) -> &Admission<Option<FlowId>> {
+        &self.inner.accepted_channels
+    }
+
+    /// Milliseconds since the node was made.
+    pub(crate) fn uptime(&self) -> u64 {
+        millis_since(self.inner.started)
+    }
+
+    /// The instant at which the node was made.
+    pub(crate) fn started(&self) -> Instant {
+        self.inner.started
     }
 
     /// A random local address: 128 bits, 32 hexadecimal digits.
@@ -148,13 +174,16 @@ impl Node {
 
     /// All open secure channels, in both roles.
     pub fn channels(&self) -> Vec<SecureChannel> {
-        let mut known = self
+        let known = self
             .inner
             .channels
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        known.retain(|channel| !channel.is_closed());
-        known.clone()
+        known
+            .values()
+            .filter(|channel| !channel.is_closed())
+            .cloned()
+            .collect()
     }
 
     /// Closes every channel and connection, all at the same time, and waits until the peers were told or cannot be.
@@ -185,16 +214,25 @@ impl Node {
         known.push(connection.downgrade());
     }
 
-    pub(crate) fn remember_channel(&self, channel: SecureChannel) {
+    /// Puts a channel into the list; returns its number there.
+    pub(crate) fn remember_channel(&self, channel: SecureChannel) -> u64 {
         let mut known = self
             .inner
             .channels
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if known.len() == known.capacity() {
-            known.retain(|channel| !channel.is_closed());
-        }
-        known.push(channel);
+        let number = known.last_key_value().map_or(0, |(last, _)| last + 1);
+        known.insert(number, channel);
+        number
+    }
+
+    /// Takes a channel off the list, and with it what it keeps in memory.
+    pub(crate) fn forget_channel(&self, number: u64) {
+        self.inner
+            .channels
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&number);
     }
 }
 
@@ -211,8 +249,11 @@ struct Inner {
     options: NodeOptions,
     // Lists for people; held for one insertion or copy.
     connections: Mutex<Vec<WeakConnection>>,
-    channels: Mutex<Vec<SecureChannel>>,
+    channels: Mutex<BTreeMap<u64, SecureChannel>>,
     unfinished_frames: AtomicUsize,
+    /// By the flow they came in with.
+    accepted_channels: Admission<Option<FlowId>>,
+    started: Instant,
 }
 
 /// How long the end of a node waits for what its connections have queued.

@@ -26,6 +26,7 @@ use ockam_vault::{SecretBytes, X25519Secret};
 use ockam_wire::{Address, Buffer, Route, RoutingMessage};
 use tokio::sync::watch;
 
+use crate::admission::Activity;
 use crate::flow_control::{FlowId, Producer};
 use crate::message::{ChannelPeer, LocalMessage, Origin};
 use crate::node::{Node, random};
@@ -153,6 +154,8 @@ struct Shared {
     // Orders nonces: held while one record is sealed and queued, never across an await.
     sending: Mutex<Sending>,
     newest: AtomicU64,
+    /// When the last record came, for the choice of the idlest channel.
+    active: Option<Activity>,
     /// The nonce that comes next when nothing is lost.
     expected: AtomicU64,
     closed: watch::Sender<bool>,
@@ -204,6 +207,9 @@ impl Shared {
             .open(record.payload)
             .map_err(|error| SendError::Rejected(error.to_string()))?;
         self.note(nonce);
+        if let Some(active) = &self.active {
+            active.touch();
+        }
         let message = ChannelMessage::decode(plaintext)
             .map_err(|error| SendError::Rejected(error.to_string()))?;
         match message {

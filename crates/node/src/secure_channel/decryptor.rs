@@ -9,6 +9,7 @@ use ockam_wire::{Address, Route};
 use tokio::sync::{mpsc, watch};
 
 use super::{Encryptor, Opened, SecureChannel, Sending, Shared, is_accepted, own_identifier};
+use crate::admission::Ticket;
 use crate::flow_control::{FlowId, Producer};
 use crate::message::{ChannelPeer, LocalMessage};
 use crate::node::Node;
@@ -85,6 +86,10 @@ impl Pending {
                 route: way.to_peer,
             }),
             newest: 0.into(),
+            active: way
+                .accepted
+                .as_ref()
+                .map(|ticket| ticket.activity(node.started())),
             expected: 0.into(),
             closed: watch::channel(false).0,
         });
@@ -97,11 +102,13 @@ impl Pending {
         let channel = SecureChannel {
             shared: shared.clone(),
         };
-        node.remember_channel(channel.clone());
+        let listed = node.remember_channel(channel.clone());
         let running = Running {
             node: node.clone(),
             shared,
+            listed,
             authorized: way.authorized,
+            accepted: way.accepted,
             attested: established.peer.history().changes().len(),
             _encryptor: encryptor_guard,
             _decryptor: self.guard,
@@ -111,10 +118,12 @@ impl Pending {
     }
 }
 
-/// How the peer is reached, under which listener the channel was accepted, and who may be at the other end.
+/// How the peer is reached, under which listener the channel was accepted and the place it has there, and who may be at
+/// the other end.
 pub(super) struct Way {
     pub(super) to_peer: Route,
     pub(super) spawner: Option<FlowId>,
+    pub(super) accepted: Option<Ticket<Option<FlowId>>>,
     pub(super) authorized: Vec<Identifier>,
 }
 
@@ -122,8 +131,12 @@ pub(super) struct Way {
 struct Running {
     node: Node,
     shared: Arc<Shared>,
+    /// Its number in the node's list.
+    listed: u64,
     /// The trust policy, asked again when the peer refreshes its credentials.
     authorized: Vec<Identifier>,
+    /// Its place among the channels that were accepted.
+    accepted: Option<Ticket<Option<FlowId>>>,
     /// Changes in the history that the handshake's key was attested under.
     attested: usize,
     _encryptor: WorkerGuard,
@@ -151,9 +164,19 @@ impl Running {
             }
             std::future::pending().await
         };
+        let evicted = async {
+            match &self.accepted {
+                Some(ticket) => ticket.evicted().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = channel.closed() => {}
             () = first_hop_gone => {}
+            () = evicted => {
+                tracing::info!(peer = %channel.peer().identifier, "idle channel closed: others came over the same way");
+                channel.close().await;
+            }
             () = opening => {}
         }
     }
@@ -190,6 +213,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         let shared = &self.shared;
         shared.closed.send_replace(true);
+        self.node.forget_channel(self.listed);
         shared
             .router
             .remove_producer(&shared.peer.channel, shared.producer.id);

@@ -127,6 +127,7 @@ impl Node {
             let way = Way {
                 to_peer,
                 spawner: None,
+                accepted: None,
                 authorized: options.authorized,
             };
             return Ok(pending.establish(self, &options.identity, established, route, way)?);

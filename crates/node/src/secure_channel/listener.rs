@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ockam_channel::{LocalIdentity, Rejected, Responder};
+use ockam_channel::{LocalIdentity, MAX_HANDSHAKE_MESSAGE, Rejected, Responder};
 use ockam_identity::{Identifier, VerifiedHistory};
 use ockam_wire::{Address, Buffer, Route};
 use tokio::sync::watch;
@@ -76,7 +76,7 @@ impl Node {
         let accepting = Accepting {
             node: self.clone(),
             options: Arc::new(options),
-            admission: Admission::new(self.limits().pending_handshakes),
+            admission: Admission::new(self.limits().pending_handshakes, usize::MAX),
             listener: listener.clone(),
         };
         tokio::spawn(async move {
@@ -95,14 +95,21 @@ impl Node {
 struct Accepting {
     node: Node,
     options: Arc<ListenerOptions>,
-    admission: Admission,
+    /// By the flow they came in with.
+    admission: Admission<Option<FlowId>>,
     listener: ChannelListener,
 }
 
 impl Accepting {
-    /// Answers one message 1 in a task of its own. The oldest unfinished handshake makes room for a new one.
+    /// Answers one message 1 in a task of its own. The oldest unfinished handshake of the busiest connection makes room
+    /// for a new one.
     fn accept(&self, message_1: LocalMessage) {
-        let ticket = self.admission.admit();
+        if message_1.payload.len() > MAX_HANDSHAKE_MESSAGE {
+            tracing::debug!("secure channel refused: its first message is too long");
+            return;
+        }
+        let source = message_1.origin.producer.map(|producer| producer.id);
+        let ticket = self.admission.admit(source, self.node.uptime());
         let (node, options, listener) = (
             self.node.clone(),
             self.options.clone(),
@@ -149,6 +156,7 @@ async fn respond(
     for id in router.consumed_by(listener) {
         router.add_consumer(&own, id);
     }
+    let source = message_1.origin.producer.map(|producer| producer.id);
     if let Some(producer) = message_1.origin.producer {
         router.add_consumer_of(&own, &producer);
     }
@@ -187,6 +195,7 @@ async fn respond(
         let way = Way {
             to_peer: to_peer.clone(),
             spawner: Some(spawner),
+            accepted: Some(node.accepted_channels().admit(source, node.uptime())),
             authorized: options.authorized.clone(),
         };
         pending.establish(node, &options.identity, established, to_peer, way)?;

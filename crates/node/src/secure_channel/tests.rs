@@ -291,6 +291,31 @@ async fn thousand_unfinished_handshakes_leave_room_for_a_real_one() {
 }
 
 #[tokio::test]
+async fn idlest_channel_of_the_busiest_connection_makes_room_for_a_new_one() {
+    let limits = crate::node::Limits {
+        channels: 3,
+        ..crate::node::Limits::default()
+    };
+    let node = Node::new(NodeOptions {
+        limits,
+        ..NodeOptions::default()
+    });
+    let server = Server::start_with(node, Vec::new()).await;
+    let (lone, busy) = (Client::start(&server).await, Client::start(&server).await);
+    let first = lone.open(&[API], Vec::new()).await.unwrap();
+    lone.ask(&first, b"a").await;
+    let idle = busy.open(&[API], Vec::new()).await.unwrap();
+    busy.ask(&idle, b"b").await;
+    for count in 0..20_u8 {
+        let channel = busy.open(&[API], Vec::new()).await.unwrap();
+        assert_eq!(busy.ask(&channel, &[count]).await, [count]);
+    }
+    idle.closed().await;
+    assert!(server.node.channels().len() <= 4);
+    assert_eq!(lone.ask(&first, b"c").await, b"c");
+}
+
+#[tokio::test]
 async fn records_that_arrive_before_the_handshake_is_checked_are_delivered_in_order() {
     #[derive(Debug, Default)]
     struct Slow(MemoryHistories);

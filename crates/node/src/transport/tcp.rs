@@ -13,7 +13,7 @@
 //! that arrived, [`Limits`](crate::Limits) on accepted connections, keepalive on both sides.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener as Socket, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Accepted, Attach, Connection, Inbound, Outbound};
@@ -241,19 +241,23 @@ async fn write_all(socket: &OwnedWriteHalf, batch: &[Queued<Frame>]) -> io::Resu
 
 /// Accepts for ever. Errors of accepting (no more file descriptors) are waited out: they end when connections end.
 async fn accept(node: &Node, socket: Socket, flow: FlowId) {
-    let strangers = Admission::new(node.limits().unproven_connections);
-    let open = Arc::new(Semaphore::new(node.limits().connections));
+    let limits = node.limits();
+    let strangers = Admission::new(
+        limits.unproven_connections,
+        limits.unproven_connections_per_source,
+    );
+    let open = Arc::new(Admission::new(limits.connections, usize::MAX));
     loop {
         let (stream, peer) = match socket.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!("cannot accept connections: {error}");
-                strangers.evict_oldest();
+                strangers.evict_one();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let ticket = strangers.admit();
+        let ticket = strangers.admit(Source::of(peer), node.uptime());
         let (node, open) = (node.clone(), open.clone());
         tokio::spawn(async move {
             let served = serve(
@@ -283,17 +287,36 @@ async fn serve(
     mut stream: TcpStream,
     peer: SocketAddr,
     accepted: Accepted,
-    open: Arc<Semaphore>,
+    open: Arc<Admission<Source>>,
 ) -> io::Result<()> {
     configure(&stream)?;
     stream.write_all(&[frame::PREAMBLE]).await?;
     read_preamble(&mut stream).await?;
-    let Ok(_permit) = open.try_acquire_owned() else {
+    let Some(ticket) = open.admit_if_fair(Source::of(peer), node.uptime()) else {
         return Err(io::Error::other("too many connections"));
     };
     let connection = CloseOnDrop(node.run_tcp(stream, peer.to_string(), Some(accepted))?);
-    connection.0.closed().await;
-    Ok(())
+    tokio::select! {
+        () = connection.0.closed() => Ok(()),
+        () = ticket.evicted() => Err(io::Error::other("too many connections from this source")),
+    }
+}
+
+/// Where a connection comes from, as far as one stranger can be told from another.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Source(IpAddr);
+
+impl Source {
+    fn of(peer: SocketAddr) -> Self {
+        match peer.ip().to_canonical() {
+            IpAddr::V6(ip) => {
+                // Whoever has one address of a network of 64 bits usually has all of them.
+                let network = u128::from(ip) & !u128::from(u64::MAX);
+                Self(IpAddr::V6(network.into()))
+            }
+            ip => Self(ip),
+        }
+    }
 }
 
 /// spec: messaging 2.1 (anything but the version, or the end, closes the connection)

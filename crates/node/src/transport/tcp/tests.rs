@@ -124,6 +124,33 @@ async fn oldest_silent_connection_makes_room_and_speaking_ones_stay() {
 }
 
 #[tokio::test]
+async fn silent_connections_of_one_source_are_few() {
+    let limits = Limits {
+        unproven_connections_per_source: 2,
+        ..Limits::default()
+    };
+    let (server, listener, _echo) = server(limits).await;
+    let mut silent = Vec::new();
+    for _ in 0..10 {
+        let mut stream = TcpStream::connect(listener.address()).await.unwrap();
+        stream.write_all(&[1]).await.unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), 1);
+        silent.push(stream);
+    }
+    let mut rest = Vec::new();
+    for stream in &mut silent[..8] {
+        drop(stream.read_to_end(&mut rest).await);
+    }
+    timeout(Duration::from_secs(5), async {
+        while server.connections().len() > 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
 async fn worker_that_was_not_opened_is_not_reached() {
     let (server, listener, _echo) = server(Limits::default()).await;
     let mut hidden = server
