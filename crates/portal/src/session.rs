@@ -1,7 +1,7 @@
 //! Sessions: what keeps an inlet or a relay connected (spec: messaging 8).
 //!
 //! The session of an inlet or relay dials, pings `echo` at the far node, reacts at once when a transport or channel
-//! below is closed, and dials again. When it does is decided in [`state`](self::state).
+//! below is closed, and dials again. When it does is decided in [`state`].
 //!
 //! Invariants: the old connection is closed before the next attempt begins; a connection that nobody waits for any
 //! more is closed.
