@@ -1,6 +1,7 @@
 //! Secure channels of a managed node.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ockam_node::{ConnectOptions, Connection};
 use ockam_wire::Address;
@@ -22,12 +23,12 @@ pub(crate) struct ChannelDial(pub(crate) ChannelSpec);
 impl Dial for ChannelDial {
     type Live = Connection;
 
-    async fn dial(&self, node: &Managed) -> Result<Connection, Failure> {
+    async fn dial(&self, node: &Managed, budget: Duration) -> Result<Connection, Failure> {
         let to = ends_at_listener(&node.resolve(&self.0.to).await?)?;
         let options = ConnectOptions {
             identity: node.identity_for(self.0.identity.as_ref()).await?,
             authorized: self.0.authorized.clone(),
-            timeout: self.0.timeout.map_or(CONNECT_TIMEOUT, |timeout| timeout.0),
+            timeout: budget,
         };
         node.node
             .connect(&to, options)
@@ -79,7 +80,8 @@ impl Managed {
         spec: ChannelSpec,
     ) -> Result<ChannelItem, Failure> {
         let dial = Arc::new(ChannelDial(spec));
-        let connection = dial.dial(self).await?;
+        let budget = dial.0.timeout.map_or(CONNECT_TIMEOUT, |timeout| timeout.0);
+        let connection = dial.dial(self, budget).await?;
         let Some(address) = ChannelDial::first_hop(&connection) else {
             return Err(Failure::new(format!(
                 "the route {} does not end at a secure channel listener",

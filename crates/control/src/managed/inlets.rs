@@ -215,6 +215,22 @@ impl Managed {
         Some(twin.alias.clone())
     }
 
+    /// Whether an inlet that begins with this link is down or was until a moment ago: its session has nothing to dial, so it
+    /// comes back at once whether or not anybody answers.
+    pub(crate) fn is_suspect(&self, link: &str) -> bool {
+        let is_troubled = |inlet: &KeptInlet| {
+            let running = inlet.running.lock().unwrap_or_else(PoisonError::into_inner);
+            running
+                .as_ref()
+                .map(Inlet::status)
+                .is_some_and(|status| !status.session.up || status.session.last_failure.is_some())
+        };
+        self.inlets
+            .all()
+            .iter()
+            .any(|inlet| begins_with(&inlet.spec.to, link) && is_troubled(inlet))
+    }
+
     /// All inlets.
     pub(crate) fn inlet_list(&self) -> Vec<InletStatus> {
         self.inlets.all().iter().map(|inlet| inlet.view()).collect()

@@ -1,13 +1,14 @@
 //! TCP connections of a managed node: those it was asked for are kept up, all are listed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ockam_node::TransportConnection;
 use ockam_wire::Address;
 
 use crate::managed::link::{Dial, Link};
 use crate::managed::registry::Made;
-use crate::managed::{Kept, Managed};
+use crate::managed::{CONNECT_TIMEOUT, Kept, Managed};
 use crate::noun::tcp_connection::{NOUN, TcpConnection, TcpConnectionSpec};
 use crate::noun::tcp_listener::{
     NO_WORKER, Transport, TransportKind, TransportMode, TransportName,
@@ -23,11 +24,13 @@ pub(crate) struct TcpDial(pub(crate) TcpConnectionSpec);
 impl Dial for TcpDial {
     type Live = TransportConnection;
 
-    async fn dial(&self, node: &Managed) -> Result<TransportConnection, Failure> {
+    async fn dial(&self, node: &Managed, budget: Duration) -> Result<TransportConnection, Failure> {
         let to = self.0.to.to_string();
-        node.node.tcp_connect(&to).await.map_err(|error| {
-            Failure::coded(Code::Unavailable, format!("cannot connect to {to}")).caused_by(&error)
-        })
+        let failed = || Failure::coded(Code::Unavailable, format!("cannot connect to {to}"));
+        match tokio::time::timeout(budget, node.node.tcp_connect(&to)).await {
+            Ok(connection) => connection.map_err(|error| failed().caused_by(&error)),
+            Err(_) => Err(failed().cause(format!("no answer within {budget:?}"))),
+        }
     }
 
     async fn closed(live: &TransportConnection) {
@@ -54,7 +57,7 @@ impl Managed {
         spec: TcpConnectionSpec,
     ) -> Result<Transport, Failure> {
         let dial = Arc::new(TcpDial(spec));
-        let connection = dial.dial(self).await?;
+        let connection = dial.dial(self, CONNECT_TIMEOUT).await?;
         let name = String::from_utf8_lossy(connection.sender().name()).into_owned();
         let kept = Kept {
             name: name.clone(),
