@@ -94,10 +94,7 @@ impl<T: Weight> Queue<T> {
             .filter(|permit| Arc::ptr_eq(permit.0.semaphore(), &self.room))
             .or_else(|| self.try_reserve(item.weight()));
         self.items
-            .send(Queued {
-                item,
-                _permit: permit,
-            })
+            .send(Queued { item, permit })
             .map_err(|_| QueueClosed)
     }
 
@@ -191,10 +188,15 @@ impl<T> fmt::Debug for QueueReader<T> {
 #[derive(Debug)]
 pub struct Queued<T> {
     item: T,
-    _permit: Option<Permit>,
+    permit: Option<Permit>,
 }
 
 impl<T> Queued<T> {
+    /// Takes the item, and with it the room that it holds.
+    pub(crate) fn into_parts(self) -> (T, Option<Permit>) {
+        (self.item, self.permit)
+    }
+
     /// Takes the item and gives its room back.
     pub fn into_inner(self) -> T {
         self.item

@@ -128,7 +128,16 @@ impl Router {
     /// # Cancel safety
     /// As for [`Router::send`].
     pub async fn deliver(&self, message: LocalMessage) -> Result<(), SendError> {
-        let delivered = self.deliver_inner(message).await;
+        self.deliver_with(message, None).await
+    }
+
+    /// Delivers a message that holds `room` in the queue behind [`End::Loopback`] already.
+    async fn deliver_with(
+        &self,
+        message: LocalMessage,
+        room: Option<Permit>,
+    ) -> Result<(), SendError> {
+        let delivered = self.deliver_inner(message, room).await;
         match &delivered {
             Ok(()) => {
                 self.inner.passed.fetch_add(1, Ordering::Relaxed);
@@ -138,7 +147,11 @@ impl Router {
         delivered
     }
 
-    async fn deliver_inner(&self, mut message: LocalMessage) -> Result<(), SendError> {
+    async fn deliver_inner(
+        &self,
+        mut message: LocalMessage,
+        room: Option<Permit>,
+    ) -> Result<(), SendError> {
         for _ in 0..MAX_CHAIN {
             let entry = self.admit(&message)?;
             let worker = match &entry.kind {
@@ -164,9 +177,16 @@ impl Router {
                 End::Frames(queue) => queue.reserve(message.weight()).await,
                 End::Buffers(queue) => queue.reserve(message.weight()).await,
                 End::Messages(queue) => queue.reserve(message.weight()).await,
-                End::Loopback | End::Next(_) => self.inner.loopback.reserve(message.weight()).await,
+                End::Loopback | End::Next(_) => match room {
+                    Some(room) => return worker.handle(message, &mut Delivery::chain(self, room)),
+                    None => self.inner.loopback.reserve(message.weight()).await,
+                },
             };
             let permit = permit.map_err(|_| SendError::unknown(&message.onward))?;
+            if matches!(worker.end(), End::Opens) {
+                // A decryptor whose handshake was finished while the message waited for room.
+                continue;
+            }
             return worker.handle(message, &mut Delivery::chain(self, permit));
         }
         Err(SendError::ChainTooLong)
@@ -574,8 +594,10 @@ async fn run_loopback(router: Weak<Inner>, mut reader: QueueReader<LocalMessage>
         let Some(router) = Router::weak(&router) else {
             return;
         };
-        // Errors are counted by `deliver`; there is nobody to tell.
-        drop(router.deliver(message.into_inner()).await);
+        // A message that comes back to this queue keeps its room: waiting here for room in it would be waiting for
+        // itself. Errors are counted; there is nobody to tell.
+        let (message, room) = message.into_parts();
+        drop(router.deliver_with(message, room).await);
     }
 }
 

@@ -1,11 +1,13 @@
 //! The services that every node offers (spec: messaging 5).
 
+use std::sync::Arc;
+
 use ockam_wire::{Address, Buffer, Route, bare};
 
 use crate::access::Access;
 use crate::message::LocalMessage;
 use crate::node::Node;
-use crate::router::{Mailbox, Router, StartError};
+use crate::router::{Delivery, End, Inline, Router, SendError, StartError, WorkerGuard};
 
 /// Name of the service that returns every body unchanged.
 pub const ECHO: Address = Address::from_static("echo");
@@ -18,7 +20,13 @@ pub const HOP: Address = Address::from_static("hop");
 #[derive(Debug)]
 pub struct Service {
     address: Address,
-    task: tokio::task::JoinHandle<()>,
+    running: Running,
+}
+
+#[derive(Debug)]
+enum Running {
+    Task(tokio::task::JoinHandle<()>),
+    Inline { _guard: WorkerGuard },
 }
 
 impl Service {
@@ -30,7 +38,9 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Running::Task(task) = &self.running {
+            task.abort();
+        }
     }
 }
 
@@ -58,11 +68,12 @@ pub fn start_uppercase(node: &Node, address: Address) -> Result<Service, StartEr
 /// # Errors
 /// The address is in use.
 pub fn start_hop(node: &Node, address: Address) -> Result<Service, StartError> {
-    let mailbox = node
-        .router()
-        .start_mailbox(std::slice::from_ref(&address), Access::ALLOW_ALL)?;
-    let task = tokio::spawn(pass_on(node.router().clone(), mailbox));
-    Ok(Service { address, task })
+    let hop = Arc::new(Hop(address.clone()));
+    let guard = node.router().start_inline(&address, hop, Access::ALLOW_ALL)?;
+    Ok(Service {
+        address,
+        running: Running::Inline { _guard: guard },
+    })
 }
 
 fn start(
@@ -87,30 +98,91 @@ fn start(
             drop(router.send(&own, onward, back, body).await);
         }
     });
-    Ok(Service { address, task })
+    Ok(Service {
+        address,
+        running: Running::Task(task),
+    })
 }
 
-/// What goes out over a connection or channel that this node made is answered over it, to the one that passed it on.
-fn open_way_back(router: &Router, own: &Address, message: &LocalMessage) {
-    // What the hop consumes already is left alone: a worker keeps a bounded number of permissions.
-    if let Some(producer) = router.producer_behind(&message.onward)
-        && !producer.reaches(&router.consumed_by(own))
-    {
-        router.add_consumer(own, producer.id);
-    }
-}
+/// Passes messages on. A queue of its own would fill with what waits for room in that same queue: a route may name a hop
+/// twice.
+struct Hop(Address);
 
-async fn pass_on(router: Router, mut mailbox: Mailbox) {
-    let own = mailbox.address().clone();
-    loop {
-        let mut message = mailbox.recv().await;
-        message.onward.drop_front();
-        if message.return_route.push_front(&own).is_err() {
-            // spec: messaging 12 W5 (the hop limit ends a loop)
-            continue;
+impl Hop {
+    /// What goes out over a connection or channel that this node made is answered over it, to the one that passed it on.
+    fn open_way_back(&self, router: &Router, message: &LocalMessage) {
+        // What the hop consumes already is left alone: a worker keeps a bounded number of permissions.
+        if let Some(producer) = router.producer_behind(&message.onward)
+            && !producer.reaches(&router.consumed_by(&self.0))
+        {
+            router.add_consumer(&self.0, producer.id);
         }
-        open_way_back(&router, &own, &message);
-        message.origin = message.origin.passed_on_by(own.clone());
-        drop(router.deliver(message).await);
     }
+}
+
+impl Inline for Hop {
+    fn end(&self) -> End {
+        End::Opens
+    }
+
+    fn handle(
+        &self,
+        mut message: LocalMessage,
+        delivery: &mut Delivery<'_>,
+    ) -> Result<(), SendError> {
+        message.onward.drop_front();
+        // spec: messaging 12 W5 (the hop limit ends a loop)
+        message
+            .return_route
+            .push_front(&self.0)
+            .map_err(|_| SendError::ChainTooLong)?;
+        self.open_way_back(delivery.router(), &message);
+        message.origin = message.origin.passed_on_by(self.0.clone());
+        delivery.forward(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::node::NodeOptions;
+
+    #[tokio::test]
+    async fn hops_that_a_route_names_again_and_again_do_not_wait_for_themselves() {
+        let node = Node::new(NodeOptions::default());
+        let _hop = start_hop(&node, HOP).unwrap();
+        let sink = Address::local("sink").unwrap();
+        let mut mailbox = node
+            .router()
+            .start_mailbox(std::slice::from_ref(&sink), Access::ALLOW_ALL)
+            .unwrap();
+        let mut hops = vec![HOP; 25];
+        hops.push(sink);
+        let onward = Route::from_hops(hops).unwrap();
+        for _ in 0..4 {
+            let (router, onward) = (node.router().clone(), onward.clone());
+            tokio::spawn(async move {
+                let own = Address::from_static("source");
+                let back = Route::from_hops([own.clone()]).unwrap();
+                for _ in 0..MESSAGES {
+                    let payload = Buffer::from_slice(&[7; 64 * 1024]);
+                    let sent = router.send(&own, onward.clone(), back.clone(), payload).await;
+                    assert_eq!(sent, Ok(()));
+                }
+            });
+        }
+        let all = async {
+            for _ in 0..4 * MESSAGES {
+                let message = mailbox.recv().await;
+                assert_eq!(message.return_route.len(), 26);
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), all)
+            .await
+            .expect("every message arrives");
+    }
+
+    const MESSAGES: usize = 100;
 }

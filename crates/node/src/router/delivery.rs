@@ -126,6 +126,19 @@ impl<'a> Delivery<'a> {
         }
     }
 
+    /// Hands the message to another task instead of the chain that is running, which holds locks of its own.
+    pub(crate) fn defer(&mut self, message: LocalMessage) -> Result<(), SendError> {
+        self.router
+            .loopback()
+            .push(message, self.take_permit())
+            .map_err(|closed| SendError::Stopped(closed.to_string()))
+    }
+
+    /// Whether the source opens the message and goes on with what it finds, outside of any chain.
+    pub(crate) fn is_opening(&self) -> bool {
+        matches!(self.mode, Mode::Opening(_))
+    }
+
     /// Puts an item into the queue where the chain ends, with the room that was reserved.
     ///
     /// # Errors

@@ -229,6 +229,63 @@ async fn loop_of_inline_workers_ends() {
 }
 
 #[tokio::test]
+async fn messages_that_come_back_to_the_loopback_do_not_wait_for_themselves() {
+    struct Opening;
+    impl Inline for Opening {
+        fn end(&self) -> End {
+            End::Opens
+        }
+        fn handle(
+            &self,
+            mut message: LocalMessage,
+            delivery: &mut Delivery<'_>,
+        ) -> Result<(), SendError> {
+            message.onward.drop_front();
+            delivery.forward(message)
+        }
+    }
+    let router = Router::new();
+    let mut mailbox = router
+        .start_mailbox(&[address("m")], Access::ALLOW_ALL)
+        .unwrap();
+    let _outer = router.start_inline(&address("outer"), Arc::new(Opening), Access::ALLOW_ALL);
+    let _inner = router.start_inline(&address("inner"), Arc::new(Opening), Access::ALLOW_ALL);
+    let _seal = router.start_inline(
+        &address("seal"),
+        Arc::new(Step(address("inner"))),
+        Access::ALLOW_ALL,
+    );
+    let heavy = |hops: &[&str]| LocalMessage {
+        payload: Buffer::from_slice(&[0; 64 * 1024]),
+        ..message("a", hops)
+    };
+    // All room is taken, many wait for it, and one message in the queue will have to come back to it.
+    let returning = heavy(&["outer", "seal", "inner", "m"]);
+    let loopback = &router.inner.loopback;
+    let room = loopback.try_reserve(returning.weight()).unwrap();
+    let rest = loopback
+        .try_reserve(loopback.limit() - returning.weight())
+        .unwrap();
+    let waiting = 2 * loopback.limit() / returning.weight();
+    for _ in 0..waiting {
+        let router = router.clone();
+        let message = heavy(&["seal", "inner", "m"]);
+        tokio::spawn(async move { router.deliver(message).await });
+    }
+    tokio::task::yield_now().await;
+    loopback.push(returning, Some(room)).unwrap();
+    drop(rest);
+    let sent = waiting + 1;
+    tokio::time::timeout(std::time::Duration::from_secs(10), async {
+        for _ in 0..sent {
+            mailbox.recv().await;
+        }
+    })
+    .await
+    .expect("all messages arrive");
+}
+
+#[tokio::test]
 async fn message_without_a_local_next_hop_is_refused() {
     let router = Router::new();
     let mut nowhere = message("a", &["w"]);

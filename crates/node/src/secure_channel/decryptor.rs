@@ -310,6 +310,8 @@ impl Inline for Decryptor {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             match &mut *state {
                 State::Waiting => return delivery.commit(&self.queue, message),
+                // The chain found the handshake unfinished, and may hold the lock of the channel that it came through.
+                State::Open(_) if !delivery.is_opening() => return delivery.defer(message),
                 State::Open(open) => open.open(message)?,
             }
         };
