@@ -215,20 +215,20 @@ impl Managed {
         Some(twin.alias.clone())
     }
 
-    /// Whether an inlet that begins with this link is down or was until a moment ago: its session has nothing to dial, so it
-    /// comes back at once whether or not anybody answers.
-    pub(crate) fn is_suspect(&self, link: &str) -> bool {
-        let is_troubled = |inlet: &KeptInlet| {
+    /// How often inlets that begin with this link came up, and one more for each that is down. Their sessions have nothing to
+    /// dial and come back at once whether or not anybody answers, so it is the change that tells.
+    pub(crate) fn restlessness(&self, link: &str) -> u64 {
+        let of_one = |inlet: &KeptInlet| {
             let running = inlet.running.lock().unwrap_or_else(PoisonError::into_inner);
-            running
-                .as_ref()
-                .map(Inlet::status)
-                .is_some_and(|status| !status.session.up || status.session.last_failure.is_some())
+            let session = running.as_ref().map(|running| running.status().session);
+            session.map_or(0, |session| session.connects + u64::from(!session.up))
         };
-        self.inlets
-            .all()
+        let inlets = self.inlets.all();
+        inlets
             .iter()
-            .any(|inlet| begins_with(&inlet.spec.to, link) && is_troubled(inlet))
+            .filter(|inlet| begins_with(&inlet.spec.to, link))
+            .map(|inlet| of_one(inlet))
+            .sum()
     }
 
     /// All inlets.

@@ -4,8 +4,9 @@
 //! one, so the first one stays the link's name: [`Managed::resolve`] puts the present address in its place, and what was
 //! started with the old one is started again.
 //!
-//! A peer that is gone without a word is noticed by pings to its `echo`, every ten seconds, or every second while an inlet
-//! on the link is down (spec: messaging 8). A peer that never answered one is left alone: its `echo` may not be open to us.
+//! A peer that is gone without a word is noticed by pings to its `echo`, every ten seconds, or at once when the sessions of
+//! inlets on the link are restless (spec: messaging 8). A peer that never answered one is left alone: its `echo` may not be
+//! open to us.
 //!
 //! # Invariants
 //! The old link is closed before the next attempt begins. A link ends when its handle is dropped.
@@ -142,15 +143,14 @@ async fn silence<D: Dial>(node: &Weak<Managed>, name: &str, up: &D::Live) {
     let mut has_answered = false;
     let mut misses = 0;
     let mut due = Instant::now();
+    let mut calm = 0;
     while misses < MISSES {
-        let Some((runtime, is_suspect)) = node
-            .upgrade()
-            .map(|node| (node.node.clone(), node.is_suspect(name)))
-        else {
-            return;
-        };
-        if Instant::now() >= due || (is_suspect && has_answered) {
+        let Some(node) = node.upgrade() else { return };
+        let (runtime, now) = (node.node.clone(), node.restlessness(name));
+        drop(node);
+        if Instant::now() >= due || (now != calm && has_answered) {
             due = Instant::now() + PING_INTERVAL;
+            calm = now;
             if ping(&runtime, &hop).await {
                 has_answered = true;
                 misses = 0;
