@@ -189,6 +189,26 @@ pub enum ConnectError {
     Route(#[from] RouteError),
 }
 
+/// Ends what was opened when the future that opens it is dropped.
+struct CloseUnfinished {
+    connection: Connection,
+    finished: bool,
+}
+
+impl Drop for CloseUnfinished {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        for channel in self.connection.channels.iter().rev() {
+            channel.abandon();
+        }
+        if let Some(transport) = &self.connection.transport {
+            transport.close();
+        }
+    }
+}
+
 impl Node {
     /// Connects what `to` names: dials its transport, opens each of its channels.
     ///
@@ -196,23 +216,30 @@ impl Node {
     ///
     /// # Errors
     /// [`ConnectError`]; what had been opened until then is closed again.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes what it had opened.
     pub async fn connect(
         &self,
         to: &MultiAddr,
         options: ConnectOptions,
     ) -> Result<Connection, ConnectError> {
-        let mut connection = Connection {
-            route: Route::new(),
-            transport: None,
-            channels: Vec::new(),
-            producer: None,
-            peer: None,
-            router: self.router().clone(),
+        let mut guard = CloseUnfinished {
+            finished: false,
+            connection: Connection {
+                route: Route::new(),
+                transport: None,
+                channels: Vec::new(),
+                producer: None,
+                peer: None,
+                router: self.router().clone(),
+            },
         };
+        let connection = &mut guard.connection;
         let deadline = Instant::now() + options.timeout;
         match timeout_at(
             deadline,
-            self.connect_parts(to, &options, deadline, &mut connection),
+            self.connect_parts(to, &options, deadline, connection),
         )
         .await
         {
@@ -226,7 +253,8 @@ impl Node {
                     }
                     connection.peer = self.router().channel_peer(&first);
                 }
-                Ok(connection)
+                guard.finished = true;
+                Ok(guard.connection.clone())
             }
             Ok(Err(error)) => {
                 connection.close().await;

@@ -102,6 +102,11 @@ impl SecureChannel {
         drop(closed.wait_for(|closed| *closed).await);
     }
 
+    /// Ends the channel at once; the peer is not told.
+    pub(crate) fn abandon(&self) {
+        self.shared.closed.send_replace(true);
+    }
+
     /// Tells the peer and ends the channel (spec: trust 5.9).
     pub async fn close(&self) {
         if self.is_closed() {

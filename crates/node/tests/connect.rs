@@ -179,6 +179,17 @@ async fn hop_bridges_to_a_connection_of_its_node_and_the_answers_come_back() {
 }
 
 #[tokio::test]
+async fn connecting_that_is_given_up_leaves_nothing_open() {
+    let server = Server::start().await;
+    let client = Client::start();
+    let to = format!("{}/secure/api/secure/nobody", server.tcp());
+    let given_up = tokio::time::timeout(Duration::from_millis(300), client.connect(&to)).await;
+    assert!(given_up.is_err());
+    assert!(client.node.connections().is_empty());
+    assert!(client.node.channels().is_empty());
+}
+
+#[tokio::test]
 async fn connection_ends_with_the_node_it_leads_to() {
     let server = Server::start().await;
     let client = Client::start();

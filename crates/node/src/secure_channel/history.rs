@@ -33,10 +33,20 @@ pub enum HistoryRefused {
 }
 
 /// Histories that are forgotten with the process.
+///
+/// A history of one change is not remembered: its identifier is the hash of that change, so no older and no other one
+/// exists. Of longer ones a bounded number is: strangers can make as many as they like, and do not displace what is known.
 #[derive(Debug, Default)]
 pub struct MemoryHistories {
     // Held for one comparison; it makes comparing and storing one step.
     known: Mutex<HashMap<Identifier, VerifiedHistory>>,
+}
+
+#[cfg(test)]
+impl MemoryHistories {
+    pub(super) fn len(&self) -> usize {
+        self.known.lock().map_or(0, |known| known.len())
+    }
 }
 
 impl PeerHistories for MemoryHistories {
@@ -52,6 +62,11 @@ impl PeerHistories for MemoryHistories {
             Some(Comparison::Equal) => Ok(()),
             Some(Comparison::Older) => Err(HistoryRefused::Older),
             Some(Comparison::Conflict) => Err(HistoryRefused::Conflict),
+            None if history.changes().len() < 2 => Ok(()),
+            None if known.len() >= MAX_KNOWN => {
+                tracing::warn!(peer = %history.identifier(), "too many change histories are known to remember another");
+                Ok(())
+            }
             Some(Comparison::Newer) | None => {
                 known.insert(*history.identifier(), history.clone());
                 Ok(())
@@ -60,3 +75,6 @@ impl PeerHistories for MemoryHistories {
         Box::pin(std::future::ready(outcome))
     }
 }
+
+/// Histories of more than one change that are remembered.
+const MAX_KNOWN: usize = 4096;

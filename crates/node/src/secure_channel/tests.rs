@@ -115,6 +115,21 @@ async fn channel_ends_when_its_peer_refreshes_with_a_history_that_revokes_its_ke
     }
 }
 
+#[tokio::test]
+async fn only_histories_that_could_be_rolled_back_are_remembered() {
+    let node = Node::new(NodeOptions::default());
+    let known = MemoryHistories::default();
+    let (identity, rotated) = rotated_identity(&node, OlderPurposeKeys::Keep);
+    known.import(&identity.history).await.unwrap();
+    assert_eq!(known.len(), 0);
+    known.import(&rotated).await.unwrap();
+    assert_eq!(known.len(), 1);
+    assert_eq!(
+        known.import(&identity.history).await,
+        Err(HistoryRefused::Older)
+    );
+}
+
 fn rotated_identity(
     node: &Node,
     older_keys: OlderPurposeKeys,
