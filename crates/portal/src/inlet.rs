@@ -485,6 +485,6 @@ fn pace(options: &InletOptions) -> Pace {
 }
 
 /// An outlet that takes longer may be on a node that has gone without a word.
-const USUAL_ANSWER: Duration = Duration::from_secs(1);
+const USUAL_ANSWER: Duration = Duration::from_millis(300);
 /// Pause after a failed accept, which tends to fail again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

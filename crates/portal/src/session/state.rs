@@ -273,7 +273,9 @@ const SHORTEST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
 const EAGER: Duration = Duration::from_secs(300);
 const PATIENT_DELAY: Duration = Duration::from_secs(60);
-const SUSPICION: Duration = Duration::from_secs(3);
+/// With what an inlet waits before it becomes suspicious, less than the three seconds within which a node that came back
+/// must be of use again.
+const SUSPICION: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
@@ -348,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn suspicion_pings_at_once_and_replaces_after_three_seconds() {
+    fn suspicion_pings_at_once_and_replaces_after_two_seconds() {
         let mut clock = Clock::up();
         assert_eq!(clock.state.poll(clock.now, 1), Step::Ping(1));
         clock.state.handle_pong(1);
@@ -356,7 +358,7 @@ mod tests {
         clock.state.handle_suspicion(clock.now);
         assert_eq!(clock.state.poll(clock.now, 2), Step::Ping(2));
         clock.state.handle_suspicion(clock.now);
-        assert_eq!(clock.wait(), SUSPICION);
+        assert_eq!(clock.wait(), Duration::from_secs(2));
         assert_eq!(clock.state.poll(clock.now, 3), Step::Replace);
 
         let mut clock = Clock::up();
