@@ -65,7 +65,7 @@ fn everything_in_a_home_is_its_owners_alone() {
     let trial = Trial::beside_others();
     let home = trial.home("home");
     home.ok("node create n");
-    home.ok("vault create further");
+    home.ok("identity create further");
     home.ok("tcp-outlet create --at n --to 9");
     let mut seen = 0;
     assert_private(home.path(), &mut seen);

@@ -158,37 +158,33 @@ fn a_node_bridges_to_another_one() {
     far.ok("node create far");
     client.ok("node create client");
     near.ok("service start hop --at near");
-    far.ok("service start hop --at far");
-    far.ok(&format!(
-        "tcp-outlet create --at far --to {}",
-        target.address()
-    ));
-    let bridge = near.ok(&format!(
-        "tcp-connection create --from near --to 127.0.0.1:{}",
-        far.node("far").port
-    ));
-    assert!(bridge.starts_with("/worker/"), "{bridge}");
+    far.ok(&format!("tcp-outlet create --at far --to {}", target.address()));
+    let connect = |home: &Home, from: &str, port: u16| {
+        let address = home.ok(&format!("tcp-connection create --from {from} --to 127.0.0.1:{port}"));
+        assert!(address.starts_with("/worker/"), "{address}");
+        address
+    };
+    let bridge = connect(&near, "near", far.node("far").port);
     assert_eq!(
-        near.ok(&format!(
-            "message send hello --from near --to {bridge}/service/uppercase"
-        )),
+        near.ok(&format!("message send hello --from near --to {bridge}/service/uppercase")),
         "HELLO"
     );
-    let first = client.ok(&format!(
-        "tcp-connection create --from client --to 127.0.0.1:{}",
-        near.node("near").port
-    ));
-    assert_eq!(
-        client.ok(&format!(
-            "message send hello --from client --to {first}{bridge}/service/hop/service/uppercase"
-        )),
-        "HELLO"
-    );
-    // The way back from the far node is a connection that the near one dialled, so that it must be opened for the hop.
+    let first = connect(&client, "client", near.node("near").port);
     let at = near.node("near").route();
-    let to = format!("{at}{bridge}/secure/api/service/outlet");
-    let inlet = client.ok(&format!("tcp-inlet create --at client --to {to}"));
-    assert_echo(inlet.parse().unwrap());
+    for way in [
+        format!("{first}/service/hop{bridge}"),
+        format!("{at}/service/hop{bridge}"),
+        format!("{first}/service/hop{bridge}/secure/api"),
+        format!("{at}/service/hop{bridge}/secure/api"),
+    ] {
+        assert_eq!(
+            client.ok(&format!("message send hello --from client --to {way}/service/uppercase")),
+            "HELLO",
+            "{way}"
+        );
+        let inlet = client.ok(&format!("tcp-inlet create --at client --to {way}/service/outlet"));
+        assert_large_echo(&inlet);
+    }
 }
 
 #[test]
@@ -209,33 +205,23 @@ fn a_relay_behind_a_relay_is_reached_through_both() {
         inner.ok(&format!("relay create inner --at {at} --to inner")),
         "/service/forward_to_inner"
     );
-    for (name, way) in [
-        ("plain", "/service/forward_to_inner"),
-        ("sealed", "/service/forward_to_inner/secure/api"),
+    // What a node dialled leads to its relay service only inside a channel.
+    let way = format!("{at}/service/forward_to_inner/secure/api");
+    assert_eq!(
+        server.ok(&format!("relay create behind --at {way} --to server")),
+        "/service/forward_to_behind"
+    );
+    for to in [
+        format!("{way}/service/forward_to_behind/secure/api"),
+        format!("{at}/secure/api/service/forward_to_inner/secure/api/service/forward_to_behind/secure/api"),
     ] {
         assert_eq!(
-            server.ok(&format!("relay create {name} --at {at}{way} --to server")),
-            format!("/service/forward_to_{name}")
+            client.ok(&format!("message send hello --to {to}/service/uppercase")),
+            "HELLO",
+            "{to}"
         );
-        for to in [
-            format!("{at}/service/forward_to_inner/service/forward_to_{name}/secure/api"),
-            format!(
-                "{at}/service/forward_to_inner/secure/api/service/forward_to_{name}/secure/api"
-            ),
-            format!(
-                "{at}/secure/api/service/forward_to_inner/secure/api/service/forward_to_{name}/secure/api"
-            ),
-        ] {
-            assert_eq!(
-                client.ok(&format!("message send hello --to {to}/service/uppercase")),
-                "HELLO",
-                "{to}"
-            );
-            let inlet = client.ok(&format!(
-                "tcp-inlet create --at client --to {to}/service/outlet"
-            ));
-            assert_large_echo(&inlet);
-        }
+        let inlet = client.ok(&format!("tcp-inlet create --at client --to {to}/service/outlet"));
+        assert_large_echo(&inlet);
     }
 }
 

@@ -38,7 +38,6 @@ mod needs_root {
             "tcp-inlet create mine --at server --to /service/outlet",
             "identity show --full",
             "identity list",
-            "vault list",
             "relay list --to server",
             "secure-channel list --at server",
             "message send hello --from server --to /service/uppercase",
