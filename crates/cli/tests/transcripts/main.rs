@@ -201,6 +201,9 @@ impl Home {
             }
             Mode::Terminal => {
                 let (master, slave) = pty::open();
+                // Typed before anything is asked, so that the echo comes first.
+                let mut keyboard = master.try_clone().unwrap();
+                keyboard.write_all(typed.as_bytes()).unwrap();
                 let mut child = shell
                     .stdin(slave.try_clone().unwrap())
                     .stdout(slave.try_clone().unwrap())
@@ -209,8 +212,6 @@ impl Home {
                     .unwrap();
                 // The builder holds the terminal open.
                 drop(shell);
-                let mut keyboard = master.try_clone().unwrap();
-                keyboard.write_all(typed.as_bytes()).unwrap();
                 let output = collect(master);
                 let code = wait(&mut child, command);
                 Printed {
