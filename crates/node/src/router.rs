@@ -352,6 +352,11 @@ impl Router {
         ockam_wire::frame::MAX_FRAME.saturating_sub(overhead)
     }
 
+    /// Counts a message that is dropped before it is delivered.
+    pub(crate) fn refuse(&self, error: &SendError) {
+        self.inner.refusals.count(error);
+    }
+
     /// Messages refused so far, by reason.
     pub fn refusals(&self) -> &Refusals {
         &self.inner.refusals

@@ -12,8 +12,8 @@
 //! while the handshake runs, records that come early wait in order. A channel ends with a Close, with the worker at the
 //! first hop of its route, or with [`SecureChannel::close`].
 //!
-//! Where the peer's way back moves (spec: trust 5.1), it may move only behind the same local worker: a node on the path
-//! that replays a record over another connection of its own cannot redirect the reverse direction (W39).
+//! Where the peer's way back moves (spec: trust 5.1), it may move only behind the same connection or channel: a node on
+//! the path that replays a record over another connection of its own cannot redirect the reverse direction (W39).
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -280,6 +280,10 @@ impl Shared {
                 .zip(came_from.iter())
                 .all(|(a, b)| a == b)
         {
+            return;
+        }
+        // A hop leads anywhere, also back into a channel that runs through this one.
+        if self.router.producer_behind(came_from).is_none() {
             return;
         }
         let mut moved = came_from.clone();

@@ -160,10 +160,8 @@ impl Inbound {
             .push_front(&self.shared.info.sender)
             .is_err()
         {
-            tracing::debug!(
-                peer = self.shared.info.peer,
-                "message dropped: its return route is too long"
-            );
+            // spec: messaging 12 W5 (the hop limit ends a loop over several nodes)
+            self.router.refuse(&SendError::ChainTooLong);
             return Ok(());
         }
         let delivered = self

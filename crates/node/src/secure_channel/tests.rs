@@ -306,6 +306,51 @@ async fn thousand_unfinished_handshakes_leave_room_for_a_real_one() {
 }
 
 #[tokio::test]
+async fn way_back_moves_behind_the_same_connection_only() {
+    // spec: messaging 12 W39
+    let server = Server::start(Vec::new()).await;
+    let client = Client::start(&server).await;
+    let hop = services::start_hop(&server.node, services::HOP).unwrap();
+    server
+        .node
+        .router()
+        .add_consumer(&services::HOP, server.listener.flow());
+    let plain = client.open(&[API], Vec::new()).await.unwrap();
+    let hopping = client
+        .open(&[services::HOP, API], Vec::new())
+        .await
+        .unwrap();
+    for (channel, moves) in [(&plain, true), (&hopping, false)] {
+        client.ask(channel, b"x").await;
+        let theirs = server.node.channels();
+        let theirs = theirs
+            .iter()
+            .find(|theirs| {
+                theirs
+                    .shared
+                    .route
+                    .last()
+                    .is_some_and(|last| last == *channel.decryptor())
+            })
+            .unwrap();
+        let before = theirs.shared.sending.lock().unwrap().route.clone();
+        let mut elsewhere = route(&[
+            theirs.shared.first_hop.clone(),
+            Address::from_static("elsewhere"),
+        ]);
+        theirs.shared.follow(1000, &elsewhere);
+        elsewhere.push_back(channel.decryptor()).unwrap();
+        let after = theirs.shared.sending.lock().unwrap().route.clone();
+        assert_eq!(after, if moves { elsewhere } else { before });
+        let other = route(&[Address::from_static("other")]);
+        let before = after;
+        theirs.shared.follow(1001, &other);
+        assert_eq!(theirs.shared.sending.lock().unwrap().route, before);
+    }
+    drop(hop);
+}
+
+#[tokio::test]
 async fn idlest_channel_of_the_busiest_connection_makes_room_for_a_new_one() {
     let limits = crate::node::Limits {
         channels: 3,

@@ -151,6 +151,28 @@ async fn silent_connections_of_one_source_are_few() {
 }
 
 #[tokio::test]
+async fn message_whose_return_route_is_full_is_refused_and_counted() {
+    let (server, listener, _echo) = server(Limits::default()).await;
+    let client = Node::new(NodeOptions::default());
+    let connection = client
+        .tcp_connect(&listener.address().to_string())
+        .await
+        .unwrap();
+    let own = Address::from_static("own");
+    let onward = Route::from_hops([connection.sender().clone(), services::ECHO]).unwrap();
+    let back = Route::from_hops(vec![own.clone(); 32]).unwrap();
+    client
+        .router()
+        .send(&own, onward, back, Buffer::from_slice(b"x"))
+        .await
+        .unwrap();
+    assert_eq!(ask(&client, connection.sender(), b"y").await, b"y");
+    let counted = server.router().refusals().counts();
+    let counted: Vec<_> = counted.filter(|(_, count)| *count > 0).collect();
+    assert_eq!(counted, [("chain too long", 1)]);
+}
+
+#[tokio::test]
 async fn worker_that_was_not_opened_is_not_reached() {
     let (server, listener, _echo) = server(Limits::default()).await;
     let mut hidden = server
