@@ -69,7 +69,9 @@ pub fn start_uppercase(node: &Node, address: Address) -> Result<Service, StartEr
 /// The address is in use.
 pub fn start_hop(node: &Node, address: Address) -> Result<Service, StartError> {
     let hop = Arc::new(Hop(address.clone()));
-    let guard = node.router().start_inline(&address, hop, Access::ALLOW_ALL)?;
+    let guard = node
+        .router()
+        .start_inline(&address, hop, Access::ALLOW_ALL)?;
     Ok(Service {
         address,
         running: Running::Inline { _guard: guard },
@@ -168,7 +170,9 @@ mod tests {
                 let back = Route::from_hops([own.clone()]).unwrap();
                 for _ in 0..MESSAGES {
                     let payload = Buffer::from_slice(&[7; 64 * 1024]);
-                    let sent = router.send(&own, onward.clone(), back.clone(), payload).await;
+                    let sent = router
+                        .send(&own, onward.clone(), back.clone(), payload)
+                        .await;
                     assert_eq!(sent, Ok(()));
                 }
             });
