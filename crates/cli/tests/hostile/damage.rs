@@ -34,7 +34,11 @@ fn flip_every_field(direction: Direction) {
             if let Some(left) = &mut left {
                 // The receiver may wait for the rest of a frame that never ends.
                 *left -= 1;
-                return if *left == 0 { Deed::Cut(seen.bytes.clone()) } else { Deed::Pass };
+                return if *left == 0 {
+                    Deed::Cut(seen.bytes.clone())
+                } else {
+                    Deed::Pass
+                };
             }
             match seen.positions().get(case) {
                 Some(&(field, position)) if count == 3 => {
@@ -120,7 +124,11 @@ fn a_damaged_handshake_message_ahead_of_the_right_one_does_no_harm() {
         });
         let channel = world.client.ok(&create(tap));
         let what = format!("message {number}, {field} at {position}");
-        assert_eq!(ask_echo(&world, channel.trim(), &[]), Some("hello".to_owned()), "{what}");
+        assert_eq!(
+            ask_echo(&world, channel.trim(), &[]),
+            Some("hello".to_owned()),
+            "{what}"
+        );
     }
 }
 
@@ -131,11 +139,18 @@ type Case = (u8, &'static str, usize);
 fn handshake_cases(world: &World) -> VecDeque<Case> {
     world.near_client.forget();
     let channel = world.client.ok(&create(&world.near_client));
-    assert_eq!(ask_echo(world, channel.trim(), &[]), Some("hello".to_owned()));
+    assert_eq!(
+        ask_echo(world, channel.trim(), &[]),
+        Some("hello".to_owned())
+    );
     let mut cases = VecDeque::new();
     for seen in world.near_client.recorded() {
         if let Kind::Handshake(_, number) = seen.kind {
-            cases.extend(seen.positions().into_iter().map(|(field, position)| (number, field, position)));
+            cases.extend(
+                seen.positions()
+                    .into_iter()
+                    .map(|(field, position)| (number, field, position)),
+            );
         }
     }
     cases
@@ -143,7 +158,9 @@ fn handshake_cases(world: &World) -> VecDeque<Case> {
 
 fn flip_in_handshake(world: &World, tap: &Tap, (number, field, position): Case) {
     tap.attack(move |seen| match seen.kind {
-        Kind::Handshake(_, message) if message == number => Deed::Instead(vec![seen.flipped(position)]),
+        Kind::Handshake(_, message) if message == number => {
+            Deed::Instead(vec![seen.flipped(position)])
+        }
         _ => Deed::Pass,
     });
     let hurry = [("OCKAM_DEFAULT_TIMEOUT", "1s")];
@@ -166,13 +183,17 @@ fn flip_in_handshake(world: &World, tap: &Tap, (number, field, position): Case) 
 }
 
 fn create(tap: &Tap) -> String {
-    format!("secure-channel create --from client --to {}/service/api", server_route(tap))
+    format!(
+        "secure-channel create --from client --to {}/service/api",
+        server_route(tap)
+    )
 }
 
 /// What the server's echo answers through a channel; nothing, if the command fails.
 fn ask_echo(world: &World, channel: &str, environment: &[(&str, &str)]) -> Option<String> {
     let wait = if environment.is_empty() { "20s" } else { "1s" };
-    let arguments = format!("message send hello --from client --to {channel}/service/echo --timeout {wait}");
+    let arguments =
+        format!("message send hello --from client --to {channel}/service/echo --timeout {wait}");
     let done = world.client.run(&arguments, environment);
     (done.code == Some(0)).then(|| done.stdout.trim().to_owned())
 }

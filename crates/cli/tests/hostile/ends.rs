@@ -38,7 +38,12 @@ impl Target {
                 std::thread::spawn(move || {
                     let mut greeting = Greeting::default();
                     if (&stream).read_exact(&mut greeting).is_ok() {
-                        waiting.connections.lock().unwrap().1.insert(greeting, stream);
+                        waiting
+                            .connections
+                            .lock()
+                            .unwrap()
+                            .1
+                            .insert(greeting, stream);
                         waiting.changed.notify_all();
                     }
                 });
@@ -59,10 +64,12 @@ impl Target {
     /// The connection with this greeting, if it comes within a moment.
     pub fn with_greeting(&self, greeting: &Greeting, moment: Duration) -> Option<TcpStream> {
         let connections = self.waiting.connections.lock().unwrap();
-        let waited = self
-            .waiting
-            .changed
-            .wait_timeout_while(connections, moment, |(_, waiting)| !waiting.contains_key(greeting));
+        let waited =
+            self.waiting
+                .changed
+                .wait_timeout_while(connections, moment, |(_, waiting)| {
+                    !waiting.contains_key(greeting)
+                });
         waited.unwrap().0.1.remove(greeting)
     }
 }
@@ -109,7 +116,12 @@ pub struct Received {
 impl Received {
     /// Asserts that nothing wrong was delivered: the beginning of `sent`, and all of it if it ended in order.
     pub fn assert_honest(&self, sent: &[u8], what: &str) {
-        let same = self.bytes.iter().zip(sent).take_while(|(a, b)| a == b).count();
+        let same = self
+            .bytes
+            .iter()
+            .zip(sent)
+            .take_while(|(a, b)| a == b)
+            .count();
         assert!(
             same == self.bytes.len(),
             "{what}: of {} bytes delivered, the one at {same} is not the one sent",
@@ -161,6 +173,11 @@ impl Reading {
     /// What has come so far.
     pub fn so_far(&self) -> Received {
         self.shared.0.lock().unwrap().clone()
+    }
+
+    /// How it ended, if it has.
+    pub fn end(&self) -> Option<End> {
+        self.shared.0.lock().unwrap().end
     }
 
     /// Waits for a condition on what has come.

@@ -156,6 +156,11 @@ pub struct Tracker {
 }
 
 impl Tracker {
+    /// How many channels were begun.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
     pub fn classify(&mut self, bytes: &[u8]) -> Kind {
         let message = decode(bytes);
         let name = |route: &Route| route.last().map(|last| last.name().to_vec());

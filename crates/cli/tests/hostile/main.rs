@@ -13,6 +13,7 @@
 //! end means that it was all of it.
 //!
 //! Specification: `docs/protocol/1-messaging.md` 12, `docs/protocol/2-trust.md` 5 and 11, `docs/security/threat-model.md`.
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 #![expect(
     unreachable_pub,
     reason = "modules of a test are private to it; `pub` marks what they share"

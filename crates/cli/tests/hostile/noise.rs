@@ -88,12 +88,17 @@ pub fn forge_message_2(
 }
 
 pub fn public(secret: [u8; 32]) -> [u8; 32] {
-    fast().x25519_public(&X25519Secret::new(SecretBytes::new(secret))).0
+    fast()
+        .x25519_public(&X25519Secret::new(SecretBytes::new(secret)))
+        .0
 }
 
 pub fn agree(secret: [u8; 32], public: [u8; 32]) -> [u8; 32] {
     let secret = X25519Secret::new(SecretBytes::new(secret));
-    *fast().x25519(&secret, &X25519Public(public)).unwrap().as_bytes()
+    *fast()
+        .x25519(&secret, &X25519Public(public))
+        .unwrap()
+        .as_bytes()
 }
 
 /// Opens a record with a key; the nonce stands in the record.
@@ -105,14 +110,18 @@ pub fn open_record(key: &[u8; 32], record: &[u8]) -> Option<Vec<u8>> {
 /// The key that follows another.
 pub fn next_key(key: &[u8; 32]) -> [u8; 32] {
     let mut next = [0; 32];
-    fast().aead(key).seal_in_place(&nonce_bytes(u64::MAX), &[], &mut next);
+    fast()
+        .aead(key)
+        .seal_in_place(&nonce_bytes(u64::MAX), &[], &mut next);
     next
 }
 
 fn open(key: &[u8; 32], nonce: u64, aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
     let (data, tag) = sealed.split_last_chunk::<16>()?;
     let mut data = data.to_vec();
-    let opened = fast().aead(key).open_in_place(&nonce_bytes(nonce), aad, &mut data, tag);
+    let opened = fast()
+        .aead(key)
+        .open_in_place(&nonce_bytes(nonce), aad, &mut data, tag);
     opened.ok().map(|()| data)
 }
 
@@ -133,7 +142,12 @@ impl Noise {
     fn start() -> Self {
         let name = *b"OCKAM_XX_25519_AES256_GCM_SHA256";
         let hash = fast().sha256(&[&name]);
-        Self { hash, chaining_key: name, key: [0; 32], nonce: 0 }
+        Self {
+            hash,
+            chaining_key: name,
+            key: [0; 32],
+            nonce: 0,
+        }
     }
 
     fn mix_hash(&mut self, bytes: &[u8]) {
@@ -163,6 +177,8 @@ impl Noise {
     }
 
     fn split(&self) -> [[u8; 32]; 2] {
-        fast().hkdf(&self.chaining_key, &[]).map(|key| *key.as_bytes())
+        fast()
+            .hkdf(&self.chaining_key, &[])
+            .map(|key| *key.as_bytes())
     }
 }

@@ -37,12 +37,21 @@ pub struct Party {
 impl Party {
     /// Makes the home and starts the node.
     pub fn start(node: &'static str) -> Self {
+        Self::start_with(node, &[])
+    }
+
+    /// The same, with variables in the environment of the node.
+    pub fn start_with(node: &'static str, environment: &[(&str, &str)]) -> Self {
         let home = tempfile::Builder::new()
             .prefix("ockam-hostile-")
             .tempdir()
             .unwrap();
         let party = Self { node, home };
-        party.ok(&format!("node create {node} --no-status-endpoint"));
+        let created = party.run(
+            &format!("node create {node} --no-status-endpoint"),
+            environment,
+        );
+        assert_eq!(created.code, Some(0), "{created}");
         party
     }
 
@@ -60,7 +69,8 @@ impl Party {
 
     /// Runs a command to its end, whatever that is.
     pub fn run(&self, arguments: &str, environment: &[(&str, &str)]) -> Done {
-        let (mut stdout, mut stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        let (mut stdout, mut stderr) =
+            (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         let mut command = Command::new(env!("CARGO_BIN_EXE_ockam"));
         for (name, _) in std::env::vars() {
             if name.starts_with("OCKAM") || ["QUIET", "NO_COLOR", "NO_INPUT"].contains(&&*name) {
@@ -83,7 +93,10 @@ impl Party {
             if Instant::now() > end {
                 child.kill().unwrap();
                 child.wait().unwrap();
-                panic!("`ockam {arguments}` did not end within {PATIENCE:?}: {}", text(&mut stderr));
+                panic!(
+                    "`ockam {arguments}` did not end within {PATIENCE:?}: {}",
+                    text(&mut stderr)
+                );
             }
             std::thread::sleep(Duration::from_millis(2));
         };
@@ -123,11 +136,15 @@ impl Party {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let store = Store::open(&Home::open(self.home.path()).unwrap()).await.unwrap();
+            let store = Store::open(&Home::open(self.home.path()).unwrap())
+                .await
+                .unwrap();
             let vault = store.vault_or_only(None).await.unwrap();
             let vault = store.open_vault(&vault.name, None).await.unwrap();
             let identity = store.default_identity().await.unwrap().unwrap();
-            let key = store.purpose_key(&identity.identifier, Purpose::SecureChannel).await;
+            let key = store
+                .purpose_key(&identity.identifier, Purpose::SecureChannel)
+                .await;
             let loot = Loot {
                 identifier: identity.identifier,
                 history: identity.history.as_bytes().to_vec(),
@@ -155,7 +172,11 @@ fn kill_all(home: &Path) -> usize {
     let mark = [b"OCKAM_HOME=", home.as_os_str().as_encoded_bytes(), b"\0"].concat();
     let mut count = 0;
     for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else {
+        let Some(pid) = process
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
             continue;
         };
         let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
@@ -186,8 +207,16 @@ pub struct Done {
 
 impl std::fmt::Display for Done {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { command, code, stdout, stderr } = self;
-        write!(f, "`ockam {command}` ended with {code:?}\nstdout: {stdout}\nstderr: {stderr}")
+        let Self {
+            command,
+            code,
+            stdout,
+            stderr,
+        } = self;
+        write!(
+            f,
+            "`ockam {command}` ended with {code:?}\nstdout: {stdout}\nstderr: {stderr}"
+        )
     }
 }
 
@@ -202,7 +231,10 @@ pub struct Loot {
 impl Loot {
     /// Every stolen key agreement secret.
     pub fn agreement_secrets(&self) -> Vec<[u8; 32]> {
-        let secrets = self.secrets.iter().filter(|record| record.kind == SecretKind::X25519);
+        let secrets = self
+            .secrets
+            .iter()
+            .filter(|record| record.kind == SecretKind::X25519);
         secrets.map(|record| *record.secret.as_bytes()).collect()
     }
 
@@ -216,7 +248,11 @@ impl Loot {
     /// Signs as the stolen identity.
     pub fn sign(&self, message: &[u8]) -> ockam_vault::Signature {
         let kind = SecretKind::Signing(SigningKeyType::Ed25519);
-        let key = self.secrets.iter().find(|record| record.kind == kind).unwrap();
+        let key = self
+            .secrets
+            .iter()
+            .find(|record| record.kind == kind)
+            .unwrap();
         let mut vault = SoftwareVault::new(fast());
         let secret = ockam_vault::SecretBytes::new(*key.secret.as_bytes());
         let secret = ockam_vault::SigningSecret::new(SigningKeyType::Ed25519, secret).unwrap();

@@ -27,6 +27,9 @@ pub struct Heard {
     pub plaintexts: Vec<Vec<u8>>,
 }
 
+/// What somebody takes for the agreement with a static key whose secret it lacks, given message 1.
+pub type Guess = Box<dyn Fn(&[u8]) -> [u8; 32] + Send + Sync>;
+
 /// How it answers.
 pub enum Pretence {
     /// As this identity, in order.
@@ -35,7 +38,7 @@ pub enum Pretence {
     /// identity payload.
     Forged {
         claimed_static: [u8; 32],
-        guess: Box<dyn Fn(&[u8]) -> [u8; 32] + Send + Sync>,
+        guess: Guess,
         payload: Vec<u8>,
     },
 }
@@ -58,7 +61,14 @@ impl Pretender {
                     return;
                 };
                 let pretence = pretence.clone();
-                std::thread::spawn(move || Deceiving { pretence, heard, channels: HashMap::new() }.run(&stream));
+                std::thread::spawn(move || {
+                    Deceiving {
+                        pretence,
+                        heard,
+                        channels: HashMap::new(),
+                    }
+                    .run(&stream)
+                });
             }
         });
         Self { address, heard }
@@ -82,8 +92,16 @@ impl Pretender {
         let end = Instant::now() + PATIENCE;
         while !condition(&heard) {
             let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "not within {PATIENCE:?}: {what}; heard {heard:?}");
-            heard = self.heard.1.wait_timeout(heard, left).unwrap_or_else(PoisonError::into_inner).0;
+            assert!(
+                !left.is_zero(),
+                "not within {PATIENCE:?}: {what}; heard {heard:?}"
+            );
+            heard = self
+                .heard
+                .1
+                .wait_timeout(heard, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         heard.clone()
     }
@@ -138,15 +156,29 @@ impl Deceiving {
         let seed = [self.channels.len() as u8 + 1; 32];
         let (channel, message_2) = match &*self.pretence {
             Pretence::As(identity) => {
-                let responder =
-                    Responder::new(fast(), identity.clone(), known_secret(seed), &Offer::default()).unwrap();
-                let (awaiting, message_2) = responder.read_message_1(message_1.payload.as_slice()).unwrap();
+                let responder = Responder::new(
+                    fast(),
+                    identity.clone(),
+                    known_secret(seed),
+                    &Offer::default(),
+                )
+                .unwrap();
+                let (awaiting, message_2) = responder
+                    .read_message_1(message_1.payload.as_slice())
+                    .unwrap();
                 (Channel::Answered(awaiting), message_2)
             }
-            Pretence::Forged { claimed_static, guess, payload } => {
+            Pretence::Forged {
+                claimed_static,
+                guess,
+                payload,
+            } => {
                 let message_1 = message_1.payload.as_slice();
                 let guess = guess(message_1);
-                (Channel::Forged, forge_message_2(message_1, seed, claimed_static, &guess, payload))
+                (
+                    Channel::Forged,
+                    forge_message_2(message_1, seed, claimed_static, &guess, payload),
+                )
             }
         };
         self.channels.insert(own.clone().into_bytes(), channel);
@@ -165,8 +197,9 @@ impl Deceiving {
                 Channel::Forged
             }
             Channel::Answered(awaiting) => {
-                let established =
-                    awaiting.handle_message_3(now(), payload.as_slice(), &mut accept_anyone).unwrap();
+                let established = awaiting
+                    .handle_message_3(now(), payload.as_slice(), &mut accept_anyone)
+                    .unwrap();
                 self.tell(|heard| heard.messages_3 += 1);
                 Channel::Open(Box::new(established))
             }

@@ -18,13 +18,24 @@ use crate::tap::read_frame;
 
 /// A new identity that nobody knows.
 pub fn new_identity() -> Arc<LocalIdentity> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     let _entered = runtime.enter();
-    Arc::new(Node::new(NodeOptions::default()).ephemeral_identity().unwrap())
+    Arc::new(
+        Node::new(NodeOptions::default())
+            .ephemeral_identity()
+            .unwrap(),
+    )
 }
 
 pub fn now() -> UnixTime {
-    UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs())
+    UnixTime(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs(),
+    )
 }
 
 pub fn accept_anyone(_: &VerifiedHistory) -> Result<(), Rejected> {
@@ -97,7 +108,11 @@ impl Stranger {
             stranger: self,
             established,
             to_peer,
-            transcript: Transcript { message_1, message_2, message_3 },
+            transcript: Transcript {
+                message_1,
+                message_2,
+                message_3,
+            },
         }
     }
 }
@@ -118,7 +133,11 @@ impl StrangerChannel {
             return_route: route("app"),
             payload: Buffer::from_slice(payload),
         });
-        let record = self.established.sender.seal(message.encode().unwrap()).unwrap();
+        let record = self
+            .established
+            .sender
+            .seal(message.encode().unwrap())
+            .unwrap();
         self.stranger.send(&self.to_peer, "", record.as_slice());
     }
 

@@ -71,6 +71,11 @@ impl Tap {
         self.shared.state().recorded.clear();
     }
 
+    /// How many channels were begun over it.
+    pub fn channels(&self) -> usize {
+        self.shared.state().tracker.channels()
+    }
+
     /// Waits until what came past satisfies a condition.
     pub fn wait_for<T>(&self, what: &str, mut find: impl FnMut(&[Seen]) -> Option<T>) -> T {
         let end = Instant::now() + PATIENCE;
@@ -144,7 +149,9 @@ impl Shared {
     fn carry(self: Arc<Self>, party: TcpStream, relay: TcpStream) -> io::Result<()> {
         party.set_nodelay(true)?;
         relay.set_nodelay(true)?;
-        self.state().connections.push([party.try_clone()?, relay.try_clone()?]);
+        self.state()
+            .connections
+            .push([party.try_clone()?, relay.try_clone()?]);
         let ways = [
             (Direction::ToRelay, party.try_clone()?, relay.try_clone()?),
             (Direction::FromRelay, relay, party),
@@ -176,8 +183,15 @@ impl Shared {
             let deed = {
                 let mut state = self.state();
                 let kind = state.tracker.classify(&bytes);
-                let seen = Seen { direction, kind, bytes };
-                let deed = state.attack.as_mut().map_or(Deed::Pass, |attack| attack(&seen));
+                let seen = Seen {
+                    direction,
+                    kind,
+                    bytes,
+                };
+                let deed = state
+                    .attack
+                    .as_mut()
+                    .map_or(Deed::Pass, |attack| attack(&seen));
                 let deed = match deed {
                     Deed::Pass => Deed::Instead(vec![seen.bytes.clone()]),
                     other => other,

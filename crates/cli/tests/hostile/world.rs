@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::ends::{End, Greeting, Reading, Received, Target, content, write_all};
+use crate::ends::{Greeting, Reading, Received, Target, content, write_all};
 use crate::frames::Seen;
 use crate::party::{Party, eventually};
 use crate::tap::{Deed, Tap};
@@ -22,17 +22,36 @@ pub struct World {
 
 impl World {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same, with variables in the environment of every node.
+    pub fn start_with(environment: &[(&str, &str)]) -> Self {
         let (relay, server, client) = std::thread::scope(|scope| {
-            let starting = ["relay", "server", "client"].map(|node| scope.spawn(move || Party::start(node)));
+            let starting = ["relay", "server", "client"]
+                .map(|node| scope.spawn(move || Party::start_with(node, environment)));
             let [relay, server, client] = starting.map(|party| party.join().unwrap());
             (relay, server, client)
         });
         let near_server = Tap::start(relay.listener());
         let near_client = Tap::start(relay.listener());
         let target = Target::start();
-        server.ok(&format!("tcp-outlet create --at server --from outlet --to {}", target.address()));
-        server.ok(&format!("relay create server --at {} --to server", near_server.route()));
-        Self { client, server, relay, near_client, near_server, target }
+        server.ok(&format!(
+            "tcp-outlet create --at server --from outlet --to {}",
+            target.address()
+        ));
+        server.ok(&format!(
+            "relay create server --at {} --to server",
+            near_server.route()
+        ));
+        Self {
+            client,
+            server,
+            relay,
+            near_client,
+            near_server,
+            target,
+        }
     }
 
     /// The server's node as the client reaches it, through the relay.
@@ -43,9 +62,9 @@ impl World {
     /// Makes an inlet at the client.
     pub fn inlet(&self, options: &str) -> SocketAddr {
         let to = format!("{}/secure/api/service/outlet", self.server_route());
-        let made = self
-            .client
-            .ok(&format!("tcp-inlet create --at client --from 127.0.0.1:0 --to {to} {options}"));
+        let made = self.client.ok(&format!(
+            "tcp-inlet create --at client --from 127.0.0.1:0 --to {to} {options}"
+        ));
         made.trim().parse().unwrap()
     }
 
@@ -72,7 +91,7 @@ impl World {
     }
 
     /// Sends [`LENGTH`] bytes each way over a new connection, while the tap near the client does what `attack` says.
-    /// Returns when both ends have ended, or else the client's has and whatever was on its way must have arrived.
+    /// Returns when both ends have ended; or the client's has, and the channel was replaced: the server is not told then.
     pub fn exchange(
         &self,
         what: &str,
@@ -80,16 +99,23 @@ impl World {
         attack: impl FnMut(&Seen) -> Deed + Send + 'static,
     ) -> Exchanged {
         let portal = self.open(inlet);
+        let channels = self.near_client.channels();
         self.near_client.attack(attack);
         let (up, down) = portal.exchange();
-        eventually(&format!("an end of the connection under attack: {what}"), || {
-            let (up, down) = (up.so_far().end, down.so_far().end);
-            (down == Some(End::Broken) || (up.is_some() && down.is_some())).then_some(())
-        });
+        eventually(
+            &format!("the end of the connection under attack: {what}"),
+            || {
+                let replaced = self.near_client.channels() > channels;
+                (down.end().is_some() && (up.end().is_some() || replaced)).then_some(())
+            },
+        );
         self.near_client.calm();
         // What was sent through the same nodes before has arrived when something sent later has.
         drop(self.open(inlet));
-        Exchanged { up: up.so_far(), down: down.so_far() }
+        Exchanged {
+            up: up.so_far(),
+            down: down.so_far(),
+        }
     }
 }
 
@@ -109,13 +135,16 @@ pub struct Exchanged {
 
 impl Exchanged {
     pub fn assert_honest(&self, what: &str) {
-        self.up.assert_honest(&content(UP, LENGTH), &format!("{what}: to the server"));
-        self.down.assert_honest(&content(DOWN, LENGTH), &format!("{what}: to the client"));
+        self.up
+            .assert_honest(&content(UP, LENGTH), &format!("{what}: to the server"));
+        self.down
+            .assert_honest(&content(DOWN, LENGTH), &format!("{what}: to the client"));
     }
 
     pub fn assert_complete(&self, what: &str) {
         self.assert_honest(what);
-        let complete = self.up.is_complete(&content(UP, LENGTH)) && self.down.is_complete(&content(DOWN, LENGTH));
+        let complete = self.up.is_complete(&content(UP, LENGTH))
+            && self.down.is_complete(&content(DOWN, LENGTH));
         assert!(
             complete,
             "{what}: {} and {} bytes came, ends {:?} and {:?}",
@@ -168,7 +197,9 @@ pub fn is_closed(stream: &TcpStream) -> bool {
 
 fn next_greeting() -> Greeting {
     static NEXT: AtomicU64 = AtomicU64::new(1 << 20);
-    content(NEXT.fetch_add(1, Ordering::Relaxed), 16).try_into().unwrap()
+    content(NEXT.fetch_add(1, Ordering::Relaxed), 16)
+        .try_into()
+        .unwrap()
 }
 
 /// Bytes sent each way: several of the largest records.
