@@ -224,6 +224,23 @@ impl Node {
         to: &MultiAddr,
         options: ConnectOptions,
     ) -> Result<Connection, ConnectError> {
+        self.connect_at(to, options, None).await
+    }
+
+    /// As [`Node::connect`], with the address given at which the innermost channel, or the transport when there is no
+    /// channel, is entered: routes over an earlier connection of that address go on over this one.
+    ///
+    /// # Errors
+    /// As for [`Node::connect`], and when the address is in use.
+    ///
+    /// # Cancel safety
+    /// As for [`Node::connect`].
+    pub async fn connect_at(
+        &self,
+        to: &MultiAddr,
+        options: ConnectOptions,
+        entrance: Option<Address>,
+    ) -> Result<Connection, ConnectError> {
         let mut guard = CloseUnfinished {
             finished: false,
             connection: Connection {
@@ -239,7 +256,7 @@ impl Node {
         let deadline = Instant::now() + options.timeout;
         match timeout_at(
             deadline,
-            self.connect_parts(to, &options, deadline, connection),
+            self.connect_parts(to, &options, entrance, deadline, connection),
         )
         .await
         {
@@ -256,6 +273,12 @@ impl Node {
                 guard.finished = true;
                 Ok(guard.connection.clone())
             }
+            Ok(Err(ConnectError::Channel(ChannelError::Timeout(_)))) => {
+                connection.close().await;
+                Err(ConnectError::Channel(ChannelError::Timeout(
+                    options.timeout,
+                )))
+            }
             Ok(Err(error)) => {
                 connection.close().await;
                 Err(error)
@@ -271,6 +294,7 @@ impl Node {
         &self,
         to: &MultiAddr,
         options: &ConnectOptions,
+        entrance: Option<Address>,
         deadline: Instant,
         connection: &mut Connection,
     ) -> Result<(), ConnectError> {
@@ -298,8 +322,12 @@ impl Node {
                     if connection.transport.is_some() || !connection.route.is_empty() {
                         return Err(ConnectError::SecondTransport(peer));
                     }
+                    let sender = match last_secure {
+                        None => entrance.clone(),
+                        Some(_) => None,
+                    };
                     let transport = self
-                        .tcp_connect(&peer)
+                        .tcp_connect_at(&peer, sender)
                         .await
                         .map_err(|source| ConnectError::Transport { peer, source })?;
                     connection.route.push_back(transport.sender())?;
@@ -313,9 +341,9 @@ impl Node {
                 Protocol::Secure(name) => {
                     let mut route = connection.route.clone();
                     route.push_back(&Address::local(name.as_bytes())?)?;
-                    let authorized = match last_secure {
-                        Some(last) if last == at => options.authorized.clone(),
-                        _ => Vec::new(),
+                    let (authorized, encryptor) = match last_secure {
+                        Some(last) if last == at => (options.authorized.clone(), entrance.clone()),
+                        _ => (Vec::new(), None),
                     };
                     let channel = self
                         .create_channel(
@@ -324,6 +352,7 @@ impl Node {
                                 identity: options.identity.clone(),
                                 authorized,
                                 timeout: deadline.saturating_duration_since(Instant::now()),
+                                encryptor,
                             },
                         )
                         .await?;

@@ -73,7 +73,8 @@ impl Default for Limits {
             connections: 4096,
             pending_handshakes: 256,
             channels: 16_384,
-            unfinished_frames: 256 * 1024 * 1024,
+            // With what strangers may hold besides, less than 64 MiB for whoever floods from one place.
+            unfinished_frames: 32 * 1024 * 1024,
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Attach {
     pub transport: &'static str,
     /// Who is at the other end, as the transport writes it.
     pub peer: String,
+    /// The address to send at, for a connection that takes the place of an earlier one; otherwise a random one.
+    pub sender: Option<Address>,
     /// Set for a connection that this node accepted; `None` for one that it dialled.
     pub accepted: Option<Accepted>,
     /// Largest encoded message that can leave, in bytes.
@@ -163,6 +165,10 @@ impl Inbound {
             // spec: messaging 12 W5 (the hop limit ends a loop over several nodes)
             self.router.refuse(&SendError::ChainTooLong);
             return Ok(());
+        }
+        if message.payload.len() < SMALL {
+            // A small message that waits must not keep the whole block alive which it was received in.
+            message.payload = message.payload.detach();
         }
         let delivered = self
             .router
@@ -321,10 +327,10 @@ impl Node {
     /// Joins one connection of a transport to the node.
     ///
     /// # Errors
-    /// [`StartError`] if a random address were taken.
+    /// [`StartError::AddressInUse`] if the address to send at is taken.
     pub fn attach(&self, attach: Attach) -> Result<(Inbound, Outbound), StartError> {
         let router = self.router();
-        let sender = self.random_address();
+        let sender = attach.sender.unwrap_or_else(|| self.random_address());
         let receiver = self.random_address();
         let flow = self.random_flow();
         let producer = Producer {
@@ -426,5 +432,7 @@ impl Inline for Nobody {
     }
 }
 
+/// Payloads below this many bytes are copied out of the block they were received in.
+const SMALL: usize = 2048;
 /// What the routes of a message may take of the message limit.
 const ROUTES_ALLOWANCE: usize = 512;

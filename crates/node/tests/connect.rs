@@ -190,6 +190,40 @@ async fn connecting_that_is_given_up_leaves_nothing_open() {
 }
 
 #[tokio::test]
+async fn route_goes_on_over_a_connection_that_takes_the_place_of_an_earlier_one() {
+    let server = Server::start().await;
+    let client = Client::start();
+    for parts in ["/secure/api", ""] {
+        let to = format!("{}{parts}", server.tcp()).parse().unwrap();
+        let first = client
+            .node
+            .connect(&to, client.options(Vec::new()))
+            .await
+            .unwrap();
+        let entrance = first.route().first().unwrap().to_address();
+        let name = String::from_utf8_lossy(entrance.name()).into_owned();
+        let taken = client
+            .node
+            .connect_at(&to, client.options(Vec::new()), Some(entrance.clone()));
+        assert!(taken.await.is_err(), "one worker at a time");
+        first.close().await;
+        client.node.router().gone(&entrance).await;
+        let second = client
+            .node
+            .connect_at(&to, client.options(Vec::new()), Some(entrance))
+            .await
+            .unwrap();
+        assert_eq!(second.route(), first.route());
+        let through = client
+            .connect(&format!("/service/{name}/service/echo"))
+            .await
+            .unwrap();
+        assert_eq!(client.ask(&through, b"g").await, b"g");
+        second.close().await;
+    }
+}
+
+#[tokio::test]
 async fn connection_ends_with_the_node_it_leads_to() {
     let server = Server::start().await;
     let client = Client::start();
@@ -258,16 +292,20 @@ impl Client {
         self.connect_pinned(to, Vec::new()).await
     }
 
+    fn options(&self, authorized: Vec<Identifier>) -> ConnectOptions {
+        ConnectOptions {
+            identity: self.identity.clone(),
+            authorized,
+            timeout: Duration::from_secs(5),
+        }
+    }
+
     async fn connect_pinned(
         &self,
         to: &str,
         authorized: Vec<Identifier>,
     ) -> Result<Connection, ConnectError> {
-        let options = ConnectOptions {
-            identity: self.identity.clone(),
-            authorized,
-            timeout: Duration::from_secs(5),
-        };
+        let options = self.options(authorized);
         self.node.connect(&to.parse().unwrap(), options).await
     }
 

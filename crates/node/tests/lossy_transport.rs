@@ -48,6 +48,7 @@ async fn channel_survives_lost_messages_over_a_foreign_transport() {
                 identity: Arc::new(client.ephemeral_identity().unwrap()),
                 authorized: Vec::new(),
                 timeout: Duration::from_secs(5),
+                encryptor: None,
             },
         )
         .await
@@ -162,6 +163,7 @@ fn attach(accepted: Option<Accepted>) -> Attach {
     Attach {
         transport: "MEM",
         peer: "memory".to_owned(),
+        sender: None,
         accepted,
         message_limit: LIMIT,
         queue_bytes: 64 * 1024,

@@ -61,7 +61,7 @@ impl Pending {
         let Some(first_hop) = way.to_peer.first().map(|first| first.to_address()) else {
             return Err(StartError::NotLocal(String::new()));
         };
-        let encryptor = node.random_address();
+        let encryptor = way.encryptor.unwrap_or_else(|| node.random_address());
         let peer = Arc::new(ChannelPeer::new(
             *established.peer.identifier(),
             established.peer.extensions(),
@@ -125,6 +125,7 @@ pub(super) struct Way {
     pub(super) spawner: Option<FlowId>,
     pub(super) accepted: Option<Ticket<Option<FlowId>>>,
     pub(super) authorized: Vec<Identifier>,
+    pub(super) encryptor: Option<Address>,
 }
 
 /// Keeps a channel running until it ends; then frees its addresses and permissions.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ockam_channel::{HandshakeError, Initiator, LocalIdentity, Rejected};
 use ockam_identity::{Identifier, VerifiedHistory};
-use ockam_wire::{Buffer, Route};
+use ockam_wire::{Address, Buffer, Route};
 use tokio::time::{Instant, timeout_at};
 
 use super::decryptor::{Pending, Way};
@@ -22,6 +22,8 @@ pub struct ChannelOptions {
     pub authorized: Vec<Identifier>,
     /// How long the whole handshake may take (spec: trust 5.12).
     pub timeout: Duration,
+    /// The address of the encryptor, for a channel that takes the place of an earlier one; otherwise a random one.
+    pub encryptor: Option<Address>,
 }
 
 /// A channel could not be opened.
@@ -129,6 +131,7 @@ impl Node {
                 spawner: None,
                 accepted: None,
                 authorized: options.authorized,
+                encryptor: options.encryptor,
             };
             return Ok(pending.establish(self, &options.identity, established, route, way)?);
         }

@@ -197,6 +197,7 @@ async fn respond(
             spawner: Some(spawner),
             accepted: Some(node.accepted_channels().admit(source, node.uptime())),
             authorized: options.authorized.clone(),
+            encryptor: None,
         };
         pending.establish(node, &options.identity, established, to_peer, way)?;
         return Ok(());

@@ -512,6 +512,7 @@ impl Client {
             identity: self.identity.clone(),
             authorized,
             timeout: Duration::from_secs(5),
+            encryptor: None,
         }
     }
 

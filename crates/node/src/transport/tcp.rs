@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use ockam_wire::Address;
 use ockam_wire::frame::{self, Frame, FrameReader, Position};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -93,11 +94,24 @@ impl Node {
     /// # Errors
     /// No connection could be made, or the other side does not speak this protocol.
     pub async fn tcp_connect(&self, peer: &str) -> io::Result<Connection> {
+        self.tcp_connect_at(peer, None).await
+    }
+
+    /// As [`Node::tcp_connect`], with the address of the sender given: routes over an earlier connection go on over
+    /// this one.
+    ///
+    /// # Errors
+    /// As for [`Node::tcp_connect`], and when the address is in use.
+    pub async fn tcp_connect_at(
+        &self,
+        peer: &str,
+        sender: Option<Address>,
+    ) -> io::Result<Connection> {
         let mut stream = TcpStream::connect(peer).await?;
         configure(&stream)?;
         stream.write_all(&[frame::PREAMBLE]).await?;
         read_preamble(&mut stream).await?;
-        self.run_tcp(stream, peer.to_owned(), None)
+        self.run_tcp(stream, peer.to_owned(), sender, None)
     }
 
     /// Starts the two tasks of a connection whose preambles have been exchanged.
@@ -105,12 +119,14 @@ impl Node {
         &self,
         stream: TcpStream,
         peer: String,
+        sender: Option<Address>,
         accepted: Option<Accepted>,
     ) -> io::Result<Connection> {
         let (inbound, outbound) = self
             .attach(Attach {
                 transport: "TCP",
                 peer,
+                sender,
                 accepted,
                 message_limit: frame::MAX_FRAME,
                 queue_bytes: QUEUE_BYTES,
@@ -232,7 +248,14 @@ async fn write_all(socket: &OwnedWriteHalf, batch: &[Queued<Frame>]) -> io::Resu
         match socket.try_write_vectored(rest) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => IoSlice::advance_slices(&mut rest, written),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable().await?,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // A peer that takes nothing for so long would stall everybody who sends to it (W35).
+                timeout(WRITE_TIMEOUT, socket.writable())
+                    .await
+                    .map_err(|_| {
+                        io::Error::new(io::ErrorKind::TimedOut, "the other side takes nothing")
+                    })??;
+            }
             Err(error) => return Err(error),
         }
     }
@@ -295,7 +318,7 @@ async fn serve(
     let Some(ticket) = open.admit_if_fair(Source::of(peer), node.uptime()) else {
         return Err(io::Error::other("too many connections"));
     };
-    let connection = CloseOnDrop(node.run_tcp(stream, peer.to_string(), Some(accepted))?);
+    let connection = CloseOnDrop(node.run_tcp(stream, peer.to_string(), None, Some(accepted))?);
     tokio::select! {
         () = connection.0.closed() => Ok(()),
         () = ticket.evicted() => Err(io::Error::other("too many connections from this source")),
@@ -405,6 +428,8 @@ const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 const PREAMBLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// W2.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a peer may take no byte while some are waiting for it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long to wait when no connection can be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
