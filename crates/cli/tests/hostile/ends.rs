@@ -146,26 +146,32 @@ pub struct Reading {
 }
 
 impl Reading {
-    pub fn start(stream: &TcpStream) -> Self {
+    /// Reads `stream`. `writing` is what goes on in its other direction.
+    pub fn start(stream: &TcpStream, writing: Option<Writing>) -> Self {
         let mut stream = stream.try_clone().unwrap();
         let shared: Arc<(Mutex<Received>, Condvar)> = Arc::default();
-        let writing = shared.clone();
+        let telling = shared.clone();
         std::thread::spawn(move || {
             let mut block = vec![0; 64 * 1024];
-            loop {
-                let read = stream.read(&mut block);
-                let mut received = writing.0.lock().unwrap();
-                match read {
-                    Ok(0) => received.end = Some(End::Finished),
-                    Ok(count) => received.bytes.extend(&block[..count]),
+            let end = loop {
+                match stream.read(&mut block) {
+                    Ok(0) => break End::Finished,
+                    Ok(count) => {
+                        let mut received = telling.0.lock().unwrap();
+                        received.bytes.extend(&block[..count]);
+                        telling.1.notify_all();
+                    }
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    Err(_) => received.end = Some(End::Broken),
+                    Err(_) => break End::Broken,
                 }
-                writing.1.notify_all();
-                if received.end.is_some() {
-                    return;
-                }
-            }
+            };
+            // A socket tells of a reset once: to the writer, if that asks first. The reader sees an end then.
+            let end = match writing.map(|writing| writing.join().unwrap()) {
+                Some(Err(_)) => End::Broken,
+                Some(Ok(())) | None => end,
+            };
+            telling.0.lock().unwrap().end = Some(end);
+            telling.1.notify_all();
         });
         Self { shared }
     }
@@ -198,12 +204,14 @@ impl Reading {
     }
 }
 
-/// Writes everything into a socket and ends its direction, in the background. Errors show at the other end.
-pub fn write_all(stream: &TcpStream, bytes: Vec<u8>) {
+/// Goes on in the background; ends with the error of the socket, if there was one.
+pub type Writing = std::thread::JoinHandle<std::io::Result<()>>;
+
+/// Writes everything into a socket and ends its direction, in the background.
+pub fn write_all(stream: &TcpStream, bytes: Vec<u8>) -> Writing {
     let mut stream = stream.try_clone().unwrap();
     std::thread::spawn(move || {
-        if stream.write_all(&bytes).is_ok() {
-            drop(stream.shutdown(Shutdown::Write));
-        }
-    });
+        stream.write_all(&bytes)?;
+        stream.shutdown(Shutdown::Write)
+    })
 }

@@ -186,7 +186,7 @@ fn a_stream_whose_end_is_dropped_does_not_end_in_order() {
     let world = World::start();
     let inlet = world.inlet("");
     let portal = world.open(inlet);
-    let up = Reading::start(&portal.server);
+    let up = Reading::start(&portal.server, None);
     let sent = content(UP, LENGTH);
     (&portal.client).write_all(&sent).unwrap();
     up.wait_for("all content at the server", |up| {

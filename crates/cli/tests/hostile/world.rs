@@ -170,10 +170,12 @@ impl Portal {
 
     /// The same with less.
     pub fn exchange_part(&self, length: usize) -> (Reading, Reading) {
-        let readings = (Reading::start(&self.server), Reading::start(&self.client));
-        write_all(&self.client, content(UP, length));
-        write_all(&self.server, content(DOWN, length));
-        readings
+        let up = write_all(&self.client, content(UP, length));
+        let down = write_all(&self.server, content(DOWN, length));
+        (
+            Reading::start(&self.server, Some(down)),
+            Reading::start(&self.client, Some(up)),
+        )
     }
 }
 
