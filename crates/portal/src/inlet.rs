@@ -103,7 +103,7 @@ impl Inlet {
     /// # Errors
     /// The listener could not be bound.
     pub async fn start(node: &Node, options: InletOptions) -> io::Result<Self> {
-        let listener = TcpListener::bind(&options.bind).await?;
+        let listener = ockam_node::listening_socket(&options.bind).await?;
         let bound = listener.local_addr()?;
         let way = Arc::new(Way {
             node: node.clone(),

@@ -23,7 +23,7 @@ use ockam_wire::frame::{self, Frame, FrameReader, Position};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener as Socket, TcpStream};
+use tokio::net::{TcpListener as Socket, TcpSocket, TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -63,13 +63,41 @@ impl TcpListener {
     }
 }
 
+/// A socket that listens at `address` (`ip:port` or `name:port`; port 0 picks a free one), with room for many that
+/// connect at the same moment: a client that finds none tries again only after a second.
+///
+/// # Errors
+/// The address cannot be resolved or bound.
+pub async fn listening_socket(address: &str) -> io::Result<Socket> {
+    let mut refused = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
+    for address in lookup_host(address).await? {
+        match listen(address) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
+}
+
+fn listen(address: SocketAddr) -> io::Result<Socket> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Without it the port of a process that has just ended could not be used again.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(ARRIVALS)
+}
+
 impl Node {
     /// Listens for connections of other nodes at `address` (`ip:port` or `name:port`; port 0 picks a free one).
     ///
     /// # Errors
     /// The address cannot be resolved or bound.
     pub async fn tcp_listen(&self, address: &str) -> io::Result<TcpListener> {
-        let socket = Socket::bind(address).await?;
+        let socket = listening_socket(address).await?;
         let (closed, mut is_closed) = watch::channel(false);
         let listener = TcpListener {
             address: socket.local_addr()?,
@@ -420,6 +448,8 @@ impl Drop for Unfinished {
 const UNCOUNTED: usize = 256 * 1024;
 /// How long what is queued may take to leave once the connection is to end.
 const LAST_WRITES: Duration = Duration::from_secs(1);
+/// Connections that the system holds until they are accepted; it takes less if its own limit is lower.
+const ARRIVALS: u32 = 4096;
 /// Messages written with one call.
 const BATCH: usize = 64;
 /// Bytes that may wait to leave over one connection.

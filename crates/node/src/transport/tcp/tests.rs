@@ -95,6 +95,17 @@ async fn wrong_preamble_closes_the_connection() {
 }
 
 #[tokio::test]
+async fn clients_that_connect_at_the_same_moment_do_not_wait_for_each_other() {
+    let (_server, listener, _echo) = server(Limits::default()).await;
+    // Nothing is accepted meanwhile: this test does not give the only thread away.
+    let mut held = Vec::new();
+    for _ in 0..1000 {
+        let patience = Duration::from_millis(500);
+        held.push(std::net::TcpStream::connect_timeout(&listener.address(), patience).unwrap());
+    }
+}
+
+#[tokio::test]
 async fn oldest_silent_connection_makes_room_and_speaking_ones_stay() {
     let limits = Limits {
         unproven_connections: 3,
