@@ -323,7 +323,8 @@ mod needs_redis_server {
                     ("4", "1", "300000", "200"),
                 ] {
                     let report = run(client("redis-benchmark", inlet).args([
-                        "-q", "-t", "set,get", "-c", clients, "-P", pipeline, "-d", bytes, "-n", count,
+                        "-q", "-t", "set,get", "-c", clients, "-P", pipeline, "-d", bytes, "-n",
+                        count,
                     ]));
                     assert!(
                         report.contains("GET:") && !report.contains("Error"),

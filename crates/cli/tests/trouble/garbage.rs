@@ -224,6 +224,30 @@ fn relay_names_that_are_no_names_are_refused_and_harm_nothing() {
     assert_echo(portal.inlet);
 }
 
+/// Whoever reaches the listener of a node reaches no control API there.
+#[test]
+fn the_listener_has_no_control_worker() {
+    let trial = Trial::beside_others();
+    let home = trial.home("home");
+    home.ok("node create n");
+    let mut stranger = wire::connect(home.node("n").port);
+    // GET node, as the published program asks.
+    let request = wire::bare(b"\xa4\x01\x01\x02\x64node\x03\x00\x04\xf4");
+    for worker in [
+        &b"_internal.nodemanager"[..],
+        b"control_api",
+        b"nodemanager",
+    ] {
+        stranger
+            .write_all(&wire::frame(&[worker], &[b"stranger"], &request))
+            .unwrap();
+    }
+    assert_eq!(
+        wire::ask(&mut stranger, &[b"echo"], b"first answer").unwrap(),
+        wire::frame(&[b"stranger"], &[b"echo"], b"first answer")[4..]
+    );
+}
+
 fn assert_closed(stream: &mut TcpStream) {
     stream
         .set_read_timeout(Some(Duration::from_secs(15)))

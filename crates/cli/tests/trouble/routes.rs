@@ -158,15 +158,22 @@ fn a_node_bridges_to_another_one() {
     far.ok("node create far");
     client.ok("node create client");
     near.ok("service start hop --at near");
-    far.ok(&format!("tcp-outlet create --at far --to {}", target.address()));
+    far.ok(&format!(
+        "tcp-outlet create --at far --to {}",
+        target.address()
+    ));
     let connect = |home: &Home, from: &str, port: u16| {
-        let address = home.ok(&format!("tcp-connection create --from {from} --to 127.0.0.1:{port}"));
+        let address = home.ok(&format!(
+            "tcp-connection create --from {from} --to 127.0.0.1:{port}"
+        ));
         assert!(address.starts_with("/worker/"), "{address}");
         address
     };
     let bridge = connect(&near, "near", far.node("far").port);
     assert_eq!(
-        near.ok(&format!("message send hello --from near --to {bridge}/service/uppercase")),
+        near.ok(&format!(
+            "message send hello --from near --to {bridge}/service/uppercase"
+        )),
         "HELLO"
     );
     let first = connect(&client, "client", near.node("near").port);
@@ -178,11 +185,15 @@ fn a_node_bridges_to_another_one() {
         format!("{at}/service/hop{bridge}/secure/api"),
     ] {
         assert_eq!(
-            client.ok(&format!("message send hello --from client --to {way}/service/uppercase")),
+            client.ok(&format!(
+                "message send hello --from client --to {way}/service/uppercase"
+            )),
             "HELLO",
             "{way}"
         );
-        let inlet = client.ok(&format!("tcp-inlet create --at client --to {way}/service/outlet"));
+        let inlet = client.ok(&format!(
+            "tcp-inlet create --at client --to {way}/service/outlet"
+        ));
         assert_large_echo(&inlet);
     }
 }
@@ -213,14 +224,18 @@ fn a_relay_behind_a_relay_is_reached_through_both() {
     );
     for to in [
         format!("{way}/service/forward_to_behind/secure/api"),
-        format!("{at}/secure/api/service/forward_to_inner/secure/api/service/forward_to_behind/secure/api"),
+        format!(
+            "{at}/secure/api/service/forward_to_inner/secure/api/service/forward_to_behind/secure/api"
+        ),
     ] {
         assert_eq!(
             client.ok(&format!("message send hello --to {to}/service/uppercase")),
             "HELLO",
             "{to}"
         );
-        let inlet = client.ok(&format!("tcp-inlet create --at client --to {to}/service/outlet"));
+        let inlet = client.ok(&format!(
+            "tcp-inlet create --at client --to {to}/service/outlet"
+        ));
         assert_large_echo(&inlet);
     }
 }

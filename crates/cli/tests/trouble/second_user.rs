@@ -11,7 +11,6 @@ mod needs_root {
     use crate::process::runs;
     use crate::traffic::{Target, assert_echo};
     use crate::trial::Trial;
-    use crate::wire;
 
     #[test]
     fn a_second_user_cannot_list_steer_stop_or_read_a_node() {
@@ -81,75 +80,6 @@ mod needs_root {
         assert_echo(portal.inlet);
     }
 
-    /// The socket itself asks who connects: also when a careless administrator opened the directories.
-    #[test]
-    fn a_second_user_who_reaches_the_socket_is_refused_by_the_node() {
-        let trial = Trial::beside_others();
-        let home = trial.home("home");
-        let other = Other::new(&trial);
-        home.ok("node create n");
-        home.ok("tcp-outlet create very-secret-name --at n --to 127.0.0.1:9");
-        let run = home.path().join("run");
-        for path in [home.path(), &run] {
-            std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
-        }
-        let socket = everything_below(&run)
-            .into_iter()
-            .find(|path| UnixStream::connect(path).is_ok())
-            .unwrap();
-        std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o666)).unwrap();
-        let talk = format!(
-            "import socket, sys\n\
-             s = socket.socket(socket.AF_UNIX)\n\
-             s.connect({:?})\n\
-             s.sendall(b'GET /node HTTP/1.1\\r\\nhost: x\\r\\n\\r\\n')\n\
-             s.settimeout(5)\n\
-             sys.stdout.write(repr(s.recv(100000)))",
-            socket.to_str().unwrap()
-        );
-        // The owner gets an answer this way, so silence means refusal.
-        let mine = std::process::Command::new("python3")
-            .args(["-c", &talk])
-            .output()
-            .unwrap();
-        assert!(
-            String::from_utf8_lossy(&mine.stdout).contains("HTTP/1.1 "),
-            "{mine:?}"
-        );
-        let done = other.run("python3", &["-c", &talk]);
-        assert!(
-            !done.out.contains("HTTP") && !done.out.contains("very-secret-name"),
-            "{done:#?}"
-        );
-        assert!(home.logs().contains("control connection refused"));
-    }
-
-    /// Whoever reaches the listener of a node reaches no control API there.
-    #[test]
-    fn the_listener_has_no_control_worker() {
-        let trial = Trial::beside_others();
-        let home = trial.home("home");
-        home.ok("node create n");
-        let mut stranger = wire::connect(home.node("n").port);
-        // GET node, as the published program asks.
-        let request = wire::bare(b"\xa4\x01\x01\x02\x64node\x03\x00\x04\xf4");
-        for worker in [
-            &b"_internal.nodemanager"[..],
-            b"control_api",
-            b"nodemanager",
-        ] {
-            std::io::Write::write_all(
-                &mut stranger,
-                &wire::frame(&[worker], &[b"stranger"], &request),
-            )
-            .unwrap();
-        }
-        assert_eq!(
-            wire::ask(&mut stranger, &[b"echo"], b"first answer").unwrap(),
-            wire::frame(&[b"stranger"], &[b"echo"], b"first answer")[4..]
-        );
-    }
-
     /// Sockets of homes with long paths lie in a directory that anybody could make.
     #[test]
     fn a_second_user_cannot_take_the_socket_directory_of_a_long_home() {
@@ -169,6 +99,53 @@ mod needs_root {
             .args(["node", "create", "n"]);
         let error = finish(command, trial.directory()).failure();
         assert!(error.contains("belongs to user"), "{error}");
+    }
+
+    mod needs_python3 {
+        use super::*;
+
+        /// The socket itself asks who connects: also when a careless administrator opened the directories.
+        #[test]
+        fn a_second_user_who_reaches_the_socket_is_refused_by_the_node() {
+            let trial = Trial::beside_others();
+            let home = trial.home("home");
+            let other = Other::new(&trial);
+            home.ok("node create n");
+            home.ok("tcp-outlet create very-secret-name --at n --to 127.0.0.1:9");
+            let run = home.path().join("run");
+            for path in [home.path(), &run] {
+                std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+            }
+            let socket = everything_below(&run)
+                .into_iter()
+                .find(|path| UnixStream::connect(path).is_ok())
+                .unwrap();
+            std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o666)).unwrap();
+            let talk = format!(
+                "import socket, sys\n\
+                 s = socket.socket(socket.AF_UNIX)\n\
+                 s.connect({:?})\n\
+                 s.sendall(b'GET /node HTTP/1.1\\r\\nhost: x\\r\\n\\r\\n')\n\
+                 s.settimeout(5)\n\
+                 sys.stdout.write(repr(s.recv(100000)))",
+                socket.to_str().unwrap()
+            );
+            // The owner gets an answer this way, so silence means refusal.
+            let mine = std::process::Command::new("python3")
+                .args(["-c", &talk])
+                .output()
+                .unwrap();
+            assert!(
+                String::from_utf8_lossy(&mine.stdout).contains("HTTP/1.1 "),
+                "{mine:?}"
+            );
+            let done = other.run("python3", &["-c", &talk]);
+            assert!(
+                !done.out.contains("HTTP") && !done.out.contains("very-secret-name"),
+                "{done:#?}"
+            );
+            assert!(home.logs().contains("control connection refused"));
+        }
     }
 
     /// Somebody with a home of their own and a copy of the program they may run.
