@@ -7,11 +7,8 @@
 //! Invariants: a permission belongs to the worker instance, not to its name, so a later worker with the same name
 //! inherits nothing (W41); permissions vanish with the producer or the consumer.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
-
-use ockam_wire::{Address, AddressRef};
+use std::sync::{PoisonError, RwLock};
 
 /// Name of one way into the node; random, local, never on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -114,59 +111,6 @@ impl Consumer {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
-    }
-}
-
-/// Which producer stands behind a local address: a TCP sender's receiver, an encryptor's decryptor.
-#[derive(Debug, Default)]
-pub(crate) struct Producers {
-    // Ordered by nothing else; held for one look-up.
-    by_address: Mutex<HashMap<Address, Producer>>,
-    // The ids in use, each with the number of its addresses; held for one look-up.
-    live: Mutex<HashMap<FlowId, usize>>,
-}
-
-impl Producers {
-    pub(crate) fn insert(&self, address: Address, producer: Producer) {
-        *self.live().entry(producer.id).or_default() += 1;
-        self.by_address
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(address, producer);
-    }
-
-    pub(crate) fn remove(&self, address: &Address) {
-        let removed = self
-            .by_address
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(address);
-        let Some(producer) = removed else { return };
-        let mut live = self.live();
-        if let Some(count) = live.get_mut(&producer.id) {
-            *count -= 1;
-            if *count == 0 {
-                live.remove(&producer.id);
-            }
-        }
-    }
-
-    /// Whether a producer has this id.
-    pub(crate) fn is_live(&self, id: FlowId) -> bool {
-        self.live().contains_key(&id)
-    }
-
-    fn live(&self) -> MutexGuard<'_, HashMap<FlowId, usize>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn behind(&self, address: AddressRef<'_>) -> Option<Producer> {
-        let address = address.to_address();
-        self.by_address
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&address)
-            .copied()
     }
 }
 

@@ -12,16 +12,16 @@
 //! Invariants: an address belongs to one worker at a time; a chain is at most [`MAX_CHAIN`] steps long; no lock is
 //! held while a worker runs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 
 use ockam_wire::{Address, Buffer, Route};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::access::Access;
-use crate::flow_control::{Consumer, FlowId, Producer, Producers};
+use crate::flow_control::{Consumer, FlowId, Producer};
 use crate::message::{ChannelPeer, LocalMessage};
 use crate::queue::{Permit, Queue, QueueReader, Weight};
 
@@ -44,11 +44,12 @@ impl Router {
         let router = Self {
             inner: Arc::new(Inner {
                 workers: RwLock::default(),
-                producers: Producers::default(),
+                flows: Mutex::default(),
                 consumers: Mutex::default(),
                 loopback,
                 refusals: Refusals::default(),
                 passed: AtomicU64::new(0),
+                started: Notify::new(),
             }),
         };
         tokio::spawn(run_loopback(Arc::downgrade(&router.inner), reader));
@@ -67,7 +68,12 @@ impl Router {
         let (queue, reader) = Queue::new(MAILBOX_BYTES);
         let mut guards = Vec::with_capacity(addresses.len());
         for address in addresses {
-            guards.push(self.start(address, Kind::Mailbox(queue.clone()), access.clone(), None)?);
+            guards.push(self.start(
+                address,
+                Kind::Mailbox(queue.clone()),
+                access.clone(),
+                Behind::default(),
+            )?);
         }
         let Some(address) = addresses.first() else {
             return Err(StartError::NotLocal(String::new()));
@@ -89,17 +95,18 @@ impl Router {
         worker: Arc<dyn Inline>,
         access: Access,
     ) -> Result<WorkerGuard, StartError> {
-        self.start(address, Kind::Inline(worker), access, None)
+        self.start(address, Kind::Inline(worker), access, Behind::default())
     }
 
-    /// Starts an inline worker behind which stands the peer of a secure channel (an encryptor).
-    pub(crate) fn start_encryptor(
+    /// Starts an inline worker that leads out of the node: the sender of a transport, the encryptor of a channel.
+    pub(crate) fn start_leading_out(
         &self,
         address: &Address,
         worker: Arc<dyn Inline>,
-        peer: Arc<ChannelPeer>,
+        access: Access,
+        behind: Behind,
     ) -> Result<WorkerGuard, StartError> {
-        self.start(address, Kind::Inline(worker), Access::ALLOW_ALL, Some(peer))
+        self.start(address, Kind::Inline(worker), access, behind)
     }
 
     /// Sends a message that originates at the local address `from`: waits for room where it ends, then runs the chain.
@@ -229,7 +236,7 @@ impl Router {
     pub(crate) fn add_consumer_of(&self, address: &Address, producer: &Producer) {
         self.add_consumer(address, producer.id);
         // It may have ended meanwhile, and with it all permissions but this one.
-        if !self.inner.producers.is_live(producer.id) {
+        if !self.inner.live_flows().contains(&producer.id) {
             self.end_flow(producer.id);
         }
     }
@@ -263,19 +270,14 @@ impl Router {
             .unwrap_or_default()
     }
 
-    /// Says that messages of `address` (and of its alias, where it sends) come from outside under `producer`.
-    pub(crate) fn add_producer(&self, address: &Address, producer: Producer) {
-        self.inner.producers.insert(address.clone(), producer);
-    }
-
-    /// Forgets a producer and every permission that was given for its id.
-    pub(crate) fn remove_producer(&self, address: &Address, id: FlowId) {
-        self.inner.producers.remove(address);
-        self.end_flow(id);
+    /// Says that messages come from outside with flow `id` from now on.
+    pub(crate) fn begin_flow(&self, id: FlowId) {
+        self.inner.live_flows().insert(id);
     }
 
     /// Withdraws every permission given for `id`: its connection, channel or listener is gone.
     pub(crate) fn end_flow(&self, id: FlowId) {
+        self.inner.live_flows().remove(&id);
         let consumers = self
             .inner
             .consumers
@@ -291,12 +293,12 @@ impl Router {
 
     /// The producer behind the first hop of `route`: what an answer over that route enters with (spec: messaging 4.3).
     pub fn producer_behind(&self, route: &Route) -> Option<Producer> {
-        self.inner.producers.behind(route.first()?)
+        self.entry(route.first()?.name())?.behind.producer
     }
 
     /// The peer of the secure channel that begins at the encryptor `address`.
     pub fn channel_peer(&self, address: &Address) -> Option<Arc<ChannelPeer>> {
-        self.entry(address.name())?.peer.clone()
+        self.entry(address.name())?.behind.peer.clone()
     }
 
     /// Whether a worker runs at `address`.
@@ -317,6 +319,23 @@ impl Router {
             .collect();
         addresses.sort();
         addresses
+    }
+
+    /// Completes when a worker runs at `address`, at once when one does.
+    ///
+    /// # Cancel safety
+    /// May be dropped and called again.
+    pub async fn started(&self, address: &Address) {
+        loop {
+            let started = self.inner.started.notified();
+            tokio::pin!(started);
+            // Listening before looking: a start in between is not missed.
+            started.as_mut().enable();
+            if self.is_running(address) {
+                return;
+            }
+            started.await;
+        }
     }
 
     /// Completes when the worker at `address` has stopped, at once when there is none.
@@ -426,7 +445,7 @@ impl Router {
         address: &Address,
         kind: Kind,
         access: Access,
-        peer: Option<Arc<ChannelPeer>>,
+        behind: Behind,
     ) -> Result<WorkerGuard, StartError> {
         if address.transport() != ockam_wire::TransportType::LOCAL || address.name().is_empty() {
             return Err(StartError::NotLocal(address.to_string()));
@@ -435,7 +454,7 @@ impl Router {
             address: address.clone(),
             kind,
             access,
-            peer,
+            behind,
             consumer: Consumer::default(),
             gone: OnceLock::new(),
         });
@@ -448,6 +467,8 @@ impl Router {
             return Err(StartError::AddressInUse(address.clone()));
         }
         workers.insert(Box::from(address.name()), entry.clone());
+        drop(workers);
+        self.inner.started.notify_waiters();
         Ok(WorkerGuard {
             router: Arc::downgrade(&self.inner),
             entry,
@@ -563,19 +584,37 @@ pub enum StartError {
 struct Inner {
     // Held for one look-up, insertion or removal.
     workers: RwLock<HashMap<Box<[u8]>, Arc<Entry>>>,
-    producers: Producers,
+    // The flows that messages come in with; held for one look-up.
+    flows: Mutex<HashSet<FlowId>>,
     // Which workers to visit when an id ends; held for one insertion or removal.
     consumers: Mutex<HashMap<FlowId, Vec<Weak<Entry>>>>,
     loopback: Arc<Queue<LocalMessage>>,
     refusals: Refusals,
     passed: AtomicU64,
+    /// Wakes those who wait for a worker to be started.
+    started: Notify,
+}
+
+impl Inner {
+    fn live_flows(&self) -> MutexGuard<'_, HashSet<FlowId>> {
+        self.flows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What stands behind a worker that leads out of the node.
+#[derive(Debug, Default)]
+pub(crate) struct Behind {
+    /// The peer of the channel that begins there.
+    pub(crate) peer: Option<Arc<ChannelPeer>>,
+    /// What comes back that way.
+    pub(crate) producer: Option<Producer>,
 }
 
 struct Entry {
     address: Address,
     kind: Kind,
     access: Access,
-    peer: Option<Arc<ChannelPeer>>,
+    behind: Behind,
     consumer: Consumer,
     gone: OnceLock<watch::Sender<bool>>,
 }

@@ -25,7 +25,7 @@ use crate::flow_control::{FlowId, Producer};
 use crate::message::{LocalMessage, Origin};
 use crate::node::Node;
 use crate::queue::{Queue, QueueReader, Queued};
-use crate::router::{Delivery, End, Inline, Router, SendError, StartError, WorkerGuard};
+use crate::router::{Behind, Delivery, End, Inline, Router, SendError, StartError, WorkerGuard};
 
 pub(crate) mod tcp;
 
@@ -200,10 +200,7 @@ impl Inbound {
 impl Drop for Inbound {
     fn drop(&mut self) {
         self.shared.closed.send_replace(true);
-        self.router
-            .remove_producer(self.receiver.address(), self.producer.id);
-        self.router
-            .remove_producer(&self.shared.info.sender, self.producer.id);
+        self.router.end_flow(self.producer.id);
     }
 }
 
@@ -343,7 +340,15 @@ impl Node {
             message_limit: attach.message_limit,
         });
         // spec: messaging 2.3 (the sender sends nothing itself, the receiver receives nothing)
-        let sender_guard = router.start_inline(&sender, worker, Access::RECEIVE_ONLY)?;
+        let behind = Behind {
+            peer: None,
+            producer: Some(producer),
+        };
+        // First, so that whoever waits for the sender finds all of it.
+        router.begin_flow(flow);
+        let sender_guard = router
+            .start_leading_out(&sender, worker, Access::RECEIVE_ONLY, behind)
+            .inspect_err(|_| router.end_flow(flow))?;
         let receiver_guard = router.start_inline(
             &receiver,
             Arc::new(Nobody),
@@ -352,8 +357,6 @@ impl Node {
                 outgoing: Rule::AllowAll,
             },
         )?;
-        router.add_producer(&receiver, producer);
-        router.add_producer(&sender, producer);
         let shared = Arc::new(Shared {
             info: ConnectionInfo {
                 transport: attach.transport,

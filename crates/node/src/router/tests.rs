@@ -88,10 +88,10 @@ async fn permission_for_a_producer_that_has_ended_leaves_nothing_behind() {
         .unwrap();
     let id = FlowId::from_random([1; 16]);
     let producer = Producer { id, spawner: None };
-    router.add_producer(&address("in"), producer);
+    router.begin_flow(id);
     router.add_consumer_of(&address("w"), &producer);
     assert_eq!(router.consumed_by(&address("w")), [id]);
-    router.remove_producer(&address("in"), id);
+    router.end_flow(id);
     router.add_consumer_of(&address("w"), &producer);
     assert_eq!(router.consumed_by(&address("w")), []);
     assert!(router.inner.consumers.lock().unwrap().is_empty());

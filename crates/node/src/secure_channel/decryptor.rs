@@ -9,12 +9,13 @@ use ockam_wire::{Address, Route};
 use tokio::sync::{mpsc, watch};
 
 use super::{Encryptor, Opened, SecureChannel, Sending, Shared, is_accepted, own_identifier};
+use crate::access::Access;
 use crate::admission::Ticket;
 use crate::flow_control::{FlowId, Producer};
 use crate::message::{ChannelPeer, LocalMessage};
 use crate::node::Node;
 use crate::queue::{Queue, QueueReader};
-use crate::router::{Delivery, End, Inline, SendError, StartError, WorkerGuard};
+use crate::router::{Behind, Delivery, End, Inline, SendError, StartError, WorkerGuard};
 
 /// A decryptor's address during the handshake: its messages wait in `reader`.
 pub(super) struct Pending {
@@ -33,9 +34,9 @@ impl Pending {
             queue,
         });
         let address = node.random_address();
-        let guard =
-            node.router()
-                .start_inline(&address, decryptor.clone(), crate::Access::ALLOW_ALL)?;
+        let guard = node
+            .router()
+            .start_inline(&address, decryptor.clone(), Access::ALLOW_ALL)?;
         Ok(Self {
             reader,
             decryptor,
@@ -96,9 +97,15 @@ impl Pending {
         let worker = Arc::new(Encryptor {
             shared: shared.clone(),
         });
-        let encryptor_guard = router.start_encryptor(&encryptor, worker, peer)?;
-        router.add_producer(self.address(), producer);
-        router.add_producer(&encryptor, producer);
+        let behind = Behind {
+            peer: Some(peer),
+            producer: Some(producer),
+        };
+        // First, so that whoever waits for the encryptor finds all of it.
+        router.begin_flow(producer.id);
+        let encryptor_guard = router
+            .start_leading_out(&encryptor, worker, Access::ALLOW_ALL, behind)
+            .inspect_err(|_| router.end_flow(producer.id))?;
         let channel = SecureChannel {
             shared: shared.clone(),
         };
@@ -215,12 +222,7 @@ impl Drop for Running {
         let shared = &self.shared;
         shared.closed.send_replace(true);
         self.node.forget_channel(self.listed);
-        shared
-            .router
-            .remove_producer(&shared.peer.channel, shared.producer.id);
-        shared
-            .router
-            .remove_producer(&shared.decryptor, shared.producer.id);
+        shared.router.end_flow(shared.producer.id);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Accepting channels.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ockam_channel::{LocalIdentity, MAX_HANDSHAKE_MESSAGE, Rejected, Responder};
@@ -78,6 +79,7 @@ impl Node {
             options: Arc::new(options),
             admission: Admission::new(self.limits().pending_handshakes, usize::MAX),
             listener: listener.clone(),
+            unnamed: Arc::default(),
         };
         tokio::spawn(async move {
             loop {
@@ -98,6 +100,26 @@ struct Accepting {
     /// By the flow they came in with.
     admission: Admission<Option<FlowId>>,
     listener: ChannelListener,
+    unnamed: Arc<Unnamed>,
+}
+
+/// The peers that were accepted although nobody named them: each is warned about once.
+#[derive(Default)]
+struct Unnamed {
+    // Held for one insertion.
+    warned: Mutex<HashSet<Identifier>>,
+}
+
+impl Unnamed {
+    fn accepted(&self, listener: &Address, peer: Identifier) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.len() < MOST_WARNINGS && warned.insert(peer) {
+            tracing::warn!(
+                %peer, %listener,
+                "accepted a peer that nobody named; only the identifiers given with --authorized are accepted when there are any"
+            );
+        }
+    }
 }
 
 impl Accepting {
@@ -115,11 +137,14 @@ impl Accepting {
             self.options.clone(),
             self.listener.clone(),
         );
+        let unnamed = self.unnamed.clone();
         tokio::spawn(async move {
             let (flow, wait) = (listener.flow, options.timeout);
             tokio::select! {
                 done = timeout(wait, respond(&node, &options, &listener.address, flow, message_1)) => match done {
-                    Ok(Ok(())) => {}
+                    Ok(Ok(peer)) => if options.authorized.is_empty() {
+                        unnamed.accepted(&listener.address, peer);
+                    },
                     Ok(Err(error)) => tracing::warn!("secure channel refused: {error}"),
                     Err(_) => tracing::debug!("secure channel refused: the initiator did not finish its handshake in time"),
                 },
@@ -135,7 +160,7 @@ async fn respond(
     listener: &Address,
     spawner: FlowId,
     message_1: LocalMessage,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<Identifier, Box<dyn std::error::Error + Send + Sync>> {
     let router = node.router();
     let to_peer = message_1.return_route;
     let Some(first_hop) = to_peer.first().map(|first| first.to_address()) else {
@@ -200,6 +225,9 @@ async fn respond(
             encryptor: None,
         };
         pending.establish(node, &options.identity, established, to_peer, way)?;
-        return Ok(());
+        return Ok(peer);
     }
 }
+
+/// Peers that are remembered for having been warned about.
+const MOST_WARNINGS: usize = 1024;
