@@ -64,8 +64,8 @@ fn a_target_that_refuses_is_told_to_the_client_at_once() {
     let portal = Portal::open(&trial, closed.address());
     for _ in 0..5 {
         let start = Instant::now();
-        let mut stream = connect(portal.inlet, LONG).unwrap();
-        let result = stream.read(&mut [0; 1]);
+        // The end may come before the client has done anything with its connection.
+        let result = connect(portal.inlet, LONG).and_then(|mut stream| stream.read(&mut [0; 1]));
         let took = start.elapsed();
         assert!(
             matches!(&result, Ok(0))
