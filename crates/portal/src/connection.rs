@@ -10,7 +10,7 @@
 //! moves holds no buffer. The worker runs in the task of the transport; it decides and queues, never waits.
 //!
 //! Invariants: a message counts only if it comes from the identity and over the flow the connection was made with
-//! (W21); content and the end behind it stay in order; every way to end tells the other side what the protocol can say.
+//! (W21); from the first message of the channel that is missing or late, nothing is delivered any more; content and the end behind it stay in order; every way to end tells the other side what the protocol can say.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -19,7 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use ockam_identity::Identifier;
-use ockam_node::{Delivery, End, FlowId, Inline, LocalMessage, Origin, Router, SendError};
+use ockam_node::{
+    ChannelPeer, Delivery, End, FlowId, Inline, LocalMessage, Origin, Router, SendError,
+};
 use ockam_wire::{Address, Buffer, HEADROOM, Route, TAILROOM};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
@@ -42,6 +44,8 @@ pub(crate) struct Connection {
     status: watch::Sender<Status>,
     remote: OnceLock<Route>,
     pin: Pin,
+    /// [`ChannelPeer::breaks`](ockam_node::ChannelPeer::breaks) of the channel when the connection was made.
+    breaks: u64,
     share: Arc<Share>,
     gated: Gated,
     heard: Arc<AtomicBool>,
@@ -52,6 +56,7 @@ impl Connection {
     pub(crate) fn new(
         stream: Stream,
         pin: Pin,
+        breaks: u64,
         share: Share,
         heard: Arc<AtomicBool>,
     ) -> (Arc<Self>, Arrivals) {
@@ -72,6 +77,7 @@ impl Connection {
             status: watch::Sender::new(status),
             remote: OnceLock::new(),
             pin,
+            breaks,
             share: Arc::new(share),
             gated,
             heard,
@@ -117,9 +123,14 @@ impl Connection {
         self.heard.store(true, Ordering::Relaxed);
         let mut payload = message.payload;
         let mut stream = self.stream();
-        let arrival = stream
-            .handle_message(payload.as_slice())
-            .map_err(|error| SendError::Rejected(error.to_string()))?;
+        // A node on the way may drop and reorder records; each is authentic, the stream they make is not.
+        let arrival = if breaks(message.origin.peer.as_deref()) == self.breaks {
+            stream
+                .handle_message(payload.as_slice())
+                .map_err(|error| SendError::Rejected(error.to_string()))?
+        } else {
+            stream.handle_break()
+        };
         // The lock is still held, so that events are queued in the order in which they were decided.
         match arrival {
             Arrival::Ignored => {}
@@ -592,6 +603,11 @@ impl Pin {
         self.identity.as_ref() == origin.peer.as_ref().map(|peer| &peer.identifier)
             && self.flow == origin.producer.map(|producer| producer.id)
     }
+}
+
+/// How often messages of a channel's peer were missing or late so far; never, without a channel.
+pub(crate) fn breaks(peer: Option<&ChannelPeer>) -> u64 {
+    peer.map_or(0, ChannelPeer::breaks)
 }
 
 /// How a connection sends.

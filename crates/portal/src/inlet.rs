@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::backlog::Backlogs;
 use crate::connection::{
-    Arrivals, Connection, Counters, Link, Pin, Remote, chunk_for, reset_on_close,
+    Arrivals, Connection, Counters, Link, Pin, Remote, breaks, chunk_for, reset_on_close,
 };
 use crate::interceptor::{Interception, Interceptor};
 use crate::message::Reason;
@@ -309,8 +309,9 @@ impl Shared {
             identity: path.peer().map(|peer| peer.identifier),
             flow: path.flow(),
         };
+        let breaks = breaks(path.peer().map(|peer| &**peer));
         let (connection, arrivals) =
-            Connection::new(stream, pin, backlog.enter(), self.hints.heard());
+            Connection::new(stream, pin, breaks, backlog.enter(), self.hints.heard());
         let link = Link {
             own: self.node.random_address(),
             chunk: chunk_for(router, &route, self.options.chunk),

@@ -27,7 +27,7 @@ use tokio::time::Instant;
 
 use crate::admission::{Admission, Admitted, Limits, NotAdmitted, Peer};
 use crate::backlog::{Backlog, Backlogs, CHANNEL_BACKLOG};
-use crate::connection::{Arrivals, Connection, Counters, Link, Pin, Remote, chunk_for};
+use crate::connection::{Arrivals, Connection, Counters, Link, Pin, Remote, breaks, chunk_for};
 use crate::interceptor::Interceptor;
 use crate::message::{Message, Reason};
 use crate::stream::{Dialect, Stream};
@@ -262,6 +262,7 @@ impl Shared {
         let (connection, arrivals) = Connection::new(
             stream,
             pin,
+            breaks(request.origin.peer.as_deref()),
             backlog.enter(),
             Arc::new(AtomicBool::new(false)),
         );

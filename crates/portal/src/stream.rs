@@ -13,7 +13,7 @@
 //! knows nothing of routes and peers.
 //!
 //! Invariants: nothing is delivered or sent after the end of its direction; content beyond the granted window, a wrong
-//! counter or a wrong total ends the connection; no message changes a closed connection.
+//! counter, a wrong total or a message lost on the way ends the connection; no message changes a closed connection.
 
 use std::ops::Range;
 
@@ -198,6 +198,14 @@ impl Stream {
     fn refused(&mut self, reason: Reason) -> Arrival {
         self.phase = Phase::Closed;
         Arrival::Refused(reason)
+    }
+
+    /// A message of the other side was lost or came late on the way: what arrives now need not be what comes next.
+    pub(crate) fn handle_break(&mut self) -> Arrival {
+        if self.phase == Phase::Closed || (self.receiving_ended && self.sending_ended) {
+            return Arrival::Ignored;
+        }
+        self.violation()
     }
 
     fn violation(&mut self) -> Arrival {
@@ -390,6 +398,23 @@ mod tests {
             Some(Signal::Disconnect)
         );
         assert_eq!(arrive(&mut inlet, payload(b"x", b"")), Arrival::Ignored);
+    }
+
+    #[test]
+    fn nothing_is_delivered_after_a_message_was_lost_on_the_way() {
+        let streams = || stream_pair().0;
+        let published = || opened(Dialect::Published);
+        for (mut inlet, mut ended, told) in [
+            (streams(), streams(), Signal::Reset(Reason::Violation)),
+            (published(), published(), Signal::Disconnect),
+        ] {
+            assert_eq!(inlet.handle_break(), Arrival::Violation(told));
+            assert_eq!(signal(&mut inlet, Signal::Disconnect), Arrival::Ignored);
+            assert_eq!(inlet.handle_break(), Arrival::Ignored);
+            // Once both directions have ended there is nothing to lose.
+            assert_eq!(signal(&mut ended, Signal::Disconnect), Arrival::PeerClosed);
+            assert_eq!(ended.handle_break(), Arrival::Ignored);
+        }
     }
 
     #[test]
