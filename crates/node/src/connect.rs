@@ -279,6 +279,13 @@ impl Node {
                     options.timeout,
                 )))
             }
+            Ok(Err(ConnectError::Channel(ChannelError::NotAuthentic(_, error)))) => {
+                connection.close().await;
+                Err(ConnectError::Channel(ChannelError::NotAuthentic(
+                    options.timeout,
+                    error,
+                )))
+            }
             Ok(Err(error)) => {
                 connection.close().await;
                 Err(error)

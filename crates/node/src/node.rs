@@ -60,9 +60,14 @@ pub struct Limits {
     pub pending_handshakes: usize,
     /// Accepted channels altogether; of those that came over the busiest connection, the idlest is closed for a new one.
     pub channels: usize,
-    /// Bytes of frames that have begun and are not complete, over all connections; a quarter of a mebibyte of each
-    /// connection is not counted.
+    /// Bytes of frames that have begun and are not complete, over all connections; the first 160 KiB of each are not
+    /// counted.
     pub unfinished_frames: usize,
+    /// Accepted connections of one source that may be in the middle of a frame at a time; the others wait, and those
+    /// that take longest are closed for them.
+    pub unfinished_frames_per_source: usize,
+    /// How long the peer of an accepted channel may say nothing, when it offers signs of life (spec: extensions 4.4).
+    pub silent_channel: Duration,
 }
 
 impl Default for Limits {
@@ -73,8 +78,10 @@ impl Default for Limits {
             connections: 4096,
             pending_handshakes: 256,
             channels: 16_384,
-            // With what strangers may hold besides, less than 64 MiB for whoever floods from one place.
+            // Together less than 64 MiB for whoever floods from one place.
             unfinished_frames: 32 * 1024 * 1024,
+            unfinished_frames_per_source: 128,
+            silent_channel: Duration::from_secs(60),
         }
     }
 }

@@ -163,6 +163,10 @@ struct Shared {
     active: Option<Activity>,
     /// The nonce that comes next when nothing is lost.
     expected: AtomicU64,
+    /// Records opened so far.
+    heard: AtomicU64,
+    /// The largest plaintext that the transport below can carry when it is sealed.
+    plaintext_limit: usize,
     closed: watch::Sender<bool>,
 }
 
@@ -184,6 +188,10 @@ impl Shared {
             return Err(SendError::Stopped(
                 "the secure channel has been closed".to_owned(),
             ));
+        }
+        // A nonce that is used for a message nobody can carry would be missing at the peer.
+        if plaintext.len() > self.plaintext_limit {
+            return Err(SendError::TooLarge);
         }
         let record = match sending.sender.seal(plaintext) {
             Ok(record) => record,
@@ -212,6 +220,7 @@ impl Shared {
             .open(record.payload)
             .map_err(|error| SendError::Rejected(error.to_string()))?;
         self.note(nonce);
+        self.heard.fetch_add(1, Ordering::Relaxed);
         if let Some(active) = &self.active {
             active.touch();
         }
@@ -224,6 +233,10 @@ impl Shared {
                 payload,
             }) => {
                 self.follow(nonce, &record.return_route);
+                if onward.is_empty() {
+                    // spec: extensions 4.4
+                    return Ok(Opened::SignOfLife);
+                }
                 return_route
                     .push_front(&self.peer.channel)
                     .map_err(|_| SendError::ChainTooLong)?;
@@ -243,6 +256,56 @@ impl Shared {
                 self.closed.send_replace(true);
                 Ok(Opened::Closed)
             }
+        }
+    }
+
+    /// Completes when the peer has been silent for too long (spec: extensions 4.4). The initiator sees to it that this side
+    /// is not.
+    async fn silence(&self, longest: Duration) {
+        if self.peer.extensions.streams.is_none() {
+            return std::future::pending().await;
+        }
+        let tick = longest / SIGNS_OF_LIFE;
+        let (mut heard, mut sent, mut quiet) = (0, 0, 0);
+        loop {
+            tokio::time::sleep(tick).await;
+            match self.role {
+                Role::Initiator => {
+                    let next = self
+                        .sending
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .sender
+                        .next_nonce();
+                    if next == sent {
+                        self.say_something().await;
+                    }
+                    sent = next;
+                }
+                Role::Responder => {
+                    let now = self.heard.load(Ordering::Relaxed);
+                    quiet = if now == heard { quiet + 1 } else { 0 };
+                    heard = now;
+                    if quiet > SIGNS_OF_LIFE {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends a record that goes nowhere.
+    async fn say_something(&self) {
+        let sent = self
+            .router
+            .run_from(&self.first_hop, CLOSE_WEIGHT, |delivery| {
+                let record = ChannelMessage::Payload(RoutingMessage::default())
+                    .encode()
+                    .map_err(|_| SendError::TooLarge)?;
+                self.seal(record, Route::new(), delivery)
+            });
+        if let Err(error) = sent.await {
+            tracing::debug!("a sign of life could not be sent: {error}");
         }
     }
 
@@ -302,6 +365,7 @@ impl Shared {
 enum Opened {
     Message(LocalMessage),
     Refresh(ockam_channel::CredentialRefresh),
+    SignOfLife,
     Closed,
 }
 
@@ -365,6 +429,8 @@ const STREAMS_VERSION: u64 = 1;
 /// Bytes that sealing adds around routes and payload: nonce, tag, CBOR heads, padding.
 const CHANNEL_OVERHEAD: usize = 64;
 const CLOSE_WEIGHT: usize = 256;
+/// Signs of life within the longest silence.
+const SIGNS_OF_LIFE: u32 = 3;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[cfg(test)]

@@ -72,6 +72,9 @@ impl Pending {
             id: node.random_flow(),
             spawner: way.spawner,
         };
+        let plaintext_limit = router
+            .payload_limit(&first_hop)
+            .saturating_sub(RECORD_OVERHEAD);
         let shared = Arc::new(Shared {
             router: router.clone(),
             role: established.role,
@@ -92,6 +95,8 @@ impl Pending {
                 .as_ref()
                 .map(|ticket| ticket.activity(node.started())),
             expected: 0.into(),
+            heard: 0.into(),
+            plaintext_limit,
             closed: watch::channel(false).0,
         });
         let worker = Arc::new(Encryptor {
@@ -178,9 +183,14 @@ impl Running {
                 None => std::future::pending().await,
             }
         };
+        let silent = self.shared.silence(self.node.limits().silent_channel);
         tokio::select! {
             () = channel.closed() => {}
             () = first_hop_gone => {}
+            () = silent => {
+                tracing::info!(peer = %channel.peer().identifier, "channel closed: its peer has gone silent");
+                channel.close().await;
+            }
             () = evicted => {
                 tracing::info!(peer = %channel.peer().identifier, "idle channel closed: others came over the same way");
                 channel.close().await;
@@ -249,7 +259,7 @@ impl Open {
     fn open(&mut self, record: LocalMessage) -> Result<Option<LocalMessage>, SendError> {
         match self.shared.open(&mut self.receiver, record)? {
             Opened::Message(message) => Ok(Some(message)),
-            Opened::Closed => Ok(None),
+            Opened::Closed | Opened::SignOfLife => Ok(None),
             Opened::Refresh(refresh) => {
                 self.refreshes
                     .try_send(refresh)
@@ -329,3 +339,5 @@ impl Inline for Decryptor {
 const EARLY_BYTES: usize = 1024 * 1024;
 /// Refreshes that may wait.
 const REFRESHES: usize = 4;
+/// Nonce and tag.
+const RECORD_OVERHEAD: usize = 24;

@@ -33,9 +33,12 @@ pub enum ChannelError {
     /// The first message could not be sent.
     #[error("cannot reach the secure channel listener: {0}")]
     Unreachable(#[from] SendError),
-    /// No valid answer came in time.
+    /// No answer came in time.
     #[error("no answer from the secure channel listener within {0:?}")]
     Timeout(Duration),
+    /// What came in time was no valid answer.
+    #[error("no valid answer from the secure channel listener within {0:?}: {1}")]
+    NotAuthentic(Duration, HandshakeError),
     /// The way to the listener was closed meanwhile.
     #[error("the connection to the secure channel listener was closed")]
     Disconnected,
@@ -94,10 +97,14 @@ impl Node {
         timeout_at(deadline, send)
             .await
             .map_err(|_| ChannelError::Timeout(options.timeout))??;
+        let mut refused_last = None;
         loop {
             let message_2 = tokio::select! {
                 received = timeout_at(deadline, pending.reader.recv()) => received
-                    .map_err(|_| ChannelError::Timeout(options.timeout))?
+                    .map_err(|_| match refused_last.take() {
+                        None => ChannelError::Timeout(options.timeout),
+                        Some(error) => ChannelError::NotAuthentic(options.timeout, error),
+                    })?
                     .ok_or(ChannelError::Disconnected)?
                     .into_inner(),
                 () = &mut first_hop_gone => return Err(ChannelError::Disconnected),
@@ -109,6 +116,7 @@ impl Node {
                         // spec: trust 5.12 (a damaged message leaves the state as it was)
                         tracing::debug!("handshake message refused: {}", refused.error);
                         initiator = refused.state;
+                        refused_last = Some(refused.error);
                         continue;
                     }
                 };

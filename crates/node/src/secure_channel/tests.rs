@@ -175,6 +175,48 @@ fn rotated_identity(
 }
 
 #[tokio::test]
+async fn channel_whose_initiator_has_gone_silent_ends_and_a_quiet_one_stays() {
+    let limits = crate::Limits {
+        silent_channel: Duration::from_millis(300),
+        ..crate::Limits::default()
+    };
+    let options = || NodeOptions {
+        limits,
+        ..NodeOptions::default()
+    };
+    let server = Server::start_with(Node::new(options()), Vec::new()).await;
+    let quiet = Client::start_with(Node::new(options()), &server).await;
+    let kept = quiet.open(&[API], Vec::new()).await.unwrap();
+    // This one gives no sign of life for as long as the test runs.
+    let dead = Client::start(&server).await;
+    let lost = dead.open(&[API], Vec::new()).await.unwrap();
+    quiet.ask(&kept, b"a").await;
+    dead.ask(&lost, b"b").await;
+    lost.closed().await;
+    assert_eq!(quiet.ask(&kept, b"c").await, b"c");
+    assert_eq!(server.node.channels().len(), 1);
+}
+
+#[tokio::test]
+async fn message_too_large_for_the_transport_uses_no_nonce() {
+    let server = Server::start(Vec::new()).await;
+    let client = Client::start(&server).await;
+    let channel = client.open(&[API], Vec::new()).await.unwrap();
+    client.ask(&channel, b"a").await;
+    let large = vec![0; ockam_wire::frame::MAX_FRAME - 100];
+    let mailbox = client.mailbox();
+    for _ in 0..40 {
+        assert_eq!(
+            client.send(&channel, &mailbox, &large).await,
+            Err(SendError::TooLarge)
+        );
+    }
+    assert_eq!(client.ask(&channel, b"b").await, b"b");
+    let [theirs] = server.node.channels().try_into().unwrap();
+    assert_eq!(theirs.peer().breaks(), 0);
+}
+
+#[tokio::test]
 async fn close_ends_the_channel_at_the_other_side_too() {
     let server = Server::start(Vec::new()).await;
     let client = Client::start(&server).await;
