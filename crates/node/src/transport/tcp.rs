@@ -12,10 +12,12 @@
 //! Bounds (W2, W3): preamble within 10 s, a frame within 60 s of its first byte, a frame's buffer grows with the bytes
 //! that arrived, [`Limits`](crate::Limits) on accepted connections, keepalive on both sides.
 
+mod unfinished;
+
+use std::collections::HashMap;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ockam_wire::Address;
@@ -27,6 +29,7 @@ use tokio::net::{TcpListener as Socket, TcpSocket, TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use self::unfinished::{Places, Unfinished};
 use super::{Accepted, Attach, Connection, Inbound, Outbound};
 use crate::admission::Admission;
 use crate::flow_control::FlowId;
@@ -139,7 +142,7 @@ impl Node {
         configure(&stream)?;
         stream.write_all(&[frame::PREAMBLE]).await?;
         read_preamble(&mut stream).await?;
-        self.run_tcp(stream, peer.to_owned(), sender, None)
+        self.run_tcp(stream, peer.to_owned(), sender, None, None)
     }
 
     /// Starts the two tasks of a connection whose preambles have been exchanged.
@@ -149,6 +152,7 @@ impl Node {
         peer: String,
         sender: Option<Address>,
         accepted: Option<Accepted>,
+        places: Option<Arc<Places>>,
     ) -> io::Result<Connection> {
         let (inbound, outbound) = self
             .attach(Attach {
@@ -162,7 +166,7 @@ impl Node {
             .map_err(io::Error::other)?;
         let connection = inbound.connection();
         let (reading, writing) = stream.into_split();
-        let unfinished = Unfinished::new(self);
+        let unfinished = Unfinished::new(self, places);
         let ended = {
             let connection = connection.clone();
             async move { connection.closed().await }
@@ -222,7 +226,18 @@ async fn read(
     loop {
         while let Some(message) = frames.next_frame().map_err(invalid)? {
             deadline = None;
-            inbound.receive(message).await.map_err(invalid)?;
+            unfinished.renew();
+            let mut receiving = std::pin::pin!(inbound.receive(message));
+            tokio::select! {
+                biased;
+                received = &mut receiving => received,
+                () = std::future::ready(()) => {
+                    // Whoever waits for room further on keeps no place from others.
+                    unfinished.leave();
+                    receiving.await
+                }
+            }
+            .map_err(invalid)?;
             // A peer that always has more to say, and nothing that has to wait, must not keep the thread for itself.
             tokio::task::coop::consume_budget().await;
         }
@@ -232,14 +247,24 @@ async fn read(
         if frames.position() == Position::BetweenFrames {
             // An idle connection holds no buffer.
             frames.release();
+            unfinished.leave();
             socket.readable().await?;
+            unfinished.enter().await;
         } else {
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + FRAME_TIMEOUT);
-            timeout_at(deadline, socket.readable())
-                .await
-                .map_err(|_| {
-                    io::Error::new(io::ErrorKind::TimedOut, "a frame was not completed in time")
-                })??;
+            timeout_at(deadline, async {
+                unfinished.enter().await;
+                tokio::select! {
+                    readable = socket.readable() => readable,
+                    () = unfinished.wanted_by_others() => {
+                        Err(io::Error::other("a frame was not completed while others waited to begin theirs"))
+                    }
+                }
+            })
+            .await
+            .map_err(|_| {
+                io::Error::new(io::ErrorKind::TimedOut, "a frame was not completed in time")
+            })??;
         }
         match socket.try_read_buf(frames.buffer_mut()) {
             Ok(0) => return Ok(()),
@@ -298,6 +323,7 @@ async fn accept(node: &Node, socket: Socket, flow: FlowId) {
         limits.unproven_connections_per_source,
     );
     let open = Arc::new(Admission::new(limits.connections, usize::MAX));
+    let mut sources: HashMap<Source, Weak<Places>> = HashMap::new();
     loop {
         let (stream, peer) = match socket.accept().await {
             Ok(accepted) => accepted,
@@ -308,7 +334,17 @@ async fn accept(node: &Node, socket: Socket, flow: FlowId) {
                 continue;
             }
         };
-        let ticket = strangers.admit(Source::of(peer), node.uptime());
+        let source = Source::of(peer);
+        let ticket = strangers.admit(source, node.uptime());
+        if sources.len() >= MANY_SOURCES && sources.len() == sources.capacity() {
+            sources.retain(|_, places| places.strong_count() > 0);
+        }
+        let places = sources.get(&source).and_then(Weak::upgrade);
+        let places = places.unwrap_or_else(|| {
+            let places = Places::new(limits.unfinished_frames_per_source);
+            sources.insert(source, Arc::downgrade(&places));
+            places
+        });
         let (node, open) = (node.clone(), open.clone());
         tokio::spawn(async move {
             let served = serve(
@@ -319,7 +355,7 @@ async fn accept(node: &Node, socket: Socket, flow: FlowId) {
                     flow,
                     proven: ticket.proof(),
                 },
-                open,
+                (open, places),
             );
             tokio::select! {
                 served = served => if let Err(error) = served {
@@ -338,7 +374,7 @@ async fn serve(
     mut stream: TcpStream,
     peer: SocketAddr,
     accepted: Accepted,
-    open: Arc<Admission<Source>>,
+    (open, places): (Arc<Admission<Source>>, Arc<Places>),
 ) -> io::Result<()> {
     configure(&stream)?;
     stream.write_all(&[frame::PREAMBLE]).await?;
@@ -346,7 +382,8 @@ async fn serve(
     let Some(ticket) = open.admit_if_fair(Source::of(peer), node.uptime()) else {
         return Err(io::Error::other("too many connections"));
     };
-    let connection = CloseOnDrop(node.run_tcp(stream, peer.to_string(), None, Some(accepted))?);
+    let connection =
+        CloseOnDrop(node.run_tcp(stream, peer.to_string(), None, Some(accepted), Some(places))?);
     tokio::select! {
         () = connection.0.closed() => Ok(()),
         () = ticket.evicted() => Err(io::Error::other("too many connections from this source")),
@@ -403,51 +440,10 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// What one connection takes of [`Limits::unfinished_frames`](crate::Limits); given back when it is dropped.
-struct Unfinished {
-    node: Node,
-    held: usize,
-}
-
-impl Unfinished {
-    fn new(node: &Node) -> Self {
-        Self {
-            node: node.clone(),
-            held: 0,
-        }
-    }
-
-    /// Counts the `buffered` bytes of an unfinished frame. Returns whether there is room for them.
-    fn hold(&mut self, buffered: usize) -> bool {
-        let counted = buffered.saturating_sub(UNCOUNTED);
-        let (total, most) = (
-            self.node.unfinished_frames(),
-            self.node.limits().unfinished_frames,
-        );
-        if counted > self.held {
-            let more = counted - self.held;
-            if total.fetch_add(more, Ordering::Relaxed) + more > most {
-                total.fetch_sub(more, Ordering::Relaxed);
-                return false;
-            }
-        } else if counted < self.held {
-            total.fetch_sub(self.held - counted, Ordering::Relaxed);
-        }
-        self.held = counted;
-        true
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        self.hold(0);
-    }
-}
-
-/// Bytes of an unfinished frame that need no budget: more than a chunk of a portal.
-const UNCOUNTED: usize = 256 * 1024;
 /// How long what is queued may take to leave once the connection is to end.
 const LAST_WRITES: Duration = Duration::from_secs(1);
+/// Places of sources that have gone are forgotten when there are so many.
+const MANY_SOURCES: usize = 1024;
 /// Connections that the system holds until they are accepted; it takes less if its own limit is lower.
 const ARRIVALS: u32 = 4096;
 /// Messages written with one call.

@@ -3,6 +3,8 @@ use std::time::Duration;
 use ockam_wire::{Address, Buffer, Route};
 use tokio::net::TcpStream;
 
+use std::sync::atomic::Ordering;
+
 use super::*;
 use crate::access::Access;
 use crate::message::LocalMessage;
@@ -334,6 +336,54 @@ async fn unfinished_frames_of_all_connections_share_one_budget() {
     let address = listener.address().to_string();
     let connection = client.tcp_connect(&address).await.unwrap();
     assert_eq!(ask(&client, connection.sender(), b"x").await, b"x");
+}
+
+#[tokio::test]
+async fn frames_that_are_never_completed_give_way_to_those_that_are() {
+    let limits = Limits {
+        unfinished_frames_per_source: 4,
+        ..Limits::default()
+    };
+    let (_server, listener, _echo) = server(limits).await;
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(listener.address()).await.unwrap();
+        let begun = [&[1][..], &(1_u32 << 20).to_be_bytes(), &[0; 100_000]].concat();
+        drop(stream.write_all(&begun).await);
+        held.push(stream);
+    }
+    let client = Node::new(NodeOptions::default());
+    let address = listener.address().to_string();
+    let connection = client.tcp_connect(&address).await.unwrap();
+    let large = vec![7; 1 << 20];
+    let answer = timeout(
+        Duration::from_secs(15),
+        ask(&client, connection.sender(), &large),
+    );
+    assert_eq!(answer.await.unwrap(), large);
+}
+
+#[tokio::test]
+async fn stream_of_frames_keeps_its_place_while_others_wait() {
+    let limits = Limits {
+        unfinished_frames_per_source: 1,
+        ..Limits::default()
+    };
+    let (_server, listener, _echo) = server(limits).await;
+    let client = Node::new(NodeOptions::default());
+    let address = listener.address().to_string();
+    let busy = client.tcp_connect(&address).await.unwrap();
+    let mut waiting = Vec::new();
+    let large = vec![7; 100_000];
+    let until = std::time::Instant::now() + Duration::from_secs(4);
+    while std::time::Instant::now() < until {
+        let mut stream = TcpStream::connect(listener.address()).await.unwrap();
+        stream.write_all(&[1, 0, 0, 1, 0, 0x83]).await.unwrap();
+        waiting.push(stream);
+        let answer = timeout(Duration::from_secs(10), ask(&client, busy.sender(), &large));
+        assert_eq!(answer.await.unwrap(), large);
+    }
+    assert!(!busy.is_closed());
 }
 
 async fn server(limits: Limits) -> (Node, TcpListener, services::Service) {
