@@ -167,6 +167,49 @@ fn half_sent_long_frames_are_bounded_together() {
     memory.assert_peak_within(64);
 }
 
+/// Who has been answered once is no stranger any more, and still holds no more than its share.
+#[test]
+fn frames_begun_over_many_proven_connections_are_bounded_together() {
+    allow_many_descriptors();
+    let trial = Trial::alone();
+    let target = Target::echo();
+    let portal = Portal::open(&trial, target.address());
+    assert_echo(portal.inlet);
+    let relay = portal.relay_node();
+    let memory = Memory::watch(relay.pid);
+    let mut begun = (1_u32 << 20).to_be_bytes().to_vec();
+    begun.push(0x83);
+    begun.extend_from_slice(&noise(1, 250_000));
+    let mut held = Vec::new();
+    for number in 0..1500 {
+        let mut stream = TcpStream::connect(("127.0.0.1", relay.port)).unwrap();
+        // The kernel takes what the node does not.
+        stream.set_nonblocking(true).unwrap();
+        let mut bytes = vec![PREAMBLE];
+        bytes.extend_from_slice(&wire::frame(&[b"echo"], &[b"stranger"], b"x"));
+        let _ = stream.write_all(&bytes);
+        let _ = stream.write_all(&begun);
+        held.push(stream);
+        if number % 300 == 0 {
+            assert_echo(portal.inlet);
+        }
+    }
+    assert_echo(portal.inlet);
+    let route = format!(
+        "{}/service/forward_to_server/secure/api/service/uppercase",
+        relay.route()
+    );
+    assert_eq!(
+        portal
+            .client
+            .ok(&format!("message send hello --to {route}")),
+        "HELLO"
+    );
+    memory.assert_peak_within(64);
+    drop(held);
+    assert_echo(portal.inlet);
+}
+
 #[test]
 fn relay_names_that_are_no_names_are_refused_and_harm_nothing() {
     let trial = Trial::beside_others();
