@@ -18,7 +18,6 @@ mod channel_listeners;
 mod channels;
 mod histories;
 mod inlets;
-mod link;
 mod outlets;
 mod registry;
 mod relays;
@@ -32,7 +31,7 @@ use std::time::Duration;
 
 use ockam_channel::LocalIdentity;
 use ockam_node::{FlowId, Node, NodeOptions};
-use ockam_portal::{RelayService, RelayServiceOptions};
+use ockam_portal::{Hints, RelayService, RelayServiceOptions};
 use ockam_store::{IdentityName, IfRunning, NodeName, NodeStart, ProcessMark, RequestRecord};
 use ockam_wire::{Address, MultiAddr, Protocol};
 use serde::de::DeserializeOwned;
@@ -43,14 +42,13 @@ pub(crate) use self::histories::StoredHistories;
 pub use self::status_endpoint::StatusEndpoint;
 
 use self::channel_listeners::KeptListener;
-use self::channels::{ChannelDial, KeptChannel};
+use self::channels::KeptChannel;
 use self::inlets::KeptInlet;
-use self::link::Dial;
 use self::outlets::KeptOutlet;
 use self::registry::{Made, Registry};
 use self::relays::KeptRelay;
 use self::services::KeptService;
-use self::tcp_connections::{KeptConnection, TcpDial};
+use self::tcp_connections::KeptTcpConnection;
 use self::tcp_listeners::KeptTcpListener;
 use crate::home::{identities, nodes};
 use crate::noun;
@@ -315,7 +313,7 @@ pub(crate) struct Managed {
     channels: Arc<Registry<KeptChannel>>,
     channel_listeners: Arc<Registry<KeptListener>>,
     tcp_listeners: Arc<Registry<KeptTcpListener>>,
-    connections: Arc<Registry<KeptConnection>>,
+    connections: Arc<Registry<KeptTcpConnection>>,
 }
 
 /// A request whose name is not part of it.
@@ -406,35 +404,15 @@ impl Managed {
         }
     }
 
-    /// A route as this node can connect it: names of nodes are replaced by their listeners, and the name of a link it begins
-    /// with by the link's present address.
-    pub(crate) async fn resolve(&self, route: &MultiAddr) -> Result<MultiAddr, Failure> {
-        let route = self.state.replace_nodes(route).await?;
-        let Some((Protocol::Service(first) | Protocol::Worker(first), rest)) =
-            route.protocols().split_first()
+    /// What tells the kept channel or connection that a route begins with what is noticed over it.
+    pub(crate) fn hints_below(&self, route: &MultiAddr) -> Option<Hints> {
+        let (Protocol::Service(first) | Protocol::Worker(first)) = route.protocols().first()?
         else {
-            return Ok(route);
+            return None;
         };
-        let present = match (self.channels.find(first), self.connections.find(first)) {
-            (Some(link), _) => link.live().as_ref().and_then(ChannelDial::first_hop),
-            (None, Some(link)) => link.live().as_ref().and_then(TcpDial::first_hop),
-            (None, None) => return Ok(route),
-        };
-        // A link that is down keeps its name, which nobody answers to until it is up again.
-        let first = present.map_or_else(
-            || first.clone(),
-            |address| String::from_utf8_lossy(address.name()).into_owned(),
-        );
-        MultiAddr::new(std::iter::once(Protocol::Service(first)).chain(rest.iter().cloned()))
-            .map_err(|error| {
-                Failure::new(format!("Could not convert {route} into route")).caused_by(&error)
-            })
-    }
-
-    /// Starts again what was started with an earlier address of a link.
-    pub(crate) async fn repoint(&self, link: &str) {
-        self.repoint_inlets(link).await;
-        self.repoint_relays(link).await;
+        let channel = || Some(self.channels.find(first)?.kept.hints());
+        let connection = || Some(self.connections.find(first)?.kept.hints());
+        channel().or_else(connection)
     }
 
     /// Opens to a listener's flow what strangers may reach (spec: messaging 4.3).
@@ -506,9 +484,7 @@ impl Managed {
                 .await
                 .map(drop),
             name if name == noun::tcp_connection::NOUN.one => {
-                let kept: Kept<_> = stored(request)?;
-                self.keep_connection(kept.name, Arc::new(TcpDial(kept.spec)), None, MADE)
-                    .map(drop)
+                self.restore_connection(stored(request)?).map(drop)
             }
             name if name == noun::service::NOUN.one => {
                 self.start_service(stored(request)?, MADE).await.map(drop)
@@ -518,9 +494,7 @@ impl Managed {
                 .await
                 .map(drop),
             name if name == noun::secure_channel::NOUN.one => {
-                let kept: Kept<_> = stored(request)?;
-                self.keep_channel(kept.name, Arc::new(ChannelDial(kept.spec)), None, MADE)
-                    .map(drop)
+                self.restore_channel(stored(request)?).await.map(drop)
             }
             name if name == noun::tcp_outlet::NOUN.one => {
                 self.start_outlet(stored(request)?, MADE).await.map(drop)
@@ -584,9 +558,4 @@ async fn listen(
 pub(crate) fn local(name: &str) -> Result<Address, Failure> {
     Address::local(name.as_bytes())
         .map_err(|error| Failure::new(format!("`{name}` cannot be an address")).caused_by(&error))
-}
-
-/// Whether a route begins with this link.
-fn begins_with(route: &MultiAddr, link: &str) -> bool {
-    matches!(route.protocols().first(), Some(Protocol::Service(first) | Protocol::Worker(first)) if first == link)
 }

@@ -133,14 +133,7 @@ async fn a_node_behind_a_relay_is_reached_end_to_end() {
     blue.create::<TcpOutlet>(&outlet(None, &target))
         .await
         .expect("it is made");
-    let spec = RelaySpec {
-        name: "blue".parse().expect("a name"),
-        at: "/node/relay".parse().expect("a route"),
-        relay_address: None,
-        authorized: None,
-        identity: None,
-        connection_wait: Some(DurationText(Duration::from_secs(10))),
-    };
+    let spec = relay("blue", "/node/relay");
     let relay = blue.create::<Relay>(&spec).await.expect("it is made");
     assert_eq!(relay.remote_address.as_deref(), Some("forward_to_blue"));
     assert_eq!(relay.connection_status, Connection::Up);
@@ -169,6 +162,85 @@ async fn a_node_behind_a_relay_is_reached_end_to_end() {
         .await,
         "HI"
     );
+}
+
+#[tokio::test]
+async fn a_channel_over_a_relay_keeps_its_address_and_its_inlet_when_the_relay_is_back() {
+    let home = Home::new();
+    let target = echo_server().await;
+    let relay_node = home.start("relay").await;
+    let _blue = home.start("blue").await;
+    let _green = home.start("green").await;
+    let blue = home.client("blue").await;
+    blue.create::<TcpOutlet>(&outlet(None, &target))
+        .await
+        .expect("it is made");
+    blue.create::<Relay>(&relay("blue", "/node/relay"))
+        .await
+        .expect("it is made");
+    let green = home.client("green").await;
+    let spec = ChannelSpec {
+        to: "/node/relay/service/forward_to_blue/service/api"
+            .parse()
+            .expect("a route"),
+        ..channel()
+    };
+    let channel = green
+        .create::<SecureChannel>(&spec)
+        .await
+        .expect("it is made");
+    let to = format!("{}/service/outlet", channel.address);
+    let inlet = green
+        .create::<TcpInlet>(&inlet(&to))
+        .await
+        .expect("it is made");
+    carries(&inlet).await;
+
+    relay_node.stop().await.expect("it stops");
+    drop(relay_node);
+    let is = async |wanted: Connection| {
+        let ended = async {
+            while green
+                .show::<TcpInlet>(&inlet.alias.parse().expect("a name"))
+                .await
+                .expect("it is there")
+                .status
+                != wanted
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), ended).await
+    };
+    is(Connection::Down).await.expect("it is noticed");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Accepted by the inlet that was there all the time, and asked to wait.
+    let waiting = tokio::spawn({
+        let address = inlet.bind_addr.clone();
+        async move { try_carry(&address).await }
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+
+    let _relay_node = home.start("relay").await;
+    let back = std::time::Instant::now();
+    while try_carry(&inlet.bind_addr).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let waited = back.elapsed();
+    assert!(waited < Duration::from_secs(3), "{waited:?}");
+    waiting
+        .await
+        .expect("it ends")
+        .expect("a client that came before is served too");
+    is(Connection::Up).await.expect("it is told");
+    let channels = green.list::<SecureChannel>().await.expect("it answers");
+    let addresses: Vec<_> = channels.iter().map(|channel| &channel.address).collect();
+    assert_eq!(addresses, [&channel.address]);
+    let now = green
+        .show::<TcpInlet>(&inlet.alias.parse().expect("a name"))
+        .await
+        .expect("it is there");
+    assert_eq!(now.outlet_route, inlet.outlet_route);
 }
 
 #[tokio::test]
@@ -550,6 +622,17 @@ fn inlet(to: &str) -> InletSpec {
         connection_wait: Some(DurationText(Duration::from_secs(10))),
         enable_nagle: false,
         skip_handshake: false,
+    }
+}
+
+fn relay(name: &str, at: &str) -> RelaySpec {
+    RelaySpec {
+        name: name.parse().expect("a name"),
+        at: at.parse().expect("a route"),
+        relay_address: None,
+        authorized: None,
+        identity: None,
+        connection_wait: Some(DurationText(Duration::from_secs(10))),
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ockam_node::{Access, ConnectOptions, Connection as Path, FlowId, Node};
-use ockam_wire::{MultiAddr, Protocol, Route};
+use ockam_wire::{MultiAddr, Route};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -27,8 +27,9 @@ use crate::connection::{
 };
 use crate::interceptor::{Interception, Interceptor};
 use crate::message::Reason;
-use crate::session::{Attempts, Dial, Hints, Pace, Session, SessionStatus};
+use crate::session::{Hints, Pace, Session, SessionStatus};
 use crate::stream::{Dialect, Stream};
+use crate::way::{Way, attempts};
 use crate::{Activity, DEFAULT_CHUNK, Handshake, offers_streams};
 
 /// What an inlet is.
@@ -56,6 +57,8 @@ pub struct InletOptions {
     pub chunk: usize,
     /// What intercepts its connections.
     pub interceptor: Option<Arc<dyn Interceptor>>,
+    /// Of the kept connection that `to` begins with, when it does: it is told when clients wait.
+    pub over: Option<Hints>,
 }
 
 impl InletOptions {
@@ -73,6 +76,7 @@ impl InletOptions {
             ping_interval: Pace::default().ping_interval,
             chunk: DEFAULT_CHUNK,
             interceptor: None,
+            over: None,
         }
     }
 }
@@ -109,9 +113,10 @@ impl Inlet {
             node: node.clone(),
             to: options.to.clone(),
             connect: options.connect.clone(),
+            entrance: None,
             label: format!("inlet at {bound}"),
         });
-        let session = Session::start(node, way, pace(&options));
+        let session = Session::start(node, way, pace(&options), None, options.over.clone());
         let (stop, stopped) = watch::channel(());
         let shared = Arc::new(Shared {
             node: node.clone(),
@@ -164,16 +169,10 @@ impl Inlet {
     }
 
     /// Stops it, and waits until the way to the outlet is closed.
-    pub async fn stop(self) {
-        let Self {
-            session,
-            accepting,
-            stop,
-            ..
-        } = self;
-        accepting.abort();
-        drop(stop);
-        session.stop().await;
+    pub async fn stop(&self) {
+        self.accepting.abort();
+        self.stop.send_replace(());
+        self.session.stop().await;
     }
 }
 
@@ -412,74 +411,10 @@ enum Attempt {
     PathGone,
 }
 
-/// The way to the outlet, as its session dials it.
-struct Way {
-    node: Node,
-    to: MultiAddr,
-    connect: ConnectOptions,
-    label: String,
-}
-
-impl Dial for Way {
-    type Live = Path;
-
-    async fn dial(&self, budget: Duration) -> Result<Path, String> {
-        let options = ConnectOptions {
-            timeout: budget,
-            ..self.connect.clone()
-        };
-        self.node
-            .connect(&self.to, options)
-            .await
-            .map_err(|error| describe(&error))
-    }
-
-    fn node_route(live: &Path) -> Option<Route> {
-        let route = live.transport_route();
-        (!route.is_empty()).then_some(route)
-    }
-
-    async fn closed(live: &Path) {
-        live.closed().await;
-    }
-
-    async fn close(live: &Path) {
-        live.close().await;
-    }
-
-    fn label(&self) -> String {
-        self.label.clone()
-    }
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
 fn pace(options: &InletOptions) -> Pace {
-    let through_channels = options
-        .to
-        .protocols()
-        .iter()
-        .any(|part| matches!(part, Protocol::Secure(_)));
     Pace {
         ping_interval: options.ping_interval,
-        // A handshake through a relay that is not there yet is lost without a word.
-        attempts: if through_channels {
-            Attempts::Overlapping
-        } else {
-            Attempts::OneByOne
-        },
+        attempts: attempts(&options.to),
         attempt_timeout: options.connect.timeout,
         ..Pace::default()
     }

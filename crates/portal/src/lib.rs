@@ -6,12 +6,12 @@
 //! ```
 //!
 //! An [`Inlet`] accepts TCP clients and asks an [`Outlet`] at the end of its route for a connection each. A [`Relay`]
-//! registers a name with the [`RelayService`] of another node, so that this node can be reached through it. Inlets and
-//! relays dial again by themselves.
+//! registers a name with the [`RelayService`] of another node, so that this node can be reached through it. A
+//! [`KeptConnection`] is a channel or transport connection that keeps its address. All three dial again by themselves.
 //!
 //! The cores know no sockets and no clock: `message` (codec), `stream` (one connection), `window` (credit), `backlog`
 //! (what waits), `admission` (limits), `session::state`, `relay::name` and `relay::ownership`. Drivers: `connection`,
-//! `inlet`, `outlet`, `relay`, `session`.
+//! `inlet`, `outlet`, `relay`, `kept`, `session`.
 //!
 //! It does not do: protocols above TCP, TLS, UDP portals, policies (they are access rules given by the caller).
 //!
@@ -26,23 +26,26 @@ mod backlog;
 mod connection;
 mod inlet;
 mod interceptor;
+mod kept;
 mod message;
 mod outlet;
 mod relay;
 mod session;
 mod stream;
+mod way;
 mod window;
 
 pub use admission::{Limit, Limits};
 pub use connection::Activity;
 pub use inlet::{Inlet, InletOptions, InletStatus, Nagle};
 pub use interceptor::{Intercept, Intercepted, Interception, Interceptor};
+pub use kept::{KeptConnection, KeptOptions};
 pub use outlet::{InvalidTarget, Outlet, OutletOptions, TargetAddress};
 pub use relay::{
     AllowEveryone, InvalidRelayName, RegisteredRelay, Relay, RelayAuthority, RelayInfo, RelayName,
     RelayOptions, RelayService, RelayServiceOptions, RelayStatus,
 };
-pub use session::SessionStatus;
+pub use session::{Hints, SessionStatus};
 
 use ockam_node::ChannelPeer;
 

@@ -1,7 +1,8 @@
-//! Sessions: what keeps an inlet or a relay connected (spec: messaging 8).
+//! Sessions: what keeps an inlet, a relay or a connection up (spec: messaging 8).
 //!
-//! The session of an inlet or relay dials, pings `echo` at the far node, reacts at once when a transport or channel
-//! below is closed, and dials again. When it does is decided in [`state`].
+//! The session of an inlet, a relay or a kept connection dials, pings `echo` at the far node, reacts at once when a
+//! transport or channel below is closed, and dials again, at once when what it stands on is there again. When it does is
+//! decided in [`state`].
 //!
 //! Invariants: the old connection is closed before the next attempt begins; a connection that nobody waits for any
 //! more is closed.
@@ -13,10 +14,9 @@ use std::time::Duration;
 use ockam_node::{Access, Mailbox, Node, Rule};
 use ockam_wire::{Address, Buffer, Route};
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-pub(crate) use self::state::{Attempts, Pace};
+pub(crate) use self::state::{Attempts, Echo, Pace};
 use self::state::{SessionState, Step};
 
 mod state;
@@ -27,7 +27,7 @@ pub(crate) trait Dial: Send + Sync + 'static {
     type Live: Send + Sync + 'static;
 
     /// Makes a connection within `budget`. It must be dropped only when complete: what it opened is its own to close.
-    fn dial(&self, budget: Duration) -> impl Future<Output = Result<Self::Live, String>> + Send;
+    fn dial(&self, budget: Duration) -> impl Future<Output = Result<Self::Live, Failed>> + Send;
 
     /// The route to the far node; `None` when there is none to watch.
     fn node_route(live: &Self::Live) -> Option<Route>;
@@ -42,28 +42,60 @@ pub(crate) trait Dial: Send + Sync + 'static {
     fn label(&self) -> String;
 }
 
+/// Why an attempt failed.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    why: String,
+    /// What is worth an attempt at once when a worker runs there.
+    missing: Option<Address>,
+}
+
+impl Failed {
+    pub(crate) fn new(why: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            missing: None,
+        }
+    }
+
+    /// The same, when the first hop was not there.
+    pub(crate) fn without(self, missing: Option<Address>) -> Self {
+        Self { missing, ..self }
+    }
+}
+
 /// A session that runs until it is dropped.
 pub(crate) struct Session<D: Dial> {
     live: watch::Receiver<Option<Arc<D::Live>>>,
     shared: Arc<Shared>,
-    task: Option<JoinHandle<()>>,
+    below: Option<Hints>,
 }
 
 impl<D: Dial> Session<D> {
-    pub(crate) fn start(node: &Node, dial: Arc<D>, pace: Pace) -> Self {
-        let (publish, live) = watch::channel(None);
+    /// Keeps up `live`, or what it dials. `below` is told what this session notices.
+    pub(crate) fn start(
+        node: &Node,
+        dial: Arc<D>,
+        pace: Pace,
+        live: Option<D::Live>,
+        below: Option<Hints>,
+    ) -> Self {
+        let (publish, receiver) = watch::channel(None);
         let shared = Arc::new(Shared::default());
         let driver = Driver {
             node: node.clone(),
             dial,
             shared: shared.clone(),
+            below: below.clone(),
             publish,
         };
-        let task = tokio::spawn(driver.run(pace));
+        // Up before this returns, when it begins with a connection.
+        let up = live.map(|live| driver.up(live));
+        tokio::spawn(driver.run(pace, up));
         Self {
-            live,
+            live: receiver,
             shared,
-            task: Some(task),
+            below,
         }
     }
 
@@ -74,7 +106,10 @@ impl<D: Dial> Session<D> {
 
     /// A way to tell the session something.
     pub(crate) fn hints(&self) -> Hints {
-        Hints(self.shared.clone())
+        Hints {
+            shared: self.shared.clone(),
+            below: self.below.clone().map(Box::new),
+        }
     }
 
     /// What it is doing.
@@ -89,12 +124,11 @@ impl<D: Dial> Session<D> {
     }
 
     /// Ends the session and waits until its connection is closed.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(&self) {
         self.shared.stop.notify_one();
-        if let Some(task) = self.task.take() {
-            // The task ends by itself; a panic in it has been reported.
-            drop(task.await);
-        }
+        let mut live = self.live.clone();
+        // The task holds the other end until it has ended.
+        while live.changed().await.is_ok() {}
     }
 }
 
@@ -125,23 +159,39 @@ pub struct SessionStatus {
 }
 
 /// Tells a session what others have noticed.
-#[derive(Debug, Clone)]
-pub(crate) struct Hints(Arc<Shared>);
+#[derive(Clone)]
+pub struct Hints {
+    shared: Arc<Shared>,
+    // Of the connection that this one stands on.
+    below: Option<Box<Self>>,
+}
 
 impl Hints {
     /// Somebody needs the connection now.
     pub(crate) fn trigger(&self) {
-        self.0.trigger.notify_one();
+        self.shared.trigger.notify_one();
+        if let Some(below) = &self.below {
+            below.trigger();
+        }
     }
 
     /// Somebody waits for an answer longer than usual.
     pub(crate) fn suspect(&self) {
-        self.0.suspect.notify_one();
+        self.shared.suspect.notify_one();
+        if let Some(below) = &self.below {
+            below.suspect();
+        }
     }
 
     /// Set whenever something is heard from the other side.
     pub(crate) fn heard(&self) -> Arc<AtomicBool> {
-        self.0.heard.clone()
+        self.shared.heard.clone()
+    }
+}
+
+impl std::fmt::Debug for Hints {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hints").finish_non_exhaustive()
     }
 }
 
@@ -171,17 +221,24 @@ struct Driver<D: Dial> {
     node: Node,
     dial: Arc<D>,
     shared: Arc<Shared>,
+    below: Option<Hints>,
     publish: watch::Sender<Option<Arc<D::Live>>>,
 }
 
 impl<D: Dial> Driver<D> {
-    async fn run(self, pace: Pace) {
-        let mut state = SessionState::new(now(), pace);
+    async fn run(self, pace: Pace, mut up: Option<Up<D::Live>>) {
+        let mut state = match &up {
+            Some(_) => SessionState::up(now(), pace),
+            None => SessionState::new(now(), pace),
+        };
         let (report, mut reports) = mpsc::unbounded_channel();
-        let mut up: Option<Up<D::Live>> = None;
+        let mut missing = None;
         loop {
             if self.shared.heard.swap(false, Ordering::Relaxed) {
                 state.handle_heard();
+                if let Some(below) = &self.below {
+                    below.heard().store(true, Ordering::Relaxed);
+                }
             }
             let deadline = match state.poll(now(), random()) {
                 Step::Attempt { id, budget } => {
@@ -209,13 +266,15 @@ impl<D: Dial> Driver<D> {
                 Some((id, outcome)) = reports.recv() => match outcome {
                     Ok(live) => {
                         if state.handle_connected(now(), id) {
+                            missing = None;
                             up = Some(self.up(live));
                         } else {
                             D::close(&live).await;
                         }
                     }
                     Err(failure) => {
-                        self.note_failure(&failure);
+                        self.note_failure(&failure.why);
+                        missing = failure.missing;
                         state.handle_failed(now(), id, random());
                     }
                 },
@@ -226,6 +285,10 @@ impl<D: Dial> Driver<D> {
                     }
                     Event::Pong(value) => state.handle_pong(value),
                 },
+                () = self.started(missing.as_ref()) => {
+                    missing = None;
+                    state.handle_trigger(now());
+                }
                 () = self.shared.trigger.notified() => state.handle_trigger(now()),
                 () = self.shared.suspect.notified() => state.handle_suspicion(now()),
                 () = self.shared.stop.notified() => break,
@@ -244,11 +307,19 @@ impl<D: Dial> Driver<D> {
         }
     }
 
+    /// Completes when what was missing is there.
+    async fn started(&self, missing: Option<&Address>) {
+        match missing {
+            Some(missing) => self.node.router().started(missing).await,
+            None => std::future::pending().await,
+        }
+    }
+
     fn attempt(
         &self,
         id: u64,
         budget: Duration,
-        report: mpsc::UnboundedSender<(u64, Result<D::Live, String>)>,
+        report: mpsc::UnboundedSender<(u64, Result<D::Live, Failed>)>,
     ) {
         let dial = self.dial.clone();
         tokio::spawn(async move {

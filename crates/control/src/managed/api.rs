@@ -58,7 +58,7 @@ async fn start_service(State(node): State<Arc<Managed>>, body: Bytes) -> Respons
 async fn send(State(node): State<Arc<Managed>>, body: Bytes) -> Response {
     let sent: Result<MessageReply, Failure> = async {
         let spec: MessageSpec = parse(&body)?;
-        let to = node.resolve(&spec.to).await?;
+        let to = node.state.replace_nodes(&spec.to).await?;
         let identity = node.identity_for(spec.identity.as_ref()).await?;
         ephemeral::send(&node.node, identity, &to, &spec).await
     }

@@ -1,15 +1,11 @@
 //! Inlets of a managed node.
 
-use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-
 use ockam_node::ConnectOptions;
 use ockam_portal::{Handshake, Inlet, InletOptions, Nagle};
 use ockam_wire::MultiAddr;
 
 use crate::managed::registry::{Made, Taken};
-use crate::managed::{CONNECT_TIMEOUT, Managed, begins_with};
+use crate::managed::{CONNECT_TIMEOUT, Managed};
 use crate::noun::tcp_inlet::{InletSpec, InletStatus, NOUN, TcpInlet};
 use crate::outcome::{Code, Failure};
 use crate::record::Connection;
@@ -24,25 +20,19 @@ pub(crate) struct KeptInlet {
     spec: InletSpec,
     /// The route as given, nodes replaced by their listeners.
     outlet_addr: String,
-    bound: SocketAddr,
-    // Held to look at it or to put another in its place. `None` while it is started again.
-    running: Mutex<Option<Inlet>>,
+    running: Inlet,
 }
 
 impl KeptInlet {
     fn view(&self) -> InletStatus {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let status = running.as_ref().map(Inlet::status);
-        let is_up = status.as_ref().is_some_and(|status| status.session.up);
+        let status = self.running.status();
         InletStatus {
-            bind_addr: self.bound.to_string(),
+            bind_addr: self.running.bound().to_string(),
             worker_addr: None,
             alias: self.alias.to_string(),
             payload: None,
-            outlet_route: status
-                .and_then(|status| status.route)
-                .map(|route| route.to_string()),
-            status: if is_up {
+            outlet_route: status.route.map(|route| route.to_string()),
+            status: if status.session.up {
                 Connection::Up
             } else {
                 Connection::Down
@@ -52,22 +42,11 @@ impl KeptInlet {
         }
     }
 
-    /// Takes the inlet out and waits until it has stopped.
-    async fn stop(&self) {
-        let running = self
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(running) = running {
-            running.stop().await;
-        }
-    }
-
     fn is_same(&self, spec: &InletSpec) -> bool {
         // A port of 0 in the new request is served by whichever port is bound.
-        let same_port = spec.from.port() == 0 || spec.from.port() == self.bound.port();
-        let same_host = spec.from.ip() == Some(self.bound.ip()) || spec.from.ip().is_none();
+        let bound = self.running.bound();
+        let same_port = spec.from.port() == 0 || spec.from.port() == bound.port();
+        let same_host = spec.from.ip() == Some(bound.ip()) || spec.from.ip().is_none();
         let comparable = |spec: &InletSpec| InletSpec {
             alias: None,
             from: self.spec.from.clone(),
@@ -98,7 +77,7 @@ impl Managed {
             Ok(reservation) => reservation,
             Err(Taken::Restored(inlet)) if inlet.is_same(&spec) => return Ok(inlet.view()),
             Err(Taken::Restored(inlet)) => {
-                inlet.stop().await;
+                inlet.running.stop().await;
                 drop(self.inlets.remove(alias.as_str()));
                 self.inlets
                     .reserve(alias.as_str(), made)
@@ -106,14 +85,13 @@ impl Managed {
             }
             Err(Taken::Held) => return Err(exists(&alias)),
         };
-        let outlet_addr = self.state.replace_nodes(&spec.to).await?.to_string();
-        let to = self.resolve(&spec.to).await?;
-        let running = self.run_inlet(&spec, to, &spec.from.to_string()).await?;
-        let bound = running.bound();
+        let to = self.state.replace_nodes(&spec.to).await?;
+        let outlet_addr = to.to_string();
+        let running = self.run_inlet(&spec, to).await?;
         let wait = spec.connection_wait.take();
         spec.alias = Some(alias.clone());
         // The port that was bound is kept: clients know it.
-        spec.from = HostPort::from(bound);
+        spec.from = HostPort::from(running.bound());
         if made == Made::Asked
             && let Some(wait) = wait
         {
@@ -128,24 +106,21 @@ impl Managed {
             alias,
             spec,
             outlet_addr,
-            bound,
-            running: Mutex::new(Some(running)),
+            running,
         };
         Ok(reservation.fill(inlet)?.view())
     }
 
-    async fn run_inlet(
-        &self,
-        spec: &InletSpec,
-        to: MultiAddr,
-        bind: &str,
-    ) -> Result<Inlet, Failure> {
+    async fn run_inlet(&self, spec: &InletSpec, to: MultiAddr) -> Result<Inlet, Failure> {
         let connect = ConnectOptions {
             identity: self.identity_for(spec.identity.as_ref()).await?,
             authorized: spec.authorized.into_iter().collect(),
             timeout: CONNECT_TIMEOUT,
         };
-        let mut options = InletOptions::new(bind, to, connect);
+        let bind = spec.from.to_string();
+        let over = self.hints_below(&to);
+        let mut options = InletOptions::new(bind.as_str(), to, connect);
+        options.over = over;
         options.handshake = if spec.skip_handshake {
             Handshake::Skip
         } else {
@@ -161,7 +136,7 @@ impl Managed {
             .map_err(|error| match error.kind() {
                 // spec: command 3.3 (inlet port taken)
                 std::io::ErrorKind::AddrInUse => {
-                    let port = bind.rsplit(':').next().unwrap_or(bind);
+                    let port = bind.rsplit(':').next().unwrap_or(&bind);
                     Failure::coded(
                         Code::Internal,
                         format!("Another process is already listening on port {port}!"),
@@ -170,38 +145,6 @@ impl Managed {
                 }
                 _ => Failure::internal(format!("cannot listen at {bind}"), &error),
             })
-    }
-
-    /// Points inlets whose routes begin with this link at its present address.
-    pub(crate) async fn repoint_inlets(&self, link: &str) {
-        for inlet in self
-            .inlets
-            .all()
-            .into_iter()
-            .filter(|inlet| begins_with(&inlet.spec.to, link))
-        {
-            let Ok(to) = self.resolve(&inlet.spec.to).await else {
-                continue;
-            };
-            inlet.stop().await;
-            // The old socket may take a moment to go away.
-            for _ in 0..REBINDS {
-                match self
-                    .run_inlet(&inlet.spec, to.clone(), &inlet.bound.to_string())
-                    .await
-                {
-                    Ok(running) => {
-                        *inlet.running.lock().unwrap_or_else(PoisonError::into_inner) =
-                            Some(running);
-                        break;
-                    }
-                    Err(failure) => {
-                        tracing::debug!(inlet = %inlet.alias, "cannot listen again yet: {failure}");
-                        tokio::time::sleep(REBIND_PAUSE).await;
-                    }
-                }
-            }
-        }
     }
 
     /// A restored inlet that is the same as one asked for without a name.
@@ -215,30 +158,11 @@ impl Managed {
         Some(twin.alias.clone())
     }
 
-    /// How often inlets that begin with this link came up, and one more for each that is down. Their sessions have nothing to
-    /// dial and come back at once whether or not anybody answers, so it is the change that tells.
-    pub(crate) fn restlessness(&self, link: &str) -> u64 {
-        let of_one = |inlet: &KeptInlet| {
-            let running = inlet.running.lock().unwrap_or_else(PoisonError::into_inner);
-            let session = running.as_ref().map(|running| running.status().session);
-            session.map_or(0, |session| session.connects + u64::from(!session.up))
-        };
-        let inlets = self.inlets.all();
-        inlets
-            .iter()
-            .filter(|inlet| begins_with(&inlet.spec.to, link))
-            .map(|inlet| of_one(inlet))
-            .sum()
-    }
-
     /// All inlets.
     pub(crate) fn inlet_list(&self) -> Vec<InletStatus> {
         self.inlets.all().iter().map(|inlet| inlet.view()).collect()
     }
 }
-
-const REBINDS: u32 = 100;
-const REBIND_PAUSE: Duration = Duration::from_millis(20);
 
 /// spec: command 3.3 (inlet refused by the node)
 fn exists(alias: &Alias) -> Failure {
@@ -270,7 +194,7 @@ impl Serve<TcpInlet> for Managed {
         let view = <Self as Serve<TcpInlet>>::show(self, name).await?;
         self.forget(NOUN.one, name.as_str()).await?;
         if let Some(inlet) = self.inlets.remove(name.as_str()) {
-            inlet.stop().await;
+            inlet.running.stop().await;
         }
         Ok(view)
     }

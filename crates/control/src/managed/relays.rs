@@ -1,12 +1,11 @@
 //! Relays of a managed node: the names under which it can be reached at other nodes.
 
-use std::sync::{Mutex, PoisonError};
-
 use ockam_node::ConnectOptions;
 use ockam_portal::{Relay, RelayName, RelayOptions};
+use ockam_wire::MultiAddr;
 
 use crate::managed::registry::{Made, Taken};
-use crate::managed::{CONNECT_TIMEOUT, Managed, begins_with};
+use crate::managed::{CONNECT_TIMEOUT, Managed};
 use crate::noun::relay::{NOUN, Relay as RelayNoun, RelayInfo, RelaySpec};
 use crate::outcome::{Code, Failure};
 use crate::record::{Connection, FlowControlId};
@@ -19,22 +18,10 @@ pub(crate) struct KeptRelay {
     spec: RelaySpec,
     /// Where the relaying node is, nodes replaced by their listeners.
     destination: String,
-    // Held to look at it or to put another in its place. `None` while it is started again.
-    running: Mutex<Option<Relay>>,
+    running: Relay,
 }
 
 impl KeptRelay {
-    async fn stop(&self) {
-        let running = self
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(running) = running {
-            running.stop().await;
-        }
-    }
-
     fn is_same(&self, spec: &RelaySpec) -> bool {
         let comparable = |spec: &RelaySpec| RelaySpec {
             connection_wait: None,
@@ -58,7 +45,7 @@ impl Managed {
                 return Ok(self.relay_view(&relay));
             }
             Err(Taken::Restored(relay)) => {
-                relay.stop().await;
+                relay.running.stop().await;
                 drop(self.relays.remove(&name));
                 self.relays
                     .reserve(&name, made)
@@ -67,8 +54,9 @@ impl Managed {
             Err(Taken::Held) => return Err(exists(&name)),
         };
         let wait = spec.connection_wait.take();
-        let destination = self.state.replace_nodes(&spec.at).await?.to_string();
-        let running = self.run_relay(&spec).await?;
+        let at = self.state.replace_nodes(&spec.at).await?;
+        let destination = at.to_string();
+        let running = self.run_relay(&spec, at).await?;
         if made == Made::Asked
             && let Some(wait) = wait
         {
@@ -82,12 +70,12 @@ impl Managed {
         let relay = reservation.fill(KeptRelay {
             spec,
             destination,
-            running: Mutex::new(Some(running)),
+            running,
         })?;
         Ok(self.relay_view(&relay))
     }
 
-    async fn run_relay(&self, spec: &RelaySpec) -> Result<Relay, Failure> {
+    async fn run_relay(&self, spec: &RelaySpec, at: MultiAddr) -> Result<Relay, Failure> {
         let asked = spec.relay_address.as_ref().unwrap_or(&spec.name);
         let name: RelayName = asked.as_str().parse().map_err(|error| {
             Failure::new(format!("`{asked}` cannot be the name of a relay"))
@@ -98,7 +86,7 @@ impl Managed {
             authorized: spec.authorized.into_iter().collect(),
             timeout: CONNECT_TIMEOUT,
         };
-        let options = RelayOptions::new(self.resolve(&spec.at).await?, name, connect);
+        let options = RelayOptions::new(at, name, connect);
         let node = std::sync::Arc::downgrade(&self.own()?);
         Ok(Relay::start(&self.node, options, move |connection| {
             if let (Some(node), Some(flow)) = (node.upgrade(), connection.flow()) {
@@ -107,32 +95,9 @@ impl Managed {
         }))
     }
 
-    /// Points relays whose routes begin with this link at its present address.
-    pub(crate) async fn repoint_relays(&self, link: &str) {
-        for relay in self
-            .relays
-            .all()
-            .into_iter()
-            .filter(|relay| begins_with(&relay.spec.at, link))
-        {
-            relay.stop().await;
-            match self.run_relay(&relay.spec).await {
-                Ok(running) => {
-                    *relay.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
-                }
-                Err(failure) => {
-                    tracing::warn!(relay = %relay.spec.name, "the relay could not start again: {failure}")
-                }
-            }
-        }
-    }
-
     fn relay_view(&self, relay: &KeptRelay) -> RelayInfo {
-        let running = relay.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let status = running.as_ref().map(Relay::status);
-        let registered = status
-            .as_ref()
-            .and_then(|status| status.registered.as_ref());
+        let status = relay.running.status();
+        let registered = status.registered.as_ref();
         RelayInfo {
             forwarding_route: registered.map(|registered| registered.forwarding_route.to_string()),
             remote_address: registered.map(|registered| {
@@ -152,7 +117,7 @@ impl Managed {
             },
             destination_address: relay.destination.clone(),
             name: relay.spec.name.to_string(),
-            last_failure: status.and_then(|status| status.session.last_failure),
+            last_failure: status.session.last_failure,
         }
     }
 }
@@ -193,7 +158,7 @@ impl Serve<RelayNoun> for Managed {
         let view = <Self as Serve<RelayNoun>>::show(self, name).await?;
         self.forget(NOUN.one, name.as_str()).await?;
         if let Some(relay) = self.relays.remove(name.as_str()) {
-            relay.stop().await;
+            relay.running.stop().await;
         }
         Ok(view)
     }

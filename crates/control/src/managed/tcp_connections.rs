@@ -1,14 +1,13 @@
 //! TCP connections of a managed node: those it was asked for are kept up, all are listed.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use ockam_node::TransportConnection;
-use ockam_wire::Address;
+use ockam_node::{ConnectError, ConnectOptions, Connection, TransportConnection};
+use ockam_portal::{KeptConnection, KeptOptions};
+use ockam_wire::{Address, MultiAddr};
 
-use crate::managed::link::{Dial, Link};
 use crate::managed::registry::Made;
-use crate::managed::{CONNECT_TIMEOUT, Kept, Managed};
+use crate::managed::{CONNECT_TIMEOUT, Kept, Managed, local};
 use crate::noun::tcp_connection::{NOUN, TcpConnection, TcpConnectionSpec};
 use crate::noun::tcp_listener::{
     NO_WORKER, Transport, TransportKind, TransportMode, TransportName,
@@ -17,38 +16,29 @@ use crate::outcome::{Code, Failure};
 use crate::record::FlowControlId;
 use crate::resource::Serve;
 
-/// How a connection is made.
+/// A connection that is kept up. Its name is the address of its sender, which it keeps.
 #[derive(Debug)]
-pub(crate) struct TcpDial(pub(crate) TcpConnectionSpec);
-
-impl Dial for TcpDial {
-    type Live = TransportConnection;
-
-    async fn dial(&self, node: &Managed, budget: Duration) -> Result<TransportConnection, Failure> {
-        let to = self.0.to.to_string();
-        let failed = || Failure::coded(Code::Unavailable, format!("cannot connect to {to}"));
-        match tokio::time::timeout(budget, node.node.tcp_connect(&to)).await {
-            Ok(connection) => connection.map_err(|error| failed().caused_by(&error)),
-            Err(_) => Err(failed().cause(format!("no answer within {budget:?}"))),
-        }
-    }
-
-    async fn closed(live: &TransportConnection) {
-        live.closed().await;
-    }
-
-    async fn close(live: &TransportConnection) {
-        live.close();
-        live.closed().await;
-    }
-
-    fn first_hop(live: &TransportConnection) -> Option<Address> {
-        Some(live.sender().clone())
-    }
+pub(crate) struct KeptTcpConnection {
+    spec: TcpConnectionSpec,
+    pub(crate) kept: KeptConnection,
 }
 
-/// A connection that is kept up.
-pub(crate) type KeptConnection = Link<TcpDial>;
+impl KeptTcpConnection {
+    fn view(&self) -> Transport {
+        let live = self.kept.live();
+        match live.as_ref().and_then(Connection::transport) {
+            Some(transport) => view(transport),
+            None => Transport {
+                kind: TransportKind::Tcp,
+                mode: TransportMode::Outgoing,
+                socket_addr: self.spec.to.to_string(),
+                worker_addr: self.kept.entrance().to_string(),
+                processor_address: NO_WORKER.to_owned(),
+                flow_control_id: FlowControlId(String::new()),
+            },
+        }
+    }
+}
 
 impl Managed {
     /// Connects on request.
@@ -56,69 +46,82 @@ impl Managed {
         self: &Arc<Self>,
         spec: TcpConnectionSpec,
     ) -> Result<Transport, Failure> {
-        let dial = Arc::new(TcpDial(spec));
-        let connection = dial.dial(self, CONNECT_TIMEOUT).await?;
-        let name = String::from_utf8_lossy(connection.sender().name()).into_owned();
+        let failed = || Failure::coded(Code::Unavailable, format!("cannot connect to {}", spec.to));
+        let (to, options) = self.way_to(&spec)?;
+        let connection = match self.node.connect(&to, options.clone()).await {
+            Ok(connection) => connection,
+            Err(ConnectError::Transport { source, .. }) => return Err(failed().caused_by(&source)),
+            Err(ConnectError::Timeout(timeout)) => {
+                return Err(failed().cause(format!("no answer within {timeout:?}")));
+            }
+            Err(error) => return Err(failed().caused_by(&error)),
+        };
+        let Some(transport) = connection.transport() else {
+            return Err(failed());
+        };
+        let name = String::from_utf8_lossy(transport.sender().name()).into_owned();
         let kept = Kept {
             name: name.clone(),
-            spec: &dial.0,
+            spec: &spec,
         };
         if let Err(failure) = self.keep(Made::Asked, NOUN.one, &name, &kept).await {
-            connection.close();
+            connection.close().await;
             return Err(failure);
         }
-        self.keep_connection(name, dial, Some(connection), Made::Asked)
+        self.keep_connection(name, spec, (to, options), Some(connection), Made::Asked)
     }
 
-    /// Keeps a connection up.
-    pub(crate) fn keep_connection(
+    /// Makes a connection again that was asked for earlier.
+    pub(crate) fn restore_connection(
+        self: &Arc<Self>,
+        kept: Kept<TcpConnectionSpec>,
+    ) -> Result<Transport, Failure> {
+        let way = self.way_to(&kept.spec)?;
+        self.keep_connection(kept.name, kept.spec, way, None, Made::Restored)
+    }
+
+    /// Keeps a connection up: the one that was just made, or one that is made now.
+    fn keep_connection(
         self: &Arc<Self>,
         name: String,
-        dial: Arc<TcpDial>,
-        live: Option<TransportConnection>,
+        spec: TcpConnectionSpec,
+        (to, connect): (MultiAddr, ConnectOptions),
+        live: Option<Connection>,
         made: Made,
     ) -> Result<Transport, Failure> {
         let reservation = self.connections.reserve(&name, made).map_err(|_| {
             Failure::coded(Code::AlreadyExists, format!("the address {name} is in use"))
         })?;
-        let link = Link::keep(Arc::downgrade(self), name, dial, live);
-        Ok(kept_view(&*reservation.fill(link)?))
+        let options = KeptOptions::new(to, connect, local(&name)?);
+        let kept = KeptConnection::start(&self.node, options, live);
+        Ok(reservation.fill(KeptTcpConnection { spec, kept })?.view())
+    }
+
+    fn way_to(&self, spec: &TcpConnectionSpec) -> Result<(MultiAddr, ConnectOptions), Failure> {
+        let to = spec.to.multiaddr().parse().map_err(|error| {
+            Failure::new(format!("{} cannot be connected to", spec.to)).caused_by(&error)
+        })?;
+        let options = ConnectOptions {
+            identity: self.identity.clone(),
+            authorized: Vec::new(),
+            timeout: CONNECT_TIMEOUT,
+        };
+        Ok((to, options))
     }
 
     /// All connections: those that are kept up by their names, then the others.
     pub(crate) fn all_connections(&self) -> Vec<Transport> {
         let kept = self.connections.all();
-        let senders: Vec<Address> = kept
-            .iter()
-            .filter_map(|link| link.live())
-            .map(|live| live.sender().clone())
-            .collect();
+        let senders: Vec<Address> = kept.iter().map(|own| own.kept.entrance().clone()).collect();
         let others = self.node.connections();
         let others = others
             .iter()
             .filter(|connection| !senders.contains(connection.sender()));
         kept.iter()
-            .map(|link| kept_view(link))
+            .map(|own| own.view())
             .chain(others.map(view))
             .collect()
     }
-}
-
-fn kept_view(link: &KeptConnection) -> Transport {
-    let mut view = match link.live() {
-        Some(live) => view(&live),
-        None => Transport {
-            kind: TransportKind::Tcp,
-            mode: TransportMode::Outgoing,
-            socket_addr: link.dial.0.to.to_string(),
-            worker_addr: String::new(),
-            processor_address: NO_WORKER.to_owned(),
-            flow_control_id: FlowControlId(String::new()),
-        },
-    };
-    // The name by which users know it, whatever its present address is.
-    view.worker_addr = format!("0#{}", link.name);
-    view
 }
 
 fn view(connection: &TransportConnection) -> Transport {
@@ -166,8 +169,8 @@ impl Serve<TcpConnection> for Managed {
             .to_owned();
         if self.connections.is_taken(&kept) {
             self.forget(NOUN.one, &kept).await?;
-            if let Some(link) = self.connections.remove(&kept) {
-                link.end().await;
+            if let Some(connection) = self.connections.remove(&kept) {
+                connection.kept.stop().await;
             }
             return Ok(view);
         }

@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::STATIC_SERVICE;
 use super::name::RelayName;
-use crate::inlet::describe;
-use crate::session::{Attempts, Dial, Pace, Session, SessionStatus};
+use crate::session::{Attempts, Dial, Failed, Pace, Session, SessionStatus};
+use crate::way::{describe, missing};
 
 /// What a relay is, at the node that registers it.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ impl Relay {
             attempts: Attempts::OneByOne,
             ..Pace::default()
         };
-        let session = Session::start(node, registration, pace);
+        let session = Session::start(node, registration, pace, None, None);
         Self { options, session }
     }
 
@@ -107,7 +107,7 @@ impl Relay {
     }
 
     /// Stops it, and waits until its connection is closed.
-    pub async fn stop(self) {
+    pub async fn stop(&self) {
         self.session.stop().await;
     }
 }
@@ -190,12 +190,13 @@ impl Registration {
                 }
             }
             if Instant::now() >= until {
-                return Err(format!(
-                    "the relay node did not confirm `{}`",
-                    self.options.name
-                ));
+                return Err(self.unconfirmed());
             }
         }
+    }
+
+    fn unconfirmed(&self) -> String {
+        format!("the relay node did not confirm `{}`", self.options.name)
     }
 
     /// The registration that `message` confirms.
@@ -228,8 +229,13 @@ impl Registration {
 impl Dial for Registration {
     type Live = Live;
 
-    async fn dial(&self, budget: Duration) -> Result<Live, String> {
+    async fn dial(&self, budget: Duration) -> Result<Live, Failed> {
         let until = Instant::now() + budget;
+        let before = missing(&self.node, &self.options.at);
+        let failed = |why: String| {
+            let after = || missing(&self.node, &self.options.at);
+            Failed::new(why).without(before.clone().or_else(after))
+        };
         let options = ConnectOptions {
             timeout: budget,
             ..self.options.connect.clone()
@@ -238,10 +244,10 @@ impl Dial for Registration {
             .node
             .connect(&self.options.at, options)
             .await
-            .map_err(|error| describe(&error))?;
+            .map_err(|error| failed(describe(&error)))?;
         let registered = timeout_at(until, self.register(&connection, until)).await;
-        match registered {
-            Ok(Ok((registered, mailbox))) => {
+        match registered.unwrap_or_else(|_| Err(self.unconfirmed())) {
+            Ok((registered, mailbox)) => {
                 (self.on_connected)(&connection);
                 Ok(Live {
                     worker: tokio::spawn(pass_on(self.node.router().clone(), mailbox)),
@@ -249,16 +255,9 @@ impl Dial for Registration {
                     registered,
                 })
             }
-            Ok(Err(failure)) => {
+            Err(why) => {
                 connection.close().await;
-                Err(failure)
-            }
-            Err(_) => {
-                connection.close().await;
-                Err(format!(
-                    "the relay node did not confirm `{}`",
-                    self.options.name
-                ))
+                Err(failed(why))
             }
         }
     }

@@ -31,6 +31,10 @@ pub(crate) struct Pace {
     pub(crate) attempts: Attempts,
     /// When an attempt is given up in any case.
     pub(crate) attempt_timeout: Duration,
+    /// What unanswered pings mean.
+    pub(crate) echo: Echo,
+    /// How long a suspected connection may stay silent.
+    pub(crate) suspicion: Duration,
 }
 
 impl Default for Pace {
@@ -40,6 +44,8 @@ impl Default for Pace {
             misses: 3,
             attempts: Attempts::OneByOne,
             attempt_timeout: Duration::from_secs(15),
+            echo: Echo::Expected,
+            suspicion: SUSPICION,
         }
     }
 }
@@ -51,6 +57,15 @@ pub(crate) enum Attempts {
     OneByOne,
     /// The next one begins while those before may still succeed.
     Overlapping,
+}
+
+/// What unanswered pings mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Echo {
+    /// The connection is gone.
+    Expected,
+    /// The same, once one was answered over it; before, the `echo` of the peer may just not be open to us.
+    Optional,
 }
 
 /// The state of one session.
@@ -67,6 +82,15 @@ impl SessionState {
         Self {
             pace,
             phase: Phase::Down(Down::new(now)),
+            next_attempt_id: 0,
+        }
+    }
+
+    /// A session that begins with a connection.
+    pub(crate) fn up(now: Instant, pace: Pace) -> Self {
+        Self {
+            pace,
+            phase: Phase::Up(Up::new(now)),
             next_attempt_id: 0,
         }
     }
@@ -91,8 +115,12 @@ impl SessionState {
                 if up.outstanding.len() >= self.pace.misses && now >= up.next_ping
                     || up.suspected_until.is_some_and(|until| now >= until)
                 {
-                    self.phase = Phase::Down(Down::new(now));
-                    return Step::Replace;
+                    if up.has_answered || self.pace.echo == Echo::Expected {
+                        self.phase = Phase::Down(Down::new(now));
+                        return Step::Replace;
+                    }
+                    up.outstanding.clear();
+                    up.suspected_until = None;
                 }
                 if now >= up.next_ping {
                     up.next_ping = now + self.pace.ping_interval;
@@ -112,11 +140,7 @@ impl SessionState {
         if !down.attempts.contains(&id) {
             return false;
         }
-        self.phase = Phase::Up(Up {
-            next_ping: now,
-            outstanding: Vec::new(),
-            suspected_until: None,
-        });
+        self.phase = Phase::Up(Up::new(now));
         true
     }
 
@@ -161,7 +185,7 @@ impl SessionState {
         if let Phase::Up(up) = &mut self.phase
             && up.suspected_until.is_none()
         {
-            up.suspected_until = Some(now + SUSPICION);
+            up.suspected_until = Some(now + self.pace.suspicion);
             up.next_ping = now;
             // The ping that follows counts once, whatever is outstanding.
             up.outstanding.truncate(self.pace.misses.saturating_sub(1));
@@ -175,6 +199,7 @@ impl SessionState {
         {
             up.outstanding.clear();
             up.suspected_until = None;
+            up.has_answered = true;
         }
     }
 
@@ -241,6 +266,18 @@ struct Up {
     next_ping: Instant,
     outstanding: Vec<u64>,
     suspected_until: Option<Instant>,
+    has_answered: bool,
+}
+
+impl Up {
+    fn new(now: Instant) -> Self {
+        Self {
+            next_ping: now,
+            outstanding: Vec::new(),
+            suspected_until: None,
+            has_answered: false,
+        }
+    }
 }
 
 /// Time from one attempt that got no answer to the next one beside it.
@@ -367,6 +404,35 @@ mod tests {
         clock.state.handle_pong(2);
         clock.now += Duration::from_secs(9);
         assert!(matches!(clock.state.poll(clock.now, 3), Step::Wait(_)));
+    }
+
+    #[test]
+    fn a_peer_that_never_answered_is_left_alone_where_its_echo_is_optional() {
+        let mut clock = Clock::up();
+        clock.state.pace.echo = Echo::Optional;
+        for value in 0..9 {
+            assert_eq!(clock.state.poll(clock.now, value), Step::Ping(value));
+            clock.state.handle_suspicion(clock.now);
+            assert_eq!(clock.state.poll(clock.now, value), Step::Ping(value));
+            clock.now += Duration::from_secs(10);
+        }
+        assert_eq!(clock.state.poll(clock.now, 9), Step::Ping(9));
+        clock.state.handle_pong(9);
+        for value in 10..13 {
+            clock.wait();
+            assert_eq!(clock.state.poll(clock.now, value), Step::Ping(value));
+        }
+        clock.wait();
+        assert_eq!(clock.state.poll(clock.now, 13), Step::Replace);
+    }
+
+    #[test]
+    fn a_session_that_begins_with_a_connection_watches_it() {
+        let now = Instant::now();
+        let mut state = SessionState::up(now, Pace::default());
+        assert_eq!(state.poll(now, 1), Step::Ping(1));
+        state.handle_closed(now);
+        assert!(matches!(state.poll(now, 2), Step::Attempt { .. }));
     }
 
     #[test]

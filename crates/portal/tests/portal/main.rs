@@ -4,6 +4,7 @@
 
 mod carrying;
 mod closing;
+mod kept;
 mod published;
 mod relays;
 mod sessions;
