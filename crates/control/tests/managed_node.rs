@@ -165,6 +165,72 @@ async fn a_node_behind_a_relay_is_reached_end_to_end() {
 }
 
 #[tokio::test]
+async fn a_node_behind_a_relay_says_whom_it_accepts() {
+    let home = Home::new();
+    let elsewhere = Home::new();
+    let _relay = home.start("relay").await;
+    let _blue = home.start("blue").await;
+    let _stranger = elsewhere.start("stranger").await;
+    let blue = home.client("blue").await;
+    let api = "/node/relay/service/forward_to_blue/secure/api";
+    blue.create::<Relay>(&relay("blue", "/node/relay"))
+        .await
+        .expect("it is made");
+    // All nodes of a home have one identity here; the peer of a channel to `api` tells which.
+    let known = home
+        .client("relay")
+        .await
+        .create::<SecureChannel>(&ChannelSpec {
+            to: api.parse().expect("a route"),
+            ..channel()
+        })
+        .await
+        .expect("it is made")
+        .their_identifier;
+    // The first is there before a further relay, the second after the first one.
+    for (listener, name) in [("pinned", "again"), ("later", "blue")] {
+        blue.create::<SecureChannelListener>(&ListenerSpec {
+            address: listener.parse().expect("a worker"),
+            authorized: vec![known.parse().expect("an identifier")],
+            identity: None,
+        })
+        .await
+        .expect("it is made");
+        if name != "blue" {
+            blue.create::<Relay>(&relay(name, "/node/relay"))
+                .await
+                .expect("it is made");
+        }
+        let to = format!("/service/forward_to_{name}/secure/{listener}/service/uppercase");
+        let friend = home.client("relay").await;
+        assert_eq!(send(&friend, &format!("/node/relay{to}"), "hi").await, "HI");
+        let resources = home.resources("relay").await;
+        let listens = resources
+            .transports
+            .iter()
+            .find(|transport| transport.mode == TransportMode::Listen);
+        let port = port_of(&listens.expect("a listener").socket_addr);
+        let stranger = elsewhere.client("stranger").await;
+        let refused = MessageSpec {
+            to: format!("/ip4/127.0.0.1/tcp/{port}{to}")
+                .parse()
+                .expect("a route"),
+            body: "026869".to_owned(),
+            timeout: DurationText(Duration::from_millis(700)),
+            identity: None,
+        };
+        let sent: Result<MessageReply, _> = stranger
+            .ask(
+                "POST".parse().expect("a method"),
+                "/messages",
+                Some(&refused),
+            )
+            .await;
+        assert!(sent.is_err(), "a stranger was answered");
+    }
+}
+
+#[tokio::test]
 async fn a_channel_over_a_relay_keeps_its_address_and_its_inlet_when_the_relay_is_back() {
     let home = Home::new();
     let target = echo_server().await;

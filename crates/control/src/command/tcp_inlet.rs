@@ -147,17 +147,25 @@ impl Run for Create {
                     .parse()
                     .map_err(|_| flow::not_found(&NOUN, &status.alias))?;
                 client.delete::<TcpInlet>(&alias).await?;
-                return Err(Failure::coded(
-                    Code::Unavailable,
-                    "The TCP Outlet could not be reached",
-                )
-                .cause(format!(
-                    "no connection to {} within {}",
-                    status.outlet_addr, self.connection_wait
-                )));
+                let failure =
+                    Failure::coded(Code::Unavailable, "The TCP Outlet could not be reached").cause(
+                        format!(
+                            "no connection to {} within {}",
+                            status.outlet_addr, self.connection_wait
+                        ),
+                    );
+                return Err(match status.last_failure {
+                    Some(reason) => failure.cause(reason),
+                    None => failure,
+                });
             }
+            let reason = status
+                .last_failure
+                .as_ref()
+                .map(|reason| format!(" ({reason})"))
+                .unwrap_or_default();
             session.host.note(Note::Warning(format!(
-                "The TCP Outlet at {} is not reachable yet; the inlet goes on trying",
+                "The TCP Outlet at {} is not reachable yet; the inlet goes on trying{reason}",
                 status.outlet_addr
             )));
         }
@@ -252,8 +260,13 @@ impl Run for List {
 
 /// One inlet on two lines.
 pub(super) fn line(inlet: &InletStatus) -> String {
+    let reason = inlet
+        .last_failure
+        .as_ref()
+        .map(|reason| format!("\nlast attempt: {reason}"))
+        .unwrap_or_default();
     format!(
-        "Inlet {} at {} is {}\nto {}",
+        "Inlet {} at {} is {}\nto {}{reason}",
         inlet.alias, inlet.bind_addr, inlet.status, inlet.outlet_addr
     )
 }

@@ -89,6 +89,9 @@ impl Managed {
                 .router()
                 .add_consumer(&address, listener.running.flow());
         }
+        for flow in self.dialled_flows() {
+            self.node.router().add_consumer(&address, flow);
+        }
         // What is reached over the plain listener is reached through its channels too (spec: messaging 4.3); the listener
         // itself as well, for channels within channels.
         self.open_way_in(running.flow());

@@ -39,6 +39,7 @@ impl KeptInlet {
             },
             outlet_addr: self.outlet_addr.clone(),
             privileged: false,
+            last_failure: status.session.last_failure.filter(|_| !status.session.up),
         }
     }
 

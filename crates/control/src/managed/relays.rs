@@ -1,6 +1,6 @@
 //! Relays of a managed node: the names under which it can be reached at other nodes.
 
-use ockam_node::ConnectOptions;
+use ockam_node::{ConnectOptions, FlowId};
 use ockam_portal::{Relay, RelayName, RelayOptions};
 use ockam_wire::MultiAddr;
 
@@ -93,6 +93,22 @@ impl Managed {
                 node.open_dialled(flow);
             }
         }))
+    }
+
+    /// The ways that this node dialled to be reached by: the connections of its relays.
+    pub(crate) fn dialled_flows(&self) -> Vec<FlowId> {
+        self.relays
+            .all()
+            .iter()
+            .filter_map(|relay| {
+                let registered = relay.running.status().registered?;
+                let producer = self
+                    .node
+                    .router()
+                    .producer_behind(&registered.forwarding_route)?;
+                Some(producer.id)
+            })
+            .collect()
     }
 
     fn relay_view(&self, relay: &KeptRelay) -> RelayInfo {

@@ -59,6 +59,13 @@ impl Managed {
     /// Opens a way that this node dialled, for example to a relay (spec: messaging 4.3, last column).
     pub(crate) fn open_dialled(&self, flow: FlowId) {
         self.open_default_services(flow);
+        // Listeners that were asked for accept channels from behind a relay too: otherwise a node that can be reached only
+        // there could not say whom it accepts.
+        for listener in self.channel_listeners.all() {
+            self.node
+                .router()
+                .add_consumer(listener.running.address(), flow);
+        }
         for service in self
             .services
             .all()

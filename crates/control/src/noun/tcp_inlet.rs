@@ -107,4 +107,7 @@ pub struct InletStatus {
     pub outlet_addr: String,
     /// Whether it works on packets instead of streams.
     pub privileged: bool,
+    /// Why the last attempt to reach the far side failed; only while it is not reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<String>,
 }
