@@ -205,7 +205,8 @@ async fn more_than_a_channel_may_have_waiting_gets_through_when_the_target_goes_
             tokio::time::timeout(pause, client.write(&chunk[sent % chunk.len()..])).await
         {
             sent += written.unwrap();
-            assert!(sent < 100_000_000, "the client is never held back");
+            // The kernel keeps up to 36 MB for each of the three sockets on the way beside what the nodes keep.
+            assert!(sent < 250_000_000, "the client is never held back");
         }
         assert!(sent > 1_000_000);
         drop(client);
