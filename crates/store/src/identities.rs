@@ -155,26 +155,35 @@ impl Store {
         let (record, unused) = self
             .write(async |db| {
                 let identity = find(db, name).await?;
-                let nodes: Vec<String> = sqlx::query_scalar("SELECT name FROM node WHERE identity = ?1 ORDER BY id")
-                    .bind(name.as_str())
-                    .fetch_all(&mut *db)
-                    .await?;
+                let nodes: Vec<String> =
+                    sqlx::query_scalar("SELECT name FROM node WHERE identity = ?1 ORDER BY id")
+                        .bind(name.as_str())
+                        .fetch_all(&mut *db)
+                        .await?;
                 if !nodes.is_empty() {
                     let identity = name.to_string();
                     return Err(StoreError::IdentityInUse { identity, nodes }.into());
                 }
                 let unused = handles(db, &identity).await?;
-                sqlx::query("DELETE FROM identity WHERE name = ?1").bind(name.as_str()).execute(&mut *db).await?;
+                sqlx::query("DELETE FROM identity WHERE name = ?1")
+                    .bind(name.as_str())
+                    .execute(&mut *db)
+                    .await?;
                 sqlx::query("DELETE FROM history WHERE identifier = ?1")
                     .bind(identity.identifier.to_string())
                     .execute(&mut *db)
                     .await?;
                 if identity.is_default {
-                    sqlx::query("UPDATE identity SET is_default = 1 WHERE id = (SELECT min(id) FROM identity)")
-                        .execute(&mut *db)
-                        .await?;
+                    sqlx::query(
+                        "UPDATE identity SET is_default = 1
+                         WHERE id = (SELECT min(id) FROM identity WHERE key_handle IS NOT NULL)",
+                    )
+                    .execute(&mut *db)
+                    .await?;
                 }
-                let unused = self.forget_secrets_inside(db, &identity.vault, unused).await?;
+                let unused = self
+                    .forget_secrets_inside(db, &identity.vault, unused)
+                    .await?;
                 Ok((identity, unused))
             })
             .await?;
@@ -291,6 +300,7 @@ pub(crate) async fn by_identifier(
     row.map(Stored::into_record).transpose()
 }
 
+/// Adds an identity. The first that can act becomes the default: one that was imported without its key never does.
 async fn insert(
     db: &mut SqliteConnection,
     store: &Store,
@@ -310,7 +320,8 @@ async fn insert(
     secrets::add(db, store, vault, &identity.secrets).await?;
     sqlx::query(
         "INSERT INTO identity (name, identifier, vault, key_handle, is_default)
-         VALUES (?1, ?2, ?3, ?4, NOT EXISTS (SELECT 1 FROM identity))",
+         VALUES (?1, ?2, ?3, ?4,
+                 ?4 IS NOT NULL AND NOT EXISTS (SELECT 1 FROM identity WHERE is_default = 1))",
     )
     .bind(identity.name.as_str())
     .bind(identifier.to_string())
@@ -431,6 +442,28 @@ mod tests {
             store.open_vault(&inside.name, None).await.unwrap(),
             store.open_vault(&file.name, None).await.unwrap(),
         ]
+    }
+
+    #[tokio::test]
+    async fn an_identity_without_its_key_never_becomes_the_default() {
+        let (_home, store) = store().await;
+        let [vault, _] = vaults(&store).await;
+        let (friend, own) = (Person::new(), Person::new());
+        let imported = NewIdentity {
+            key: None,
+            secrets: Vec::new(),
+            ..friend.named("friend")
+        };
+        let imported = store.create_identity(&vault, &imported).await.unwrap();
+        assert!(!imported.into_record().is_default);
+        assert!(store.default_identity().await.unwrap().is_none());
+        let created = store
+            .create_identity(&vault, &own.named("own"))
+            .await
+            .unwrap();
+        assert!(created.into_record().is_default);
+        store.delete_identity(&name("own")).await.unwrap();
+        assert!(store.default_identity().await.unwrap().is_none());
     }
 
     #[tokio::test]
