@@ -10,6 +10,7 @@
 mod argument;
 mod flow;
 mod identity;
+mod item;
 mod message;
 mod node;
 mod relay;
@@ -31,6 +32,13 @@ use std::time::Duration;
 use ockam_store::NodeRecord;
 
 use crate::client::Client;
+use crate::noun::relay::Relay;
+use crate::noun::secure_channel::SecureChannel;
+use crate::noun::secure_channel_listener::SecureChannelListener;
+use crate::noun::tcp_connection::TcpConnection;
+use crate::noun::tcp_inlet::TcpInlet;
+use crate::noun::tcp_listener::TcpListener;
+use crate::noun::tcp_outlet::TcpOutlet;
 use crate::outcome::{Code, Failure, Outcome};
 use crate::state::State;
 use crate::table::{Noun, Verb};
@@ -285,33 +293,33 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<identity::Default>(),
     Command::of::<identity::Delete>(),
     Command::of::<tcp_outlet::Create>(),
-    Command::of::<tcp_outlet::Show>(),
-    Command::of::<tcp_outlet::List>(),
-    Command::of::<tcp_outlet::Delete>(),
+    Command::of::<item::Show<TcpOutlet>>(),
+    Command::of::<item::List<TcpOutlet>>(),
+    Command::of::<item::Delete<TcpOutlet>>(),
     Command::of::<tcp_inlet::Create>(),
-    Command::of::<tcp_inlet::Show>(),
-    Command::of::<tcp_inlet::List>(),
-    Command::of::<tcp_inlet::Delete>(),
+    Command::of::<item::Show<TcpInlet>>(),
+    Command::of::<item::List<TcpInlet>>(),
+    Command::of::<item::Delete<TcpInlet>>(),
     Command::of::<relay::Create>(),
-    Command::of::<relay::Show>(),
+    Command::of::<item::Show<Relay>>(),
     Command::of::<relay::List>(),
     Command::of::<relay::Delete>(),
     Command::of::<secure_channel::Create>(),
     Command::of::<secure_channel::Show>(),
-    Command::of::<secure_channel::List>(),
+    Command::of::<item::List<SecureChannel>>(),
     Command::of::<secure_channel::Delete>(),
     Command::of::<secure_channel_listener::Create>(),
-    Command::of::<secure_channel_listener::Show>(),
+    Command::of::<item::ShowAt<SecureChannelListener>>(),
     Command::of::<secure_channel_listener::List>(),
     Command::of::<secure_channel_listener::Delete>(),
     Command::of::<tcp_listener::Create>(),
-    Command::of::<tcp_listener::Show>(),
-    Command::of::<tcp_listener::List>(),
-    Command::of::<tcp_listener::Delete>(),
+    Command::of::<item::ShowAt<TcpListener>>(),
+    Command::of::<item::List<TcpListener>>(),
+    Command::of::<item::DeleteAt<TcpListener>>(),
     Command::of::<tcp_connection::Create>(),
-    Command::of::<tcp_connection::Show>(),
-    Command::of::<tcp_connection::List>(),
-    Command::of::<tcp_connection::Delete>(),
+    Command::of::<item::ShowAt<TcpConnection>>(),
+    Command::of::<item::List<TcpConnection>>(),
+    Command::of::<item::DeleteAt<TcpConnection>>(),
     Command::of::<message::Send>(),
     Command::of::<service::Start>(),
     Command::of::<service::List>(),

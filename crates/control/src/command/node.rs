@@ -8,13 +8,14 @@ use serde_json::json;
 
 use crate::command::argument::{Identity, Trust, deprecated, refuse, refuse_flag};
 use crate::command::flow::{self, Chosen};
-use crate::command::{
-    ChildOutput, Note, Run, Session, Stdin, secure_channel_listener, service, tcp_inlet,
-    tcp_listener, tcp_outlet, text,
-};
+use crate::command::item::Listed;
+use crate::command::{ChildOutput, Note, Run, Session, Stdin, service, tcp_listener, text};
 use crate::home::nodes;
 use crate::managed::{ManagedNode, NodeSettings, Start as StartOf, StatusEndpoint};
 use crate::noun::node::{NOUN, NodeResources, NodeStatus};
+use crate::noun::secure_channel_listener::SecureChannelListener;
+use crate::noun::tcp_inlet::TcpInlet;
+use crate::noun::tcp_outlet::TcpOutlet;
 use crate::outcome::{Failure, Outcome};
 use crate::state::{State, status_of};
 use crate::table::Noun;
@@ -406,7 +407,7 @@ fn describe(node: &NodeResources) -> String {
         "No Secure Channels",
         node.secure_channel_listeners
             .iter()
-            .map(secure_channel_listener::line)
+            .map(SecureChannelListener::line)
             .collect(),
     );
     if node.inlets.is_empty() && node.outlets.is_empty() {
@@ -415,8 +416,8 @@ fn describe(node: &NodeResources) -> String {
         let portals = node
             .inlets
             .iter()
-            .map(tcp_inlet::line)
-            .chain(node.outlets.iter().map(tcp_outlet::line));
+            .map(TcpInlet::line)
+            .chain(node.outlets.iter().map(TcpOutlet::line));
         section("Portals", "No Portals", portals.collect());
     }
     section(

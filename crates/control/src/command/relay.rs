@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use clap::Args;
 use ockam_identity::Identifier;
+use ockam_store::NodeRecord;
 use ockam_wire::{MultiAddr, Protocol};
 use serde_json::json;
 
 use crate::command::argument::{At, Retry, deprecated};
-use crate::command::flow::{self, Chosen};
+use crate::command::flow::Chosen;
+use crate::command::item::{self, Listed, Named};
 use crate::command::tcp_inlet::no_default_project;
 use crate::command::{Note, Run, Session, text};
 use crate::noun::relay::{NOUN, Relay, RelayInfo, RelaySpec};
@@ -122,55 +124,6 @@ fn at_route(at: Option<&str>) -> Result<MultiAddr, Failure> {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Show {
-    /// The name of the relay
-    name: Option<Alias>,
-    #[command(flatten)]
-    at: At,
-}
-
-impl Run for Show {
-    const NOUN: &'static Noun = &NOUN;
-    const VERB: &'static str = "show";
-
-    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        let state = session.open().await?;
-        let node = session.node(&state, self.at.at.as_ref()).await?;
-        let relays = session.client(&state, &node)?.list::<Relay>().await?;
-        let names: Vec<String> = relays.iter().map(|relay| relay.name.clone()).collect();
-        flow::show(
-            session,
-            &NOUN,
-            &names,
-            self.name.map(String::from),
-            None,
-            async |name| {
-                let relay = relays
-                    .iter()
-                    .find(|relay| relay.name == name)
-                    .ok_or_else(|| flow::not_found(&NOUN, name))?;
-                let plain = line(relay)
-                    .lines()
-                    .map(text::more)
-                    .collect::<Vec<_>>()
-                    .join("\n");
-                Ok(Outcome::plain(plain).machine(name).json(json!({
-                    "name": relay.name,
-                    "destination": relay.destination_address,
-                    "connection_status": relay.connection_status,
-                    "relay_route": relay.forwarding_route,
-                    "remote_address": relay.remote_address.as_deref().map(text::service),
-                    "worker_address": relay.worker_address.as_deref().map(|address| {
-                        text::service(address.strip_prefix("0#").unwrap_or(address))
-                    }),
-                })))
-            },
-        )
-        .await
-    }
-}
-
-#[derive(Debug, Args)]
 pub(super) struct List {
     /// The node whose relays to list; the default node when none is given
     #[arg(long, alias = "at", value_name = "NODE")]
@@ -182,30 +135,8 @@ impl Run for List {
     const VERB: &'static str = "list";
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        let state = session.open().await?;
-        let node = session.node(&state, self.to.as_ref()).await?;
-        let relays = session.client(&state, &node)?.list::<Relay>().await?;
-        let plain = if relays.is_empty() {
-            text::info(format!("No Relays found on node {}", node.name))
-        } else {
-            text::list(relays.iter().map(line))
-        };
-        session
-            .host
-            .print(Outcome::plain(plain).json(json!(relays)));
-        Ok(())
+        item::list::<Relay>(session, self.to.as_ref()).await
     }
-}
-
-fn line(relay: &RelayInfo) -> String {
-    let mut line = format!(
-        "Relay {} is {} at {}",
-        relay.name, relay.connection_status, relay.destination_address
-    );
-    if let Some(why) = &relay.last_failure {
-        line.push_str(&format!("\nlast failure: {why}"));
-    }
-    line
 }
 
 #[derive(Debug, Args)]
@@ -224,24 +155,53 @@ impl Run for Delete {
     const VERB: &'static str = "delete";
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        let state = session.open().await?;
-        let node = session.node(&state, self.at.at.as_ref()).await?;
-        let client = session.client(&state, &node)?;
-        let relays = client.list::<Relay>().await?;
-        let names: Vec<String> = relays.iter().map(|relay| relay.name.clone()).collect();
         let chosen = Chosen {
             name: self.name.map(String::from),
             all: false,
             yes: self.yes,
         };
-        flow::delete(session, &NOUN, &names, chosen, async |name| {
-            let alias = name.parse().map_err(|_| flow::not_found(&NOUN, name))?;
-            client.delete::<Relay>(&alias).await?;
-            Ok(Outcome::plain(text::done(format!(
-                "Relay {name} on Node {} has been deleted",
-                node.name
-            ))))
-        })
-        .await
+        item::delete::<Relay>(session, self.at.at.as_ref(), chosen).await
+    }
+}
+
+impl Listed for Relay {
+    const TITLE: &'static str = "Relay";
+
+    fn line(relay: &RelayInfo) -> String {
+        let mut line = format!(
+            "Relay {} is {} at {}",
+            relay.name, relay.connection_status, relay.destination_address
+        );
+        if let Some(why) = &relay.last_failure {
+            line.push_str(&format!("\nlast failure: {why}"));
+        }
+        line
+    }
+}
+
+impl Named for Relay {
+    const NAME_HELP: &'static str = "The name of the relay";
+
+    fn name(relay: &RelayInfo) -> String {
+        relay.name.clone()
+    }
+
+    fn shown(relay: &RelayInfo, _node: &NodeRecord) -> Outcome {
+        Outcome::plain(text::block(&Self::line(relay)))
+            .machine(relay.name.as_str())
+            .json(json!({
+                "name": relay.name,
+                "destination": relay.destination_address,
+                "connection_status": relay.connection_status,
+                "relay_route": relay.forwarding_route,
+                "remote_address": relay.remote_address.as_deref().map(text::service),
+                "worker_address": relay.worker_address.as_deref().map(|address| {
+                    text::service(address.strip_prefix("0#").unwrap_or(address))
+                }),
+            }))
+    }
+
+    fn deleted(done: Outcome, _name: &str, _node: &NodeRecord) -> Outcome {
+        done
     }
 }

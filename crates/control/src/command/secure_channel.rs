@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::command::argument::{At, Identity, refuse};
 use crate::command::flow;
+use crate::command::item::Listed;
 use crate::command::{Note, Run, Session, text};
 use crate::ephemeral::Ephemeral;
 use crate::noun::secure_channel::{ChannelItem, ChannelSpec, NOUN, SecureChannel};
@@ -75,37 +76,14 @@ impl Run for Create {
 
 const GRACE: std::time::Duration = std::time::Duration::from_secs(2);
 
-#[derive(Debug, Args)]
-pub(super) struct List {
-    #[command(flatten)]
-    at: At,
-}
+impl Listed for SecureChannel {
+    const TITLE: &'static str = "Secure Channel";
 
-impl Run for List {
-    const NOUN: &'static Noun = &NOUN;
-    const VERB: &'static str = "list";
-
-    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        let state = session.open().await?;
-        let node = session.node(&state, self.at.at.as_ref()).await?;
-        let channels = session
-            .client(&state, &node)?
-            .list::<SecureChannel>()
-            .await?;
-        let plain = if channels.is_empty() {
-            text::info(format!("No Secure Channels found on node {}", node.name))
-        } else {
-            text::list(channels.iter().map(|channel| {
-                format!(
-                    "At {}\nRoute {}\nTo {}",
-                    channel.address, channel.route, channel.their_identifier
-                )
-            }))
-        };
-        session
-            .host
-            .print(Outcome::plain(plain).json(json!(channels)));
-        Ok(())
+    fn line(channel: &ChannelItem) -> String {
+        format!(
+            "At {}\nRoute {}\nTo {}",
+            channel.address, channel.route, channel.their_identifier
+        )
     }
 }
 

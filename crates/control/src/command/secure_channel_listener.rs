@@ -2,9 +2,11 @@
 
 use clap::Args;
 use ockam_identity::Identifier;
+use ockam_store::NodeRecord;
 use serde_json::json;
 
 use crate::command::argument::{At, Identity};
+use crate::command::item::{self, Addressed, Listed};
 use crate::command::{Run, Session, text};
 use crate::noun::secure_channel_listener::{Listener, ListenerSpec, NOUN, SecureChannelListener};
 use crate::outcome::{Failure, Outcome};
@@ -66,53 +68,7 @@ impl Run for List {
     const VERB: &'static str = "list";
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        let state = session.open().await?;
-        let node = session.node(&state, self.at.at.as_ref()).await?;
-        let listeners = session
-            .client(&state, &node)?
-            .list::<SecureChannelListener>()
-            .await?;
-        let plain = if listeners.is_empty() {
-            text::info(format!(
-                "No Secure Channel Listeners found on node {}",
-                node.name
-            ))
-        } else {
-            text::list(listeners.iter().map(line))
-        };
-        session.host.print(Outcome::plain(plain));
-        Ok(())
-    }
-}
-
-/// One listener on one line.
-pub(super) fn line(listener: &Listener) -> String {
-    format!("Listener at {}", text::service(listener.address.name()))
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Show {
-    /// The address of the listener
-    address: WorkerName,
-    #[command(flatten)]
-    at: At,
-}
-
-impl Run for Show {
-    const NOUN: &'static Noun = &NOUN;
-    const VERB: &'static str = "show";
-
-    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        let state = session.open().await?;
-        let node = session.node(&state, self.at.at.as_ref()).await?;
-        let listener = session
-            .client(&state, &node)?
-            .show::<SecureChannelListener>(&self.address)
-            .await?;
-        session
-            .host
-            .print(Outcome::plain(text::service(listener.address.name())));
-        Ok(())
+        item::list::<SecureChannelListener>(session, self.at.at.as_ref()).await
     }
 }
 
@@ -135,13 +91,40 @@ impl Run for Delete {
             .client(&state, &node)?
             .delete::<SecureChannelListener>(&self.address)
             .await?;
-        let address = format!("0#{}", listener.address.name());
+        session.host.print(SecureChannelListener::deleted(
+            &listener,
+            &self.address,
+            &node,
+        ));
+        Ok(())
+    }
+}
+
+impl Listed for SecureChannelListener {
+    const TITLE: &'static str = "Secure Channel Listener";
+
+    fn line(listener: &Listener) -> String {
+        format!("Listener at {}", text::service(listener.address.name()))
+    }
+
+    fn listed(list: Outcome, _listeners: &[Listener]) -> Outcome {
+        list
+    }
+}
+
+impl Addressed for SecureChannelListener {
+    const ADDRESS_HELP: &'static str = "The address of the listener";
+
+    fn shown(listener: &Listener) -> Outcome {
+        Outcome::plain(text::service(listener.address.name()))
+    }
+
+    fn deleted(listener: &Listener, _address: &WorkerName, node: &NodeRecord) -> Outcome {
         let plain = text::done(format!(
             "Secure Channel Listener at {} on Node {} has been deleted",
             text::service(listener.address.name()),
             node.name
         ));
-        session.host.print(Outcome::plain(plain).machine(address));
-        Ok(())
+        Outcome::plain(plain).machine(format!("0#{}", listener.address.name()))
     }
 }

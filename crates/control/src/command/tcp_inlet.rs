@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use clap::Args;
 use ockam_identity::Identifier;
+use ockam_store::NodeRecord;
 use ockam_wire::MultiAddr;
 use serde_json::json;
 
 use crate::command::argument::{At, Identity, deprecated, refuse, refuse_flag};
-use crate::command::flow::{self, Chosen};
+use crate::command::flow;
+use crate::command::item::{Listed, Named, NamedTogether};
 use crate::command::tcp_outlet::PortalOptions;
 use crate::command::{Note, Run, Session, text};
 use crate::noun::tcp_inlet::{InletSpec, InletStatus, NOUN, TcpInlet};
@@ -192,123 +194,38 @@ impl Run for Create {
 /// What a request may take beyond the wait it was asked to do.
 const GRACE: Duration = Duration::from_secs(10);
 
-#[derive(Debug, Args)]
-pub(super) struct Show {
-    /// The name of the inlet
-    name: Option<Alias>,
-    #[command(flatten)]
-    at: At,
-}
+impl Listed for TcpInlet {
+    const TITLE: &'static str = "TCP Inlet";
 
-impl Run for Show {
-    const NOUN: &'static Noun = &NOUN;
-    const VERB: &'static str = "show";
-
-    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        let state = session.open().await?;
-        let node = session.node(&state, self.at.at.as_ref()).await?;
-        let inlets = session.client(&state, &node)?.list::<TcpInlet>().await?;
-        let names: Vec<String> = inlets.iter().map(|inlet| inlet.alias.clone()).collect();
-        flow::show(
-            session,
-            &NOUN,
-            &names,
-            self.name.map(String::from),
-            None,
-            async |name| {
-                let inlet = inlets
-                    .iter()
-                    .find(|inlet| inlet.alias == name)
-                    .ok_or_else(|| flow::not_found(&NOUN, name))?;
-                let plain = line(inlet)
-                    .lines()
-                    .map(text::more)
-                    .collect::<Vec<_>>()
-                    .join("\n");
-                Ok(Outcome::plain(plain).json(json!(inlet)))
-            },
+    fn line(inlet: &InletStatus) -> String {
+        let reason = inlet
+            .last_failure
+            .as_ref()
+            .map(|reason| format!("\nlast attempt: {reason}"))
+            .unwrap_or_default();
+        format!(
+            "Inlet {} at {} is {}\nto {}{reason}",
+            inlet.alias, inlet.bind_addr, inlet.status, inlet.outlet_addr
         )
-        .await
     }
 }
 
-#[derive(Debug, Args)]
-pub(super) struct List {
-    #[command(flatten)]
-    at: At,
-}
+impl Named for TcpInlet {
+    const NAME_HELP: &'static str = "The name of the inlet";
 
-impl Run for List {
-    const NOUN: &'static Noun = &NOUN;
-    const VERB: &'static str = "list";
+    fn name(inlet: &InletStatus) -> String {
+        inlet.alias.clone()
+    }
 
-    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        let state = session.open().await?;
-        let node = session.node(&state, self.at.at.as_ref()).await?;
-        let inlets = session.client(&state, &node)?.list::<TcpInlet>().await?;
-        let plain = if inlets.is_empty() {
-            text::info(format!("No TCP Inlets found on node {}", node.name))
-        } else {
-            text::list(inlets.iter().map(line))
-        };
-        session
-            .host
-            .print(Outcome::plain(plain).json(json!(inlets)));
-        Ok(())
+    fn shown(inlet: &InletStatus, _node: &NodeRecord) -> Outcome {
+        Outcome::plain(text::block(&Self::line(inlet))).json(json!(inlet))
+    }
+
+    fn deleted(done: Outcome, name: &str, node: &NodeRecord) -> Outcome {
+        done.json(json!({ "alias": name, "node": node.name.as_str() }))
     }
 }
 
-/// One inlet on two lines.
-pub(super) fn line(inlet: &InletStatus) -> String {
-    let reason = inlet
-        .last_failure
-        .as_ref()
-        .map(|reason| format!("\nlast attempt: {reason}"))
-        .unwrap_or_default();
-    format!(
-        "Inlet {} at {} is {}\nto {}{reason}",
-        inlet.alias, inlet.bind_addr, inlet.status, inlet.outlet_addr
-    )
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Delete {
-    /// The name of the inlet
-    name: Option<Alias>,
-    /// Delete all inlets of the node
-    #[arg(long, conflicts_with = "name")]
-    all: bool,
-    /// Do not ask for confirmation
-    #[arg(short, long)]
-    yes: bool,
-    #[command(flatten)]
-    at: At,
-}
-
-impl Run for Delete {
-    const NOUN: &'static Noun = &NOUN;
-    const VERB: &'static str = "delete";
-
-    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        let state = session.open().await?;
-        let node = session.node(&state, self.at.at.as_ref()).await?;
-        let client = session.client(&state, &node)?;
-        let inlets = client.list::<TcpInlet>().await?;
-        let names: Vec<String> = inlets.iter().map(|inlet| inlet.alias.clone()).collect();
-        let chosen = Chosen {
-            name: self.name.map(String::from),
-            all: self.all,
-            yes: self.yes,
-        };
-        flow::delete(session, &NOUN, &names, chosen, async |name| {
-            let alias = name.parse().map_err(|_| flow::not_found(&NOUN, name))?;
-            client.delete::<TcpInlet>(&alias).await?;
-            let plain = text::done(format!(
-                "TCP Inlet {name} on Node {} has been deleted",
-                node.name
-            ));
-            Ok(Outcome::plain(plain).json(json!({ "alias": name, "node": node.name.as_str() })))
-        })
-        .await
-    }
+impl NamedTogether for TcpInlet {
+    const ALL_HELP: &'static str = "Delete all inlets of the node";
 }

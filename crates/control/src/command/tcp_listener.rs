@@ -1,10 +1,11 @@
 //! `ockam tcp-listener`.
 
 use clap::Args;
+use ockam_store::NodeRecord;
 use serde_json::json;
 
 use crate::command::argument::At;
-use crate::command::flow;
+use crate::command::item::{Addressed, Listed};
 use crate::command::{Run, Session, text};
 use crate::noun::tcp_listener::{
     NOUN, TcpListener, TcpListenerSpec, Transport, TransportMode, TransportName,
@@ -45,53 +46,15 @@ impl Run for Create {
     }
 }
 
-#[derive(Debug, Args)]
-pub(super) struct Show {
-    /// The listener's socket address or worker address
-    address: TransportName,
-    #[command(flatten)]
-    at: At,
-}
+impl Listed for TcpListener {
+    const TITLE: &'static str = "TCP Listener";
 
-impl Run for Show {
-    const NOUN: &'static Noun = &NOUN;
-    const VERB: &'static str = "show";
-
-    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        let state = session.open().await?;
-        let node = session.node(&state, self.at.at.as_ref()).await?;
-        let listener = session
-            .client(&state, &node)?
-            .show::<TcpListener>(&self.address)
-            .await?;
-        session
-            .host
-            .print(Outcome::plain(text::more(line(&listener))).json(json!(listener)));
-        Ok(())
+    fn line(listener: &Transport) -> String {
+        line(listener)
     }
-}
 
-#[derive(Debug, Args)]
-pub(super) struct List {
-    #[command(flatten)]
-    at: At,
-}
-
-impl Run for List {
-    const NOUN: &'static Noun = &NOUN;
-    const VERB: &'static str = "list";
-
-    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        let state = session.open().await?;
-        let node = session.node(&state, self.at.at.as_ref()).await?;
-        let listeners = session.client(&state, &node)?.list::<TcpListener>().await?;
-        let plain = if listeners.is_empty() {
-            text::info(format!("No TCP Listeners found on node {}", node.name))
-        } else {
-            text::list(listeners.iter().map(line))
-        };
-        session.host.print(Outcome::plain(plain));
-        Ok(())
+    fn listed(list: Outcome, _listeners: &[Transport]) -> Outcome {
+        list
     }
 }
 
@@ -105,36 +68,18 @@ pub(super) fn line(transport: &Transport) -> String {
     format!("TCP, {mode} at {}", transport.socket_addr)
 }
 
-#[derive(Debug, Args)]
-pub(super) struct Delete {
-    /// The listener's socket address or worker address
-    address: TransportName,
-    #[command(flatten)]
-    at: At,
-    /// Do not ask for confirmation
-    #[arg(short, long)]
-    yes: bool,
-}
+impl Addressed for TcpListener {
+    const ADDRESS_HELP: &'static str = "The listener's socket address or worker address";
 
-impl Run for Delete {
-    const NOUN: &'static Noun = &NOUN;
-    const VERB: &'static str = "delete";
+    fn shown(listener: &Transport) -> Outcome {
+        Outcome::plain(text::more(line(listener))).json(json!(listener))
+    }
 
-    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        let state = session.open().await?;
-        let node = session.node(&state, self.at.at.as_ref()).await?;
-        let client = session.client(&state, &node)?;
-        let listener = client.show::<TcpListener>(&self.address).await?;
-        if flow::confirmed(session, self.yes)? {
-            client.delete::<TcpListener>(&self.address).await?;
-            let plain = text::done(format!(
-                "TCP Listener at {} on Node {} has been deleted",
-                listener.socket_addr, node.name
-            ));
-            session
-                .host
-                .print(Outcome::plain(plain).json(json!({ "node": node.name.as_str() })));
-        }
-        Ok(())
+    fn deleted(listener: &Transport, _address: &TransportName, node: &NodeRecord) -> Outcome {
+        let plain = text::done(format!(
+            "TCP Listener at {} on Node {} has been deleted",
+            listener.socket_addr, node.name
+        ));
+        Outcome::plain(plain).json(json!({ "node": node.name.as_str() }))
     }
 }

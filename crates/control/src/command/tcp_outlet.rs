@@ -1,10 +1,11 @@
 //! `ockam tcp-outlet`.
 
 use clap::Args;
+use ockam_store::NodeRecord;
 use serde_json::json;
 
 use crate::command::argument::{At, refuse, refuse_flag};
-use crate::command::flow::{self, Chosen};
+use crate::command::item::{Listed, Named, NamedTogether};
 use crate::command::{Run, Session, text};
 use crate::noun::tcp_outlet::{NOUN, OutletSpec, OutletStatus, TcpOutlet};
 use crate::outcome::{Failure, Outcome};
@@ -122,124 +123,55 @@ impl Run for Create {
     }
 }
 
-#[derive(Debug, Args)]
-pub(super) struct Show {
-    /// The address of the outlet
-    name: Option<WorkerName>,
-    #[command(flatten)]
-    at: At,
-}
+impl Listed for TcpOutlet {
+    const TITLE: &'static str = "TCP Outlet";
 
-impl Run for Show {
-    const NOUN: &'static Noun = &NOUN;
-    const VERB: &'static str = "show";
-
-    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        let state = session.open().await?;
-        let node = session.node(&state, self.at.at.as_ref()).await?;
-        let outlets = session.client(&state, &node)?.list::<TcpOutlet>().await?;
-        let names: Vec<String> = outlets.iter().map(OutletStatus::name).collect();
-        let wanted = self.name.map(String::from);
-        flow::show(session, &NOUN, &names, wanted, None, async |name| {
-            let outlet = outlets
-                .iter()
-                .find(|outlet| outlet.name() == name)
-                .ok_or_else(|| flow::not_found(&NOUN, name))?;
-            let address = text::service(name);
-            let plain = [
-                text::more("Outlet"),
-                text::more(format!("  On Node: {}", node.name)),
-                text::more(format!("  From address: {address}")),
-                text::more(format!("  To TCP server: {}", outlet.to)),
-            ]
-            .join("\n");
-            Ok(Outcome::plain(plain).json(json!({
-                "node_name": node.name.as_str(),
-                "worker_address": address,
-                "to": outlet.to,
-            })))
-        })
-        .await
+    fn line(outlet: &OutletStatus) -> String {
+        format!(
+            "Outlet at {} is connected to {}",
+            text::service(outlet.name()),
+            outlet.to
+        )
     }
-}
 
-#[derive(Debug, Args)]
-pub(super) struct List {
-    #[command(flatten)]
-    at: At,
-}
-
-impl Run for List {
-    const NOUN: &'static Noun = &NOUN;
-    const VERB: &'static str = "list";
-
-    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        let state = session.open().await?;
-        let node = session.node(&state, self.at.at.as_ref()).await?;
-        let outlets = session.client(&state, &node)?.list::<TcpOutlet>().await?;
-        let plain = if outlets.is_empty() {
-            text::info(format!("No TCP Outlets found on node {}", node.name))
-        } else {
-            text::list(outlets.iter().map(line))
-        };
+    fn listed(list: Outcome, outlets: &[OutletStatus]) -> Outcome {
         let json = outlets
             .iter()
             .map(|outlet| json!({ "from": text::service(outlet.name()), "to": outlet.to }))
             .collect();
-        session.host.print(Outcome::plain(plain).json(json));
-        Ok(())
+        list.json(json)
     }
 }
 
-/// One outlet on one line.
-pub(super) fn line(outlet: &OutletStatus) -> String {
-    format!(
-        "Outlet at {} is connected to {}",
-        text::service(outlet.name()),
-        outlet.to
-    )
-}
+impl Named for TcpOutlet {
+    const NAME_HELP: &'static str = "The address of the outlet";
 
-#[derive(Debug, Args)]
-pub(super) struct Delete {
-    /// The address of the outlet
-    name: Option<WorkerName>,
-    /// Delete all outlets of the node
-    #[arg(long, conflicts_with = "name")]
-    all: bool,
-    /// Do not ask for confirmation
-    #[arg(short, long)]
-    yes: bool,
-    #[command(flatten)]
-    at: At,
-}
-
-impl Run for Delete {
-    const NOUN: &'static Noun = &NOUN;
-    const VERB: &'static str = "delete";
-
-    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        let state = session.open().await?;
-        let node = session.node(&state, self.at.at.as_ref()).await?;
-        let client = session.client(&state, &node)?;
-        let outlets = client.list::<TcpOutlet>().await?;
-        let names: Vec<String> = outlets.iter().map(OutletStatus::name).collect();
-        let chosen = Chosen {
-            name: self.name.map(String::from),
-            all: self.all,
-            yes: self.yes,
-        };
-        flow::delete(session, &NOUN, &names, chosen, async |name| {
-            let address = name.parse().map_err(|_| flow::not_found(&NOUN, name))?;
-            client.delete::<TcpOutlet>(&address).await?;
-            let plain = text::done(format!(
-                "TCP Outlet {name} on Node {} has been deleted",
-                node.name
-            ));
-            Ok(Outcome::plain(plain)
-                .machine(name)
-                .json(json!({ "alias": name, "node": node.name.as_str() })))
-        })
-        .await
+    fn name(outlet: &OutletStatus) -> String {
+        outlet.name()
     }
+
+    fn shown(outlet: &OutletStatus, node: &NodeRecord) -> Outcome {
+        let address = text::service(outlet.name());
+        let plain = [
+            text::more("Outlet"),
+            text::more(format!("  On Node: {}", node.name)),
+            text::more(format!("  From address: {address}")),
+            text::more(format!("  To TCP server: {}", outlet.to)),
+        ]
+        .join("\n");
+        Outcome::plain(plain).json(json!({
+            "node_name": node.name.as_str(),
+            "worker_address": address,
+            "to": outlet.to,
+        }))
+    }
+
+    fn deleted(done: Outcome, name: &str, node: &NodeRecord) -> Outcome {
+        done.machine(name)
+            .json(json!({ "alias": name, "node": node.name.as_str() }))
+    }
+}
+
+impl NamedTogether for TcpOutlet {
+    const ALL_HELP: &'static str = "Delete all outlets of the node";
 }

@@ -15,6 +15,11 @@ pub(super) fn more(text: impl std::fmt::Display) -> String {
     format!("    {text}")
 }
 
+/// Lines that are each a further line.
+pub(super) fn block(text: &str) -> String {
+    text.lines().map(more).collect::<Vec<_>>().join("\n")
+}
+
 /// The items of a list, each of one or more lines, with a blank line between items.
 pub(super) fn list(items: impl IntoIterator<Item = String>) -> String {
     items
