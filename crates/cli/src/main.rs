@@ -172,6 +172,7 @@ fn prepare(
     Failure,
 > {
     let command = match words {
+        [single] => ockam_control::command(single, ""),
         [noun, verb] => ockam_control::command(noun, verb),
         _ => None,
     }

@@ -146,10 +146,19 @@ impl Command {
         self.noun.verb(self.verb)
     }
 
+    /// As it is typed after `ockam`: `node create`, `status`.
+    pub fn words(&self) -> Vec<&'static str> {
+        [self.noun.one, self.verb]
+            .into_iter()
+            .filter(|word| !word.is_empty())
+            .collect()
+    }
+
     /// The clap command of this leaf, with help text.
     pub fn clap(&self) -> clap::Command {
         let about = self.row().map_or("", |verb| verb.about);
-        (self.arguments)(clap::Command::new(self.verb)).about(about)
+        let name = self.words().last().copied().unwrap_or_default();
+        (self.arguments)(clap::Command::new(name)).about(about)
     }
 }
 
@@ -325,28 +334,32 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<service::List>(),
 ];
 
-/// The leaf of a noun (or an older name of it) and a verb.
+/// The leaf of a noun (or an older name of it) and a verb; the verb is empty for a noun that stands for itself.
 pub fn command(noun: &str, verb: &str) -> Option<&'static Command> {
     let noun = crate::table::resource(noun)?;
+    commands_of(noun).find(|command| command.verb == verb)
+}
+
+fn commands_of(noun: &Noun) -> impl Iterator<Item = &'static Command> {
     COMMANDS
         .iter()
-        .find(|command| command.noun.one == noun.one && command.verb == verb)
+        .filter(move |command| command.noun.one == noun.one)
 }
 
 /// The clap command of every noun, with its verbs below it.
 pub fn clap_commands() -> impl Iterator<Item = clap::Command> {
     crate::table::RESOURCES.iter().map(|noun| {
-        clap::Command::new(noun.one)
-            .about(noun.about)
-            .aliases(noun.aliases.iter().copied())
-            .subcommand_required(true)
-            .arg_required_else_help(true)
-            .subcommands(
-                COMMANDS
-                    .iter()
-                    .filter(|command| command.noun.one == noun.one)
-                    .map(Command::clap),
-            )
+        let mut verbs = commands_of(noun).map(Command::clap);
+        let command = match (noun.is_single(), verbs.next()) {
+            (true, Some(single)) => single,
+            (_, first) => clap::Command::new(noun.one)
+                .about(noun.about)
+                .subcommand_required(true)
+                .arg_required_else_help(true)
+                .subcommands(first)
+                .subcommands(verbs),
+        };
+        command.aliases(noun.aliases.iter().copied())
     })
 }
 

@@ -22,6 +22,11 @@ pub struct Noun {
 }
 
 impl Noun {
+    /// Whether the noun stands for itself: `ockam status`. It has one verb, and that has no name.
+    pub fn is_single(&self) -> bool {
+        matches!(self.verbs, [only] if only.name.is_empty())
+    }
+
     /// The verb of this name.
     pub fn verb(&self, name: &str) -> Option<&'static Verb> {
         self.verbs.iter().find(|verb| verb.name == name)
@@ -31,7 +36,7 @@ impl Noun {
 /// One verb of a noun.
 #[derive(Debug)]
 pub struct Verb {
-    /// As the command line names it: `create`.
+    /// As the command line names it: `create`; empty for a noun that stands for itself.
     pub name: &'static str,
     /// One line of help.
     pub about: &'static str,
@@ -139,6 +144,11 @@ mod tests {
             assert!(paths.insert(noun.many), "{}", noun.many);
             assert!(
                 !noun.kind.is_empty() && !noun.about.is_empty(),
+                "{}",
+                noun.one
+            );
+            assert!(
+                noun.is_single() || noun.verbs.iter().all(|verb| !verb.name.is_empty()),
                 "{}",
                 noun.one
             );
