@@ -14,8 +14,9 @@
 //!     <where to turn to, two lines>
 //! ```
 //!
-//! Away from a terminal the marks are `x`, `|` and `` `-> ``. The message is one unbroken piece of text: scripts look for
-//! phrases in it, so nothing here wraps or colours inside of it.
+//! Away from a terminal the marks are `x`, `|` and `` `-> ``. A person has the version in the same breath, without empty
+//! lines, and is told where to turn only when there is no other advice. The message is one unbroken piece of text: scripts
+//! look for phrases in it, so nothing here wraps or colours inside of it.
 //!
 //! spec: command 3.3
 
@@ -79,12 +80,31 @@ pub(crate) fn render(failure: &Failure, marks: Marks, colours: Colours) -> Strin
     if let Some(help) = &failure.help {
         line("help:", Paint::Info, "     ", help);
     }
-    text.push('\n');
-    if let Some(code) = failure.code {
-        let _ = writeln!(text, "    Error code: {code}\n");
-    }
-    let _ = write!(text, "{}\n{SUPPORT}", version::lines());
+    text.push_str(&footer(failure, marks, colours));
     text
+}
+
+/// What follows the report itself.
+fn footer(failure: &Failure, marks: Marks, colours: Colours) -> String {
+    let code = failure
+        .code
+        .map(|code| format!("    Error code: {code}\n"))
+        .unwrap_or_default();
+    let version = version::lines();
+    match marks {
+        Marks::Ascii if code.is_empty() => format!("\n{version}\n{SUPPORT}"),
+        Marks::Ascii => format!("\n{code}\n{version}\n{SUPPORT}"),
+        Marks::Drawn => {
+            let support = match failure.help {
+                Some(_) => "",
+                None => SUPPORT,
+            };
+            format!("{code}{version}{support}")
+                .lines()
+                .map(|line| format!("{}\n", colours.paint(Paint::Faint, line)))
+                .collect()
+        }
+    }
 }
 
 /// Where to turn to.
@@ -118,9 +138,21 @@ mod tests {
         let failure = Failure::new("no").cause("a").cause("b");
         let report = render(&failure, Marks::Drawn, Colours::Off);
         assert!(
-            report.starts_with("  × no\n  ├─▶ a\n  ╰─▶ b\n\n    ockam "),
+            report.starts_with("  × no\n  ├─▶ a\n  ╰─▶ b\n    ockam "),
             "{report}"
         );
+        assert!(report.contains("To report a defect"), "{report}");
+    }
+
+    #[test]
+    fn a_person_with_advice_is_not_sent_elsewhere() {
+        let failure = Failure::coded(Code::NotFound, "no").help("do this");
+        let report = render(&failure, Marks::Drawn, Colours::Off);
+        assert!(
+            report.starts_with("  × no\n  help: do this\n    Error code: OCK404\n    ockam "),
+            "{report}"
+        );
+        assert!(!report.contains("To report a defect"), "{report}");
     }
 
     #[test]

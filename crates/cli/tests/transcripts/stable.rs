@@ -5,7 +5,9 @@ use std::path::Path;
 /// The text without identifiers, addresses, ports, process numbers, versions and the place of the home.
 pub(crate) fn stable(text: &str, home: &Path) -> String {
     let text = text.replace(&home.display().to_string(), "<tmp>");
-    let text = text.replace(&about(), "<about this program>\n");
+    let text = ["\n", ""].iter().fold(text, |text, between| {
+        text.replace(&about(between), "<about this program>\n")
+    });
     let text = text.replace(
         &format!("ockam {}", env!("CARGO_PKG_VERSION")),
         "ockam <version>",
@@ -18,14 +20,19 @@ pub(crate) fn stable(text: &str, home: &Path) -> String {
     text.replace('\x1b', "␛")
 }
 
-/// The end of every error report.
-fn about() -> String {
+/// The end of an error report, with this between its two parts.
+fn about(between: &str) -> String {
     format!(
-        "    ockam {}\n    compiled from N/A\n\n    See `ockam help` for every command and its arguments.\n    \
-         To report a defect, please include the lines above.\n",
-        env!("CARGO_PKG_VERSION")
+        "{VERSION}{between}    See `ockam help` for every command and its arguments.\n    \
+         To report a defect, please include the lines above.\n"
     )
 }
+
+const VERSION: &str = concat!(
+    "    ockam ",
+    env!("CARGO_PKG_VERSION"),
+    "\n    compiled from N/A\n"
+);
 
 /// What a number stands for, by the text before it.
 const NUMBERS: &[(&str, &str)] = &[
