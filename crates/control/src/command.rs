@@ -22,6 +22,7 @@ mod tcp_inlet;
 mod tcp_listener;
 mod tcp_outlet;
 mod text;
+mod vault;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -301,6 +302,11 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<identity::List>(),
     Command::of::<identity::Default>(),
     Command::of::<identity::Delete>(),
+    Command::of::<vault::Create>(),
+    Command::of::<vault::Show>(),
+    Command::of::<vault::List>(),
+    Command::of::<vault::Move>(),
+    Command::of::<vault::Delete>(),
     Command::of::<tcp_outlet::Create>(),
     Command::of::<item::Show<TcpOutlet>>(),
     Command::of::<item::List<TcpOutlet>>(),
@@ -436,6 +442,9 @@ mod tests {
             "node show /node/n1",
             "identity create m --vault default",
             "identity show m --full --encoding hex",
+            "vault create v --path /tmp/v",
+            "vault move v --path /tmp/w",
+            "vault delete v -y",
             "tcp-outlet create --to 5000",
             "tcp-outlet create outlet --at n1 --to tcp://localhost:5000 --allow x=y",
             "tcp-outlet create --at /node/blue --from /service/outlet --to 127.0.0.1:5000",

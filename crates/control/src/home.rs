@@ -2,3 +2,4 @@
 
 pub mod identities;
 pub mod nodes;
+pub mod vaults;

@@ -36,7 +36,7 @@ mod command;
 
 pub use client::Client;
 pub use ephemeral::Ephemeral;
-pub use home::{identities, nodes};
+pub use home::{identities, nodes, vaults};
 pub use managed::{ManagedNode, NodeSettings, Start, StatusEndpoint};
 pub use ockam_store::IfRunning;
 pub use outcome::{Code, Failure, Outcome};
@@ -68,3 +68,4 @@ pub use noun::tcp_listener::{
     NO_WORKER, TcpListener, TcpListenerSpec, Transport, TransportKind, TransportMode, TransportName,
 };
 pub use noun::tcp_outlet::{OutletSpec, OutletStatus, TcpOutlet};
+pub use noun::vault::{UseAwsKms, VaultItem, VaultType, VaultView};

@@ -11,3 +11,4 @@ pub(crate) mod tcp_connection;
 pub(crate) mod tcp_inlet;
 pub(crate) mod tcp_listener;
 pub(crate) mod tcp_outlet;
+pub(crate) mod vault;

@@ -193,8 +193,18 @@ pub(crate) fn refused(error: StoreError) -> Failure {
     };
     let mut failure = Failure::new(error.to_string());
     failure.code = code;
+    failure.help = help(&error).map(str::to_owned);
     match std::error::Error::source(&error) {
         Some(source) => failure.caused_by(source),
         None => failure,
+    }
+}
+
+/// What the reader can do, where the message does not say it already.
+fn help(error: &StoreError) -> Option<&'static str> {
+    match error {
+        StoreError::WhichVault(_) => Some("name one with --vault; `ockam vault list` shows them"),
+        StoreError::NoVault(_) => Some("`ockam vault list` shows the vaults there are"),
+        _ => None,
     }
 }

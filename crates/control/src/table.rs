@@ -108,6 +108,7 @@ impl Forms {
 pub const RESOURCES: &[&Noun] = &[
     &noun::node::NOUN,
     &noun::identity::NOUN,
+    &noun::vault::NOUN,
     &noun::tcp_outlet::NOUN,
     &noun::tcp_inlet::NOUN,
     &noun::relay::NOUN,

@@ -62,6 +62,7 @@ transcripts! {
     tcp_inlet
     tcp_outlet
     terminal
+    vault
 }
 
 #[test]

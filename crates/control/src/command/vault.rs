@@ -1,0 +1,205 @@
+//! `ockam vault`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use ockam_store::{VaultName, VaultRecord};
+use serde_json::json;
+
+use crate::command::argument::refuse_flag;
+use crate::command::flow::{self, Chosen};
+use crate::command::{Note, Run, Session, text};
+use crate::home::vaults;
+use crate::noun::vault::NOUN;
+use crate::outcome::{Failure, Outcome};
+use crate::state::refused;
+use crate::table::Noun;
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// The name of the vault; `default` for the first one, else random when none is given
+    name: Option<VaultName>,
+    /// The file that holds its keys; one that is a vault already is used as it is
+    #[arg(long, value_name = "PATH")]
+    path: Option<PathBuf>,
+    /// Keep signing keys in AWS KMS
+    #[arg(long, hide = true)]
+    aws_kms: bool,
+}
+
+impl Run for Create {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "create";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        refuse_flag("--aws-kms", self.aws_kms)?;
+        let state = session.open().await?;
+        let vault = vaults::create(&state, self.name, self.path.as_deref()).await?;
+        let name = vault.name.as_str();
+        let mut plain = vec![text::done(format!("Created a new Vault named {name}"))];
+        if let Some(path) = &vault.path {
+            plain.push(text::more(format!("Its keys are in {}", path.display())));
+        }
+        if vault.is_default {
+            plain.push(text::done(format!(
+                "Marked {name} as your default Vault, on this machine"
+            )));
+        }
+        session.host.print(
+            Outcome::plain(plain.join("\n"))
+                .machine(name)
+                .json(json!({ "name": name })),
+        );
+        Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The name of the vault; the default one when none is given
+    name: Option<VaultName>,
+}
+
+impl Run for Show {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "show";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let known = state.store().vaults().await.map_err(refused)?;
+        let default = known
+            .iter()
+            .find(|vault| vault.is_default)
+            .map(|vault| vault.name.to_string());
+        let wanted = self.name.map(|name| name.to_string());
+        flow::show(
+            session,
+            &NOUN,
+            &names(&known),
+            wanted,
+            default,
+            async |name| {
+                let vault = known
+                    .iter()
+                    .find(|vault| vault.name.as_str() == name)
+                    .ok_or_else(|| flow::not_found(&NOUN, name))?;
+                Ok(Outcome::plain(text::block(&describe(vault)))
+                    .machine(name)
+                    .json(json!(vaults::view(vault))))
+            },
+        )
+        .await
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {}
+
+impl Run for List {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "list";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let known = state.store().vaults().await.map_err(refused)?;
+        let items: Vec<_> = known.iter().map(vaults::view).collect();
+        let plain = if known.is_empty() {
+            text::info("No Vaults found on this machine")
+        } else {
+            text::list(known.iter().map(describe))
+        };
+        session.host.print(Outcome::plain(plain).json(json!(items)));
+        Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Move {
+    /// The name of the vault
+    name: VaultName,
+    /// The file that is to hold its keys
+    #[arg(long, value_name = "PATH")]
+    path: PathBuf,
+}
+
+impl Run for Move {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "move";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let moved = state
+            .store()
+            .move_vault(&self.name, &self.path)
+            .await
+            .map_err(refused)?;
+        let path = moved.path.unwrap_or(self.path);
+        // spec: command 3.9.2 (on standard error only)
+        session.host.note(Note::Done(format!(
+            "The vault {} was moved to {}",
+            self.name,
+            path.display()
+        )));
+        Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Delete {
+    /// The name of the vault
+    name: Option<VaultName>,
+    /// Delete all vaults
+    #[arg(long, conflicts_with = "name")]
+    all: bool,
+    /// Do not ask for confirmation
+    #[arg(short, long)]
+    yes: bool,
+}
+
+impl Run for Delete {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "delete";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let known = state.store().vaults().await.map_err(refused)?;
+        let chosen = Chosen {
+            name: self.name.map(|name| name.to_string()),
+            all: self.all,
+            yes: self.yes,
+        };
+        flow::delete(session, &NOUN, &names(&known), chosen, async |name| {
+            let vault = name.parse().map_err(|_| flow::not_found(&NOUN, name))?;
+            state.store().delete_vault(&vault).await.map_err(refused)?;
+            let plain = text::done(format!("The vault named {name} has been deleted"));
+            Ok(Outcome::plain(plain)
+                .machine(name)
+                .json(json!({ "name": name })))
+        })
+        .await
+    }
+}
+
+fn names(vaults: &[VaultRecord]) -> Vec<String> {
+    vaults.iter().map(|vault| vault.name.to_string()).collect()
+}
+
+/// One vault, line by line (spec: command 3.9.2).
+fn describe(vault: &VaultRecord) -> String {
+    let mut lines = vec![format!("Name: {}", vault.name)];
+    match &vault.path {
+        None => lines.push("Type: Internal".to_owned()),
+        Some(path) => {
+            lines.push("Type: External".to_owned());
+            lines.push(format!("Path: {}", path.display()));
+        }
+    }
+    lines.push("Uses AWS KMS: No".to_owned());
+    if vault.is_sealed {
+        lines.push("Passphrase: Yes".to_owned());
+    }
+    if vault.is_default {
+        lines.push("Default: Yes".to_owned());
+    }
+    lines.join("\n")
+}
