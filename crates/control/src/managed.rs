@@ -7,7 +7,7 @@
 //!
 //! # Invariants
 //! - A request that changes the node is in the store before it is acknowledged. A request that fails leaves nothing behind.
-//! - At start everything that was asked for is started again, in the order of [`RESTORED`]; one thing that cannot be started
+//! - At start everything that was asked for is started again, in the order of [`restore::RESTORED`]; one thing that cannot be started
 //!   is logged and does not keep the node from starting.
 //! - The routable listener has no control worker: only the control socket commands the node.
 //!
@@ -21,6 +21,7 @@ mod inlets;
 mod outlets;
 mod registry;
 mod relays;
+mod restore;
 mod services;
 mod status_endpoint;
 mod tcp_connections;
@@ -32,9 +33,8 @@ use std::time::Duration;
 use ockam_channel::LocalIdentity;
 use ockam_node::{FlowId, Node, NodeOptions};
 use ockam_portal::{Hints, RelayService, RelayServiceOptions};
-use ockam_store::{IdentityName, IfRunning, NodeName, NodeStart, ProcessMark, RequestRecord};
+use ockam_store::{IdentityName, IfRunning, NodeName, NodeStart, ProcessMark};
 use ockam_wire::{Address, MultiAddr, Protocol};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
@@ -332,18 +332,6 @@ struct NodeOptionsRecord {
     no_status_endpoint: bool,
 }
 
-/// The nouns in the order in which they are restored: first what others stand on.
-const RESTORED: [&str; 8] = [
-    noun::tcp_listener::NOUN.one,
-    noun::tcp_connection::NOUN.one,
-    noun::service::NOUN.one,
-    noun::secure_channel_listener::NOUN.one,
-    noun::secure_channel::NOUN.one,
-    noun::tcp_outlet::NOUN.one,
-    noun::tcp_inlet::NOUN.one,
-    noun::relay::NOUN.one,
-];
-
 /// How long connecting a route may take (spec: messaging 8).
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long an initiator may take for its handshake.
@@ -454,72 +442,6 @@ impl Managed {
         resources.services = self.service_list();
         Ok(resources)
     }
-
-    async fn restore(self: &Arc<Self>) -> Result<(), Failure> {
-        let requests = self
-            .state
-            .store()
-            .requests(&self.name)
-            .await
-            .map_err(refused)?;
-        for noun in RESTORED {
-            for request in requests.iter().filter(|request| request.noun == noun) {
-                if let Err(failure) = self.restore_one(request).await {
-                    tracing::error!(
-                        "the {noun} {} could not be restored: {failure}: {}",
-                        request.name,
-                        failure.causes.join(": ")
-                    );
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn restore_one(self: &Arc<Self>, request: &RequestRecord) -> Result<(), Failure> {
-        const MADE: Made = Made::Restored;
-        match request.noun.as_str() {
-            name if name == noun::tcp_listener::NOUN.one => self
-                .start_tcp_listener(stored(request)?, MADE)
-                .await
-                .map(drop),
-            name if name == noun::tcp_connection::NOUN.one => {
-                self.restore_connection(stored(request)?).map(drop)
-            }
-            name if name == noun::service::NOUN.one => {
-                self.start_service(stored(request)?, MADE).await.map(drop)
-            }
-            name if name == noun::secure_channel_listener::NOUN.one => self
-                .start_channel_listener(stored(request)?, MADE)
-                .await
-                .map(drop),
-            name if name == noun::secure_channel::NOUN.one => {
-                self.restore_channel(stored(request)?).await.map(drop)
-            }
-            name if name == noun::tcp_outlet::NOUN.one => {
-                self.start_outlet(stored(request)?, MADE).await.map(drop)
-            }
-            name if name == noun::tcp_inlet::NOUN.one => {
-                self.start_inlet(stored(request)?, MADE).await.map(drop)
-            }
-            name if name == noun::relay::NOUN.one => {
-                self.start_relay(stored(request)?, MADE).await.map(drop)
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-fn stored<T: DeserializeOwned>(request: &RequestRecord) -> Result<T, Failure> {
-    serde_json::from_str(&request.spec).map_err(|error| {
-        Failure::internal(
-            format!(
-                "the stored {} {} is not understood",
-                request.noun, request.name
-            ),
-            &error,
-        )
-    })
 }
 
 /// Binds the listener: where it was asked to be, where it was before, or at a free port.

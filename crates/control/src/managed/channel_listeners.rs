@@ -1,14 +1,18 @@
 //! Secure channel listeners of a managed node.
 
+use std::sync::Arc;
+
 use ockam_node::{ChannelListener, ListenerOptions};
 
 use crate::managed::registry::{Made, Taken};
+use crate::managed::restore::Restore;
 use crate::managed::services::API;
 use crate::managed::{HANDSHAKE_TIMEOUT, Managed, local};
 use crate::noun::secure_channel_listener::{Listener, ListenerSpec, NOUN, SecureChannelListener};
 use crate::outcome::{Code, Failure};
 use crate::record::{FlowControlId, RawAddress};
 use crate::resource::Serve;
+use crate::table::Noun;
 use crate::value::WorkerName;
 
 /// A running listener. It stops when this is dropped.
@@ -137,5 +141,16 @@ impl Serve<SecureChannelListener> for Managed {
         self.forget(NOUN.one, name.as_str()).await?;
         drop(self.channel_listeners.remove(name.as_str()));
         Ok(view)
+    }
+}
+
+impl Restore for SecureChannelListener {
+    const NOUN: &'static Noun = &NOUN;
+    type Kept = ListenerSpec;
+
+    async fn restore(node: &Arc<Managed>, kept: ListenerSpec) -> Result<(), Failure> {
+        node.start_channel_listener(kept, Made::Restored)
+            .await
+            .map(drop)
     }
 }

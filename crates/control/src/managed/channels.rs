@@ -8,11 +8,13 @@ use ockam_wire::MultiAddr;
 
 use crate::ephemeral::{ends_at_listener, item, not_connected};
 use crate::managed::registry::Made;
+use crate::managed::restore::Restore;
 use crate::managed::{CONNECT_TIMEOUT, Kept, Managed, local};
 use crate::noun::secure_channel::{ChannelItem, ChannelSpec, NOUN, SecureChannel};
 use crate::outcome::{Code, Failure};
 use crate::record::FlowControlId;
 use crate::resource::Serve;
+use crate::table::Noun;
 use crate::value::WorkerName;
 
 /// A channel that is kept open. Its name is its address, which it keeps.
@@ -152,5 +154,14 @@ impl Serve<SecureChannel> for Managed {
             channel.kept.stop().await;
         }
         Ok(view)
+    }
+}
+
+impl Restore for SecureChannel {
+    const NOUN: &'static Noun = &NOUN;
+    type Kept = Kept<ChannelSpec>;
+
+    async fn restore(node: &Arc<Managed>, kept: Kept<ChannelSpec>) -> Result<(), Failure> {
+        node.restore_channel(kept).await.map(drop)
     }
 }

@@ -1,16 +1,20 @@
 //! Inlets of a managed node.
 
+use std::sync::Arc;
+
 use ockam_node::ConnectOptions;
 use ockam_portal::{Handshake, Inlet, InletOptions, Nagle};
 use ockam_wire::MultiAddr;
 
 use crate::managed::registry::{Made, Taken};
+use crate::managed::restore::Restore;
 use crate::managed::{CONNECT_TIMEOUT, Managed};
 use crate::noun::tcp_inlet::{InletSpec, InletStatus, NOUN, TcpInlet};
 use crate::outcome::{Code, Failure};
 use crate::record::Connection;
 use crate::resource::Serve;
 use crate::state::unused_name;
+use crate::table::Noun;
 use crate::value::{Alias, HostPort};
 
 /// A running inlet.
@@ -198,5 +202,14 @@ impl Serve<TcpInlet> for Managed {
             inlet.running.stop().await;
         }
         Ok(view)
+    }
+}
+
+impl Restore for TcpInlet {
+    const NOUN: &'static Noun = &NOUN;
+    type Kept = InletSpec;
+
+    async fn restore(node: &Arc<Managed>, kept: InletSpec) -> Result<(), Failure> {
+        node.start_inlet(kept, Made::Restored).await.map(drop)
     }
 }

@@ -1,14 +1,18 @@
 //! Outlets of a managed node.
 
+use std::sync::Arc;
+
 use ockam_node::Access;
 use ockam_portal::{Handshake, Outlet, OutletOptions, TargetAddress};
 
 use crate::managed::registry::{Made, Taken};
+use crate::managed::restore::Restore;
 use crate::managed::{Managed, local};
 use crate::noun::tcp_outlet::{NOUN, OutletSpec, OutletStatus, TcpOutlet};
 use crate::outcome::{Code, Failure};
 use crate::resource::Serve;
 use crate::state::unused_name;
+use crate::table::Noun;
 use crate::value::WorkerName;
 
 /// A running outlet.
@@ -133,5 +137,14 @@ impl Serve<TcpOutlet> for Managed {
         self.forget(NOUN.one, name.as_str()).await?;
         drop(self.outlets.remove(name.as_str()));
         Ok(view)
+    }
+}
+
+impl Restore for TcpOutlet {
+    const NOUN: &'static Noun = &NOUN;
+    type Kept = OutletSpec;
+
+    async fn restore(node: &Arc<Managed>, kept: OutletSpec) -> Result<(), Failure> {
+        node.start_outlet(kept, Made::Restored).await.map(drop)
     }
 }

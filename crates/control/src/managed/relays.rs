@@ -1,15 +1,19 @@
 //! Relays of a managed node: the names under which it can be reached at other nodes.
 
+use std::sync::Arc;
+
 use ockam_node::{ConnectOptions, FlowId};
 use ockam_portal::{Relay, RelayName, RelayOptions};
 use ockam_wire::MultiAddr;
 
 use crate::managed::registry::{Made, Taken};
+use crate::managed::restore::Restore;
 use crate::managed::{CONNECT_TIMEOUT, Managed};
 use crate::noun::relay::{NOUN, Relay as RelayNoun, RelayInfo, RelaySpec};
 use crate::outcome::{Code, Failure};
 use crate::record::{Connection, FlowControlId};
 use crate::resource::Serve;
+use crate::table::Noun;
 use crate::value::Alias;
 
 /// A running relay.
@@ -87,7 +91,7 @@ impl Managed {
             timeout: CONNECT_TIMEOUT,
         };
         let options = RelayOptions::new(at, name, connect);
-        let node = std::sync::Arc::downgrade(&self.own()?);
+        let node = Arc::downgrade(&self.own()?);
         Ok(Relay::start(&self.node, options, move |connection| {
             if let (Some(node), Some(flow)) = (node.upgrade(), connection.flow()) {
                 node.open_dialled(flow);
@@ -177,5 +181,14 @@ impl Serve<RelayNoun> for Managed {
             relay.running.stop().await;
         }
         Ok(view)
+    }
+}
+
+impl Restore for RelayNoun {
+    const NOUN: &'static Noun = &NOUN;
+    type Kept = RelaySpec;
+
+    async fn restore(node: &Arc<Managed>, kept: RelaySpec) -> Result<(), Failure> {
+        node.start_relay(kept, Made::Restored).await.map(drop)
     }
 }

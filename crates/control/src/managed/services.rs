@@ -1,13 +1,17 @@
 //! Services of a managed node, and which ways lead to them (spec: messaging 4.3, 5).
 
+use std::sync::Arc;
+
 use ockam_node::FlowId;
 use ockam_node::services;
 use ockam_wire::Address;
 
 use crate::managed::registry::{Made, Taken};
+use crate::managed::restore::Restore;
 use crate::managed::{Managed, local};
 use crate::noun::service::{NOUN, Service, ServiceKind, ServiceSpec};
 use crate::outcome::{Code, Failure};
+use crate::table::Noun;
 
 /// A running service.
 #[derive(Debug)]
@@ -126,3 +130,12 @@ fn exists(name: &str) -> Failure {
 
 /// The listener that every node has.
 pub(crate) const API: Address = Address::from_static("api");
+
+impl Restore for Service {
+    const NOUN: &'static Noun = &NOUN;
+    type Kept = ServiceSpec;
+
+    async fn restore(node: &Arc<Managed>, kept: ServiceSpec) -> Result<(), Failure> {
+        node.start_service(kept, Made::Restored).await.map(drop)
+    }
+}

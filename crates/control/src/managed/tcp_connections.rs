@@ -7,6 +7,7 @@ use ockam_portal::{KeptConnection, KeptOptions};
 use ockam_wire::{Address, MultiAddr};
 
 use crate::managed::registry::Made;
+use crate::managed::restore::Restore;
 use crate::managed::{CONNECT_TIMEOUT, Kept, Managed, local};
 use crate::noun::tcp_connection::{NOUN, TcpConnection, TcpConnectionSpec};
 use crate::noun::tcp_listener::{
@@ -15,6 +16,7 @@ use crate::noun::tcp_listener::{
 use crate::outcome::{Code, Failure};
 use crate::record::FlowControlId;
 use crate::resource::Serve;
+use crate::table::Noun;
 
 /// A connection that is kept up. Its name is the address of its sender, which it keeps.
 #[derive(Debug)]
@@ -180,5 +182,14 @@ impl Serve<TcpConnection> for Managed {
             }
         }
         Ok(view)
+    }
+}
+
+impl Restore for TcpConnection {
+    const NOUN: &'static Noun = &NOUN;
+    type Kept = Kept<TcpConnectionSpec>;
+
+    async fn restore(node: &Arc<Managed>, kept: Kept<TcpConnectionSpec>) -> Result<(), Failure> {
+        node.restore_connection(kept).map(drop)
     }
 }

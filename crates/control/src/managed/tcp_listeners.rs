@@ -1,7 +1,10 @@
 //! TCP listeners of a managed node.
 
+use std::sync::Arc;
+
 use crate::managed::Managed;
 use crate::managed::registry::{Made, Taken};
+use crate::managed::restore::Restore;
 use crate::noun::tcp_listener::{
     NO_WORKER, NOUN, TcpListener, TcpListenerSpec, Transport, TransportKind, TransportMode,
     TransportName,
@@ -9,6 +12,7 @@ use crate::noun::tcp_listener::{
 use crate::outcome::{Code, Failure};
 use crate::record::FlowControlId;
 use crate::resource::Serve;
+use crate::table::Noun;
 use crate::value::HostPort;
 
 /// A running listener. It stops when this is dropped.
@@ -132,5 +136,16 @@ impl Serve<TcpListener> for Managed {
         self.forget(NOUN.one, &name).await?;
         drop(self.tcp_listeners.remove(&name));
         Ok(view)
+    }
+}
+
+impl Restore for TcpListener {
+    const NOUN: &'static Noun = &NOUN;
+    type Kept = TcpListenerSpec;
+
+    async fn restore(node: &Arc<Managed>, kept: TcpListenerSpec) -> Result<(), Failure> {
+        node.start_tcp_listener(kept, Made::Restored)
+            .await
+            .map(drop)
     }
 }
