@@ -301,6 +301,7 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<identity::Show>(),
     Command::of::<identity::List>(),
     Command::of::<identity::Default>(),
+    Command::of::<identity::Rotate>(),
     Command::of::<identity::Delete>(),
     Command::of::<vault::Create>(),
     Command::of::<vault::Show>(),

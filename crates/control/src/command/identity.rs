@@ -8,9 +8,9 @@ use serde_json::json;
 use crate::command::flow::{self, Chosen};
 use crate::command::{Note, Run, Session, text};
 use crate::home::identities::{self, IdentitySpec};
-use crate::noun::identity::NOUN;
+use crate::noun::identity::{IdentityChange, NOUN};
 use crate::outcome::{Failure, Outcome};
-use crate::state::refused;
+use crate::state::{refused, status_of};
 use crate::table::Noun;
 
 #[derive(Debug, Args)]
@@ -134,19 +134,7 @@ impl Show {
         let history = identities::history(record)?;
         let mut lines = vec![format!("Identifier: {}", history.identifier)];
         for (index, change) in history.changes.iter().enumerate() {
-            lines.push(format!("  Change[{index}]:"));
-            lines.push(format!(
-                "    identifier:              {}",
-                change.identifier
-            ));
-            lines.push(format!(
-                "    primary_public_key:      {}",
-                change.primary_public_key
-            ));
-            lines.push(format!(
-                "    revoke_all_purpose_keys: {}",
-                change.revoke_all_purpose_keys
-            ));
+            lines.extend(describe(index, change));
         }
         Ok(Outcome::plain(lines.join("\n")).json(json!(history)))
     }
@@ -176,6 +164,19 @@ impl Run for Show {
         session.host.print(self.outcome(&record)?);
         Ok(())
     }
+}
+
+/// One change, line by line.
+fn describe(index: usize, change: &IdentityChange) -> [String; 4] {
+    [
+        format!("  Change[{index}]:"),
+        format!("    identifier:              {}", change.identifier),
+        format!("    primary_public_key:      {}", change.primary_public_key),
+        format!(
+            "    revoke_all_purpose_keys: {}",
+            change.revoke_all_purpose_keys
+        ),
+    ]
 }
 
 #[derive(Debug, Args)]
@@ -235,6 +236,45 @@ impl Run for Default {
             }
         };
         session.host.print(outcome);
+        Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Rotate {
+    /// The name of the identity; the default one when none is given
+    name: Option<IdentityName>,
+}
+
+impl Run for Rotate {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "rotate";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let record = identities::rotate(&state, self.name.as_ref()).await?;
+        let name = &record.name;
+        let history = identities::history(&record)?;
+        let index = history.changes.len().saturating_sub(1);
+        let change = history
+            .changes
+            .last()
+            .ok_or_else(|| Failure::new(format!("the identity {name} has no changes")))?;
+        let mut plain = vec![text::done(format!("The identity {name} has a new key"))];
+        plain.extend(describe(index, change));
+        let outcome = Outcome::plain(plain.join("\n"))
+            .machine(change.identifier.clone())
+            .json(json!({ "identifier": history.identifier, "change": change }));
+        session.host.print(outcome);
+        // A node keeps what it started with; peers that have seen the new history refuse the older one.
+        for node in state.nodes().await? {
+            if node.identity.as_ref() == Some(name) && status_of(&node).is_running() {
+                let node = &node.name;
+                session.host.note(Note::Warning(format!(
+                    "The node {node} still shows the older key. Restart it: `ockam node stop {node} && ockam node start {node}`"
+                )));
+            }
+        }
         Ok(())
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use ockam_channel::LocalIdentity;
 use ockam_identity::{
-    ChangeHistory, IdentityDraft, PURPOSE_KEY_SECONDS, Purpose, PurposeKeyDraft, PurposePublicKey,
-    UnixTime, Validity, VerifiedHistory,
+    ChangeHistory, IdentityDraft, OlderPurposeKeys, PURPOSE_KEY_SECONDS, Purpose, PurposeKeyDraft,
+    PurposePublicKey, RotationDraft, UnixTime, Validity, VerifiedHistory,
 };
 use ockam_store::{
     Creation, IdentityName, IdentityRecord, NewIdentity, OpenVault, PurposeKeyRecord, StoreError,
@@ -226,6 +226,63 @@ pub async fn local(state: &State, record: &IdentityRecord) -> Result<Arc<LocalId
         .ok_or_else(|| cannot("the key of its channels is gone".to_owned()))
 }
 
+/// Gives an identity a new primary key. Its identifier stays; peers that know the history so far accept the longer one.
+///
+/// # Errors
+/// Its key is not here, the history is full, another process rotated it meanwhile, or the store cannot be written.
+pub async fn rotate(state: &State, name: Option<&IdentityName>) -> Result<IdentityRecord, Failure> {
+    let record = find(state, name).await?;
+    let cannot = |cause: String| {
+        Failure::coded(
+            Code::Internal,
+            format!("the identity {} cannot be rotated", record.name),
+        )
+        .cause(cause)
+    };
+    let previous = record.key.as_ref().ok_or_else(|| {
+        cannot("only its public part is known here".to_owned()).help("rotate it where its key is")
+    })?;
+    let provider = ockam_vault::fast();
+    let before = verified(&record)?;
+    let vault = open_vault(state, Some(&record.vault)).await?;
+    let mut keys = load(state, &vault, provider).await?;
+    let kind = before.latest().primary_public_key().key_type();
+    let key = keys
+        .generate_signing_key(kind, &mut fill_random)
+        .map_err(|error| cannot(error.to_string()))?;
+    let public = keys
+        .public_key(&key)
+        .map_err(|error| cannot(error.to_string()))?;
+    // spec: trust 2.5 (verifiers refuse purpose keys of before in any case)
+    let after = RotationDraft::new(
+        provider,
+        &before,
+        public,
+        Validity::of_primary_key(now()),
+        OlderPurposeKeys::Keep,
+    )
+    .and_then(|draft| draft.sign_with(provider, &keys, &key, previous))
+    .map_err(|error| cannot(error.to_string()))?;
+    let secret = keys
+        .export_signing_key(&key)
+        .map_err(|error| cannot(error.to_string()))?;
+    let identity = NewIdentity {
+        name: record.name.clone(),
+        history: &after,
+        key: Some(key),
+        secrets: vec![secret],
+    };
+    state
+        .store()
+        .rotate_identity(&vault, &identity)
+        .await
+        .map_err(|error| match error {
+            StoreError::Import(_) => cannot(error.to_string())
+                .help("another process was faster; look at `ockam identity show --full`"),
+            other => refused(other),
+        })
+}
+
 /// One line of `identity list`.
 pub fn item(record: &IdentityRecord) -> IdentityItem {
     IdentityItem {
@@ -433,6 +490,25 @@ mod tests {
         let second = local(&state, &record).await.expect("it can act");
         assert_eq!(first.attestation.as_bytes(), second.attestation.as_bytes());
         assert_eq!(first.static_secret, second.static_secret);
+    }
+
+    #[tokio::test]
+    async fn a_rotated_identity_keeps_its_identifier_and_acts_with_the_new_key() {
+        let (_directory, state) = state().await;
+        let record = find_or_default(&state, None).await.expect("it is made");
+        let before = local(&state, &record).await.expect("it can act");
+        let rotated = rotate(&state, None).await.expect("it is rotated");
+        assert_eq!(rotated.identifier, record.identifier);
+        assert_ne!(rotated.key, record.key);
+        assert_eq!(history(&rotated).expect("it verifies").changes.len(), 2);
+        let after = local(&state, &rotated).await.expect("it can act");
+        assert_ne!(before.attestation.as_bytes(), after.attestation.as_bytes());
+        let vault = open_vault(&state, None).await.expect("it opens");
+        let keys = load(&state, &vault, ockam_vault::fast())
+            .await
+            .expect("they are there");
+        let signing: Vec<_> = keys.signing_keys().cloned().collect();
+        assert_eq!(signing, Vec::from_iter(rotated.key));
     }
 
     #[tokio::test]

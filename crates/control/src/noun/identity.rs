@@ -40,6 +40,13 @@ pub(crate) static NOUN: Noun = Noun {
             forms: Forms::MACHINE,
         },
         Verb {
+            name: "rotate",
+            about: "Give an identity a new key; its identifier stays",
+            scope: Scope::Home,
+            who: Who::HomeOwner,
+            forms: Forms::ALL,
+        },
+        Verb {
             name: "delete",
             about: "Delete an identity",
             scope: Scope::Home,
