@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
-use ockam_control::{ChildOutput, Failure, Host, LocalFuture, Note, Outcome, Stdin};
+use ockam_control::{
+    ChildOutput, Failure, Host, LocalFuture, Note, Outcome, ProgramVersion, Stdin,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -15,6 +17,7 @@ use crate::global::{Globals, Prompts, Quiet};
 use crate::printer::{Forms, PrintError, Printer};
 use crate::progress::Progress;
 use crate::prompt;
+use crate::version;
 
 /// What [`Host`] is made of in the command's process.
 #[derive(Debug)]
@@ -96,6 +99,13 @@ impl Host for Terminal {
 
     fn variable(&self, name: &str) -> Option<String> {
         self.environment.get(name)
+    }
+
+    fn version(&self) -> ProgramVersion {
+        ProgramVersion {
+            version: version::VERSION.to_owned(),
+            hash: version::HASH.to_owned(),
+        }
     }
 
     fn note(&self, note: Note) {

@@ -122,9 +122,12 @@ impl Client {
                 self.node, self.address
             )
         };
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|error| Failure::internal(unreachable(), &error))?;
+        let stream = UnixStream::connect(&self.socket).await.map_err(|error| {
+            Failure::internal(unreachable(), &error).help(format!(
+                "if it does not run, start it with `ockam node start {}`",
+                self.node
+            ))
+        })?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Failure::internal(unreachable(), &error))?;

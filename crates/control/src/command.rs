@@ -9,6 +9,7 @@
 
 mod argument;
 mod flow;
+mod flow_control;
 mod identity;
 mod item;
 mod message;
@@ -17,12 +18,14 @@ mod relay;
 mod secure_channel;
 mod secure_channel_listener;
 mod service;
+mod status;
 mod tcp_connection;
 mod tcp_inlet;
 mod tcp_listener;
 mod tcp_outlet;
 mod text;
 mod vault;
+mod worker;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -36,6 +39,7 @@ use crate::client::Client;
 use crate::noun::relay::Relay;
 use crate::noun::secure_channel::SecureChannel;
 use crate::noun::secure_channel_listener::SecureChannelListener;
+use crate::noun::status::ProgramVersion;
 use crate::noun::tcp_connection::TcpConnection;
 use crate::noun::tcp_inlet::TcpInlet;
 use crate::noun::tcp_listener::TcpListener;
@@ -54,6 +58,8 @@ pub trait Host {
     fn home(&self) -> PathBuf;
     /// An environment variable, seen through the overlay of `--env`.
     fn variable(&self, name: &str) -> Option<String>;
+    /// Which program this is.
+    fn version(&self) -> ProgramVersion;
     /// Writes a line to stderr, unless quiet.
     fn note(&self, note: Note);
     /// Writes one result to stdout in the form that was asked for.
@@ -339,6 +345,9 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<message::Send>(),
     Command::of::<service::Start>(),
     Command::of::<service::List>(),
+    Command::of::<worker::List>(),
+    Command::of::<flow_control::AddConsumer>(),
+    Command::of::<status::Show>(),
 ];
 
 /// The leaf of a noun (or an older name of it) and a verb; the verb is empty for a noun that stands for itself.
@@ -469,6 +478,8 @@ mod tests {
             "message send 0102 --hex --from n1 --to /service/echo --timeout 500ms",
             "service start hop --at n1 --addr h",
             "service list --at n1",
+            "worker list --at n1",
+            "flow-control add-consumer 00000000000000000000000000000000 /service/echo --at n1",
         ];
         for line in lines {
             let words = std::iter::once("ockam").chain(line.split(' '));

@@ -55,6 +55,7 @@ pub use command::{
     command,
 };
 
+pub use noun::flow_control::ConsumerSpec;
 pub use noun::identity::{IdentityChange, IdentityHistory, IdentityItem};
 pub use noun::message::{MessageReply, MessageSpec};
 pub use noun::node::{NodeItem, NodeResources, NodeRoute, NodeStatus};
@@ -62,6 +63,7 @@ pub use noun::relay::{Relay, RelayInfo, RelaySpec};
 pub use noun::secure_channel::{ChannelItem, ChannelSpec, SecureChannel};
 pub use noun::secure_channel_listener::{Listener, ListenerSpec, SecureChannelListener};
 pub use noun::service::{Service, ServiceKind, ServiceSpec};
+pub use noun::status::{Enrollment, IdentityStatus, OrchestratorVersion, ProgramVersion, Status};
 pub use noun::tcp_connection::{TcpConnection, TcpConnectionSpec};
 pub use noun::tcp_inlet::{InletSpec, InletStatus, TcpInlet};
 pub use noun::tcp_listener::{
@@ -69,3 +71,4 @@ pub use noun::tcp_listener::{
 };
 pub use noun::tcp_outlet::{OutletSpec, OutletStatus, TcpOutlet};
 pub use noun::vault::{UseAwsKms, VaultItem, VaultType, VaultView};
+pub use noun::worker::Worker;

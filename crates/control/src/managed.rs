@@ -26,6 +26,7 @@ mod services;
 mod status_endpoint;
 mod tcp_connections;
 mod tcp_listeners;
+mod workers;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! The nouns: for each one file with its row in the table, its names and records.
 
+pub(crate) mod flow_control;
 pub(crate) mod identity;
 pub(crate) mod message;
 pub(crate) mod node;
@@ -7,8 +8,10 @@ pub(crate) mod relay;
 pub(crate) mod secure_channel;
 pub(crate) mod secure_channel_listener;
 pub(crate) mod service;
+pub(crate) mod status;
 pub(crate) mod tcp_connection;
 pub(crate) mod tcp_inlet;
 pub(crate) mod tcp_listener;
 pub(crate) mod tcp_outlet;
 pub(crate) mod vault;
+pub(crate) mod worker;

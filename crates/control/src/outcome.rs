@@ -30,6 +30,14 @@ impl Outcome {
         self
     }
 
+    /// Adds a JSON form that is printed only when it is asked for. The published program has none for such a result, so that
+    /// scripts read the plain text through a pipe.
+    #[must_use]
+    pub fn json_when_asked(self, value: serde_json::Value) -> Self {
+        let plain = self.plain.clone();
+        self.machine(plain).json(value)
+    }
+
     /// Adds the JSON form.
     #[must_use]
     pub fn json(mut self, value: serde_json::Value) -> Self {

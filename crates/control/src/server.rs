@@ -9,6 +9,8 @@
 //! POST   /messages            send a message, wait for the reply
 //! POST   /services            start a service
 //! GET    /services            list services
+//! GET    /workers             list workers
+//! POST   /flow-controls/consumers   let a way in reach a worker
 //! ```
 //!
 //! A failure answers with the status of its code and a [`Failure`] as its body. An operation that changes something is

@@ -118,6 +118,9 @@ pub const RESOURCES: &[&Noun] = &[
     &noun::tcp_connection::NOUN,
     &noun::message::NOUN,
     &noun::service::NOUN,
+    &noun::worker::NOUN,
+    &noun::flow_control::NOUN,
+    &noun::status::NOUN,
 ];
 
 /// The noun of this name or older name.

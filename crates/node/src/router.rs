@@ -275,6 +275,11 @@ impl Router {
         self.inner.live_flows().insert(id);
     }
 
+    /// Whether messages come in with flow `id`; not so for the flow of a listener.
+    pub fn is_flow(&self, id: FlowId) -> bool {
+        self.inner.live_flows().contains(&id)
+    }
+
     /// Withdraws every permission given for `id`: its connection, channel or listener is gone.
     pub(crate) fn end_flow(&self, id: FlowId) {
         self.inner.live_flows().remove(&id);

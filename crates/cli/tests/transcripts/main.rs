@@ -52,6 +52,7 @@ macro_rules! transcripts {
 transcripts! {
     arguments
     background
+    flow_control
     help
     identity
     logging
@@ -59,10 +60,12 @@ transcripts! {
     relay
     routing
     secure_channel
+    status
     tcp_inlet
     tcp_outlet
     terminal
     vault
+    worker
 }
 
 #[test]

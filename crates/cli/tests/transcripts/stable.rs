@@ -8,10 +8,12 @@ pub(crate) fn stable(text: &str, home: &Path) -> String {
     let text = ["\n", ""].iter().fold(text, |text, between| {
         text.replace(&about(between), "<about this program>\n")
     });
-    let text = text.replace(
-        &format!("ockam {}", env!("CARGO_PKG_VERSION")),
-        "ockam <version>",
-    );
+    let text = VERSIONS.iter().fold(text, |text, before| {
+        text.replace(
+            &format!("{before}{}", env!("CARGO_PKG_VERSION")),
+            &format!("{before}<version>"),
+        )
+    });
     let text = hexadecimal(&text);
     let text = NUMBERS
         .iter()
@@ -33,6 +35,9 @@ const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     "\n    compiled from N/A\n"
 );
+
+/// What stands before the version.
+const VERSIONS: &[&str] = &["ockam ", "Ockam version: ", "\"version\": \""];
 
 /// What a number stands for, by the text before it.
 const NUMBERS: &[(&str, &str)] = &[

@@ -20,7 +20,7 @@ use crate::value::NodeArgument;
 
 pub(super) use create::Create;
 pub(super) use logs::Logs;
-pub(super) use show::Show;
+pub(super) use show::{Show, resources_of_all};
 pub(super) use start::{Start, Stop};
 
 #[derive(Debug, Args)]

@@ -107,8 +107,8 @@ impl Listed for SecureChannelListener {
         format!("Listener at {}", text::service(listener.address.name()))
     }
 
-    fn listed(list: Outcome, _listeners: &[Listener]) -> Outcome {
-        list
+    fn listed(list: Outcome, listeners: &[Listener]) -> Outcome {
+        list.json_when_asked(json!(listeners))
     }
 }
 

@@ -62,8 +62,8 @@ impl Listed for TcpConnection {
         line(connection)
     }
 
-    fn listed(list: Outcome, _connections: &[Transport]) -> Outcome {
-        list
+    fn listed(list: Outcome, connections: &[Transport]) -> Outcome {
+        list.json_when_asked(json!(connections))
     }
 }
 

@@ -11,6 +11,7 @@ use axum::routing::{get, post};
 use crate::ephemeral;
 use crate::managed::Managed;
 use crate::managed::registry::Made;
+use crate::noun::flow_control::ConsumerSpec;
 use crate::noun::message::{MessageReply, MessageSpec};
 use crate::noun::relay::Relay;
 use crate::noun::secure_channel::SecureChannel;
@@ -36,6 +37,8 @@ pub(crate) fn router(node: Arc<Managed>) -> Router {
         .route("/node", get(resources))
         .route("/messages", post(send))
         .route("/services", post(start_service).get(services))
+        .route("/workers", get(workers))
+        .route("/flow-controls/consumers", post(add_consumer))
         .with_state(node)
 }
 
@@ -45,6 +48,14 @@ async fn resources(State(node): State<Arc<Managed>>) -> Response {
 
 async fn services(State(node): State<Arc<Managed>>) -> Response {
     answer(Ok(node.service_list()))
+}
+
+async fn workers(State(node): State<Arc<Managed>>) -> Response {
+    answer(Ok(node.worker_list()))
+}
+
+async fn add_consumer(State(node): State<Arc<Managed>>, body: Bytes) -> Response {
+    answer(parse(&body).and_then(|spec: ConsumerSpec| node.add_consumer(&spec)))
 }
 
 async fn start_service(State(node): State<Arc<Managed>>, body: Bytes) -> Response {

@@ -1,10 +1,13 @@
 //! `ockam node show`.
 
+use std::time::Duration;
+
 use clap::Args;
 use ockam_store::NodeRecord;
 use serde_json::json;
 
 use super::{find, names};
+use crate::client::Client;
 use crate::command::item::Listed;
 use crate::command::{Run, Session, flow, service, tcp_listener, text};
 use crate::home::nodes;
@@ -57,16 +60,59 @@ pub(super) async fn resources(
     state: &State,
     node: &NodeRecord,
 ) -> Result<NodeResources, Failure> {
-    if status_of(node).is_running() {
-        // spec: command 3.9.1 (unreachable node: one second)
-        let client = session
-            .client(state, node)?
-            .within(std::time::Duration::from_secs(1));
-        if let Ok(resources) = client.ask(hyper::Method::GET, "/node", None::<&()>).await {
-            return Ok(resources);
-        }
+    match client(session, state, node)? {
+        Some(client) => Ok(ask(&client, node).await),
+        None => Ok(nodes::stored_resources(node)),
     }
-    Ok(nodes::stored_resources(node))
+}
+
+/// What each of the nodes runs; all are asked at the same time.
+pub(in crate::command) async fn resources_of_all(
+    session: &Session<'_>,
+    state: &State,
+    stored: &[NodeRecord],
+    patience: Duration,
+) -> Result<Vec<NodeResources>, Failure> {
+    let mut asked = Vec::new();
+    for node in stored {
+        let client = client(session, state, node)?.map(|client| client.within(patience));
+        let node = node.clone();
+        asked.push(tokio::spawn(async move {
+            match client {
+                Some(client) => ask(&client, &node).await,
+                None => nodes::stored_resources(&node),
+            }
+        }));
+    }
+    let mut all = Vec::new();
+    for node in asked {
+        let resources = node
+            .await
+            .map_err(|error| Failure::internal("a node could not be asked", &error))?;
+        all.push(resources);
+    }
+    Ok(all)
+}
+
+/// Asks a node whose process runs.
+fn client(
+    session: &Session<'_>,
+    state: &State,
+    node: &NodeRecord,
+) -> Result<Option<Client>, Failure> {
+    if !status_of(node).is_running() {
+        return Ok(None);
+    }
+    // spec: command 3.9.1 (unreachable node: one second)
+    let client = session.client(state, node)?;
+    Ok(Some(client.within(Duration::from_secs(1))))
+}
+
+async fn ask(client: &Client, node: &NodeRecord) -> NodeResources {
+    client
+        .ask(hyper::Method::GET, "/node", None::<&()>)
+        .await
+        .unwrap_or_else(|_| nodes::stored_resources(node))
 }
 
 fn describe(node: &NodeResources) -> String {
