@@ -13,8 +13,10 @@ mod flow_control;
 mod identity;
 mod item;
 mod message;
+mod migrate_database;
 mod node;
 mod relay;
+mod reset;
 mod secure_channel;
 mod secure_channel_listener;
 mod service;
@@ -204,13 +206,33 @@ impl Session<'_> {
     /// Opens the home.
     ///
     /// # Errors
-    /// The directory or the database cannot be used.
+    /// The directory or the database cannot be used, or the state is said to be in PostgreSQL.
     pub async fn open(&self) -> Result<State, Failure> {
-        State::open(
-            &self.host.home(),
-            self.host.variable("XDG_RUNTIME_DIR").map(PathBuf::from),
-        )
-        .await
+        if let Some(variable) = self.postgres() {
+            // Whoever set it expects to find the state of that database, and would find another one.
+            return Err(Failure::unsupported(format!(
+                "PostgreSQL as the place of the state ({variable} is set)"
+            ))
+            .help("unset it to use the SQLite state in OCKAM_HOME; nothing was changed"));
+        }
+        State::open(&self.host.home(), self.runtime_directory()).await
+    }
+
+    /// The variable that says that the state is in PostgreSQL, if one does.
+    pub(crate) fn postgres(&self) -> Option<&'static str> {
+        // spec: command 3.13
+        ["OCKAM_DATABASE_CONNECTION_URL", "OCKAM_DATABASE_INSTANCE"]
+            .into_iter()
+            .find(|name| {
+                self.host
+                    .variable(name)
+                    .is_some_and(|value| !value.is_empty())
+            })
+    }
+
+    /// Where control sockets of a deep home go.
+    pub(crate) fn runtime_directory(&self) -> Option<PathBuf> {
+        self.host.variable("XDG_RUNTIME_DIR").map(PathBuf::from)
     }
 
     /// The limit of requests and of channel creation.
@@ -348,6 +370,8 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<worker::List>(),
     Command::of::<flow_control::AddConsumer>(),
     Command::of::<status::Show>(),
+    Command::of::<reset::Reset>(),
+    Command::of::<migrate_database::MigrateDatabase>(),
 ];
 
 /// The leaf of a noun (or an older name of it) and a verb; the verb is empty for a noun that stands for itself.

@@ -2,4 +2,5 @@
 
 pub mod identities;
 pub mod nodes;
+pub mod reset;
 pub mod vaults;

@@ -36,7 +36,7 @@ mod command;
 
 pub use client::Client;
 pub use ephemeral::Ephemeral;
-pub use home::{identities, nodes, vaults};
+pub use home::{identities, nodes, reset, vaults};
 pub use managed::{ManagedNode, NodeSettings, Start, StatusEndpoint};
 pub use ockam_store::IfRunning;
 pub use outcome::{Code, Failure, Outcome};

@@ -3,8 +3,10 @@
 pub(crate) mod flow_control;
 pub(crate) mod identity;
 pub(crate) mod message;
+pub(crate) mod migrate_database;
 pub(crate) mod node;
 pub(crate) mod relay;
+pub(crate) mod reset;
 pub(crate) mod secure_channel;
 pub(crate) mod secure_channel_listener;
 pub(crate) mod service;

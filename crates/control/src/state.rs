@@ -25,7 +25,12 @@ impl State {
     pub async fn open(home: &Path, runtime: Option<PathBuf>) -> Result<Self, Failure> {
         let home = Home::open(home).map_err(|error| refused(StoreError::Home(error)))?;
         let store = Store::open(&home).await.map_err(refused)?;
-        Ok(Self { store, runtime })
+        Ok(Self::over(store, runtime))
+    }
+
+    /// The state in an opened store.
+    pub(crate) fn over(store: Store, runtime: Option<PathBuf>) -> Self {
+        Self { store, runtime }
     }
 
     /// The store.

@@ -121,6 +121,8 @@ pub const RESOURCES: &[&Noun] = &[
     &noun::worker::NOUN,
     &noun::flow_control::NOUN,
     &noun::status::NOUN,
+    &noun::reset::NOUN,
+    &noun::migrate_database::NOUN,
 ];
 
 /// The noun of this name or older name.

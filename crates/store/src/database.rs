@@ -8,7 +8,7 @@
 //! lock, a file of its own that the system frees when its holder dies.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -207,23 +207,27 @@ async fn migrate(connection: &mut SqliteConnection, schema: &Schema) -> Result<(
 struct Version {
     application: i64,
     number: i64,
+    tables: i64,
 }
 
 async fn version(connection: &mut SqliteConnection) -> Result<Version, sqlx::Error> {
-    let (application, number) = sqlx::query_as(
-        "SELECT application_id, user_version FROM pragma_application_id, pragma_user_version",
+    let (application, number, tables) = sqlx::query_as(
+        "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+         FROM pragma_application_id, pragma_user_version",
     )
     .fetch_one(connection)
     .await?;
     Ok(Version {
         application,
         number,
+        tables,
     })
 }
 
-/// Whether the file has the latest schema. An empty file (a creation that was cut short) counts as older.
+/// Whether the file has the latest schema. An empty file (a creation that was cut short) counts as older; one without marks
+/// but with tables is another program's, for example a vault of the published one.
 fn check(path: &Path, schema: &Schema, found: Version) -> Result<bool, StoreError> {
-    let empty = found.application == 0 && found.number == 0;
+    let empty = found.application == 0 && found.number == 0 && found.tables == 0;
     if found.application != i64::from(schema.application) && !empty {
         return Err(StoreError::Foreign(path.to_path_buf()));
     }
@@ -235,6 +239,14 @@ fn check(path: &Path, schema: &Schema, found: Version) -> Result<bool, StoreErro
         });
     }
     Ok(found.number == schema.latest())
+}
+
+/// Whether a file that nobody has open carries the mark of this kind: the number at byte 68 of its header.
+pub(crate) fn has_mark(path: &Path, schema: &Schema) -> bool {
+    let mut header = [0; 72];
+    File::open(path)
+        .and_then(|mut file| file.read_exact(&mut header))
+        .is_ok_and(|()| header.ends_with(&schema.application.to_be_bytes()))
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::name::{NodeName, VaultName};
+use crate::schema;
 
 /// A checked home directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,7 +219,10 @@ impl Home {
 
 impl Home {
     /// Removes everything kept here: the database, the vault files in this directory, logs and sockets. What is not ours
-    /// (`bin`, `env`, the files of the published program, anything unknown) stays. Running it twice is fine.
+    /// (`bin`, `env`, anything unknown) stays. Running it twice is fine.
+    ///
+    /// The files of the published program stay too. Where its database is, directories of logs may be its own, and a vault
+    /// file is removed only if it carries our mark; directories of our own nodes are left to the caller, who knows them.
     ///
     /// Works on a damaged database too, so vault files elsewhere are left to the caller, who can ask the store for them
     /// before.
@@ -227,7 +231,13 @@ impl Home {
     /// Something cannot be removed.
     // spec: command 3.5
     pub fn reset(&self) -> Result<(), HomeError> {
-        for directory in ["nodes", "commands", "run"] {
+        let shared = self.is_published();
+        let directories: &[&str] = if shared {
+            &["run"]
+        } else {
+            &["nodes", "commands", "run"]
+        };
+        for directory in directories {
             let path = self.root.join(directory);
             ignore_missing(fs::remove_dir_all(&path), &path)?;
         }
@@ -235,15 +245,37 @@ impl Home {
         for entry in entries {
             let entry = entry.map_err(|error| HomeError::io(&self.root, error))?;
             let name = entry.file_name();
-            let is_ours = [DATABASE.as_bytes(), b"vault-"]
-                .iter()
-                .any(|prefix| name.as_bytes().starts_with(prefix));
+            let path = entry.path();
+            let is_ours = name.as_bytes().starts_with(DATABASE.as_bytes())
+                || (name.as_bytes().starts_with(b"vault-")
+                    && (!shared || crate::database::has_mark(&path, &schema::VAULT_FILE)));
             if is_ours {
-                let path = entry.path();
                 ignore_missing(fs::remove_file(&path), &path)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether the published program has its state here.
+    #[must_use]
+    pub fn is_published(&self) -> bool {
+        self.published_database().exists()
+    }
+
+    /// The control sockets in this home, of nodes that run and of nodes that were killed.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn sockets(&self) -> Result<Vec<PathBuf>, HomeError> {
+        let run = self.root.join("run");
+        match fs::read_dir(&run) {
+            Ok(entries) => entries
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect::<io::Result<_>>()
+                .map_err(|error| HomeError::io(&run, error)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(HomeError::io(&run, error)),
+        }
     }
 }
 
@@ -427,6 +459,15 @@ mod tests {
         assert!(newest.ends_with("stdout.2026-02-01.log"));
     }
 
+    fn left(home: &Home) -> Vec<String> {
+        let mut left: Vec<_> = fs::read_dir(home.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        left
+    }
+
     #[test]
     fn a_reset_keeps_what_is_not_ours() {
         let base = tempfile::tempdir().unwrap();
@@ -435,21 +476,31 @@ mod tests {
         home.create_node_directory(&node).unwrap();
         home.create_command_directory("node create").unwrap();
         let ours = ["ockam.sqlite3", "ockam.sqlite3-wal", "vault-second"];
-        let others = ["database.sqlite3", "application_database.sqlite3", "env"];
+        let others = ["application_database.sqlite3", "env"];
         for file in ours.iter().chain(&others) {
             fs::write(home.path().join(file), "").unwrap();
         }
         for _ in 0..2 {
             home.reset().unwrap();
-            let mut left: Vec<_> = fs::read_dir(home.path())
-                .unwrap()
-                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-                .collect();
-            left.sort();
-            assert_eq!(
-                left,
-                ["application_database.sqlite3", "database.sqlite3", "env"]
-            );
+            assert_eq!(left(&home), others);
         }
+    }
+
+    #[tokio::test]
+    async fn a_reset_keeps_the_files_of_the_published_program() {
+        let base = tempfile::tempdir().unwrap();
+        let home = Home::open(base.path()).unwrap();
+        let store = crate::store::Store::open(&home).await.unwrap();
+        store.vault_or_only(None).await.unwrap();
+        let ours = "ours".parse().unwrap();
+        store.create_vault(&ours, None, None).await.unwrap();
+        store.close().await;
+        let theirs = home.path().join("vault-theirs");
+        let others = ["database.sqlite3", "nodes", "vault-theirs"];
+        fs::write(home.published_database(), "").unwrap();
+        fs::write(&theirs, "SQLite format 3\0").unwrap();
+        home.create_node_directory(&"n1".parse().unwrap()).unwrap();
+        home.reset().unwrap();
+        assert_eq!(left(&home), others);
     }
 }

@@ -58,6 +58,7 @@ transcripts! {
     logging
     node
     relay
+    reset
     routing
     secure_channel
     status

@@ -136,7 +136,7 @@ pub fn newest_log(state: &State, name: &NodeName) -> Result<PathBuf, Failure> {
 }
 
 /// Asks a process to end, and after five seconds makes it (spec: command 3.6).
-async fn end(process: ProcessMark) -> Result<(), Failure> {
+pub(crate) async fn end(process: ProcessMark) -> Result<(), Failure> {
     for signal in [Signal::TERM, Signal::KILL] {
         // The mark is looked at before each signal: the number may belong to another process by now.
         if !process.is_running() {
