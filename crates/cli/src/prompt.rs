@@ -1,118 +1,94 @@
-//! Questions on the terminal.
-//!
-//! A question goes to standard error, the answer is one line of standard input.
+//! Questions on the terminal; they are drawn on standard error.
 //!
 //! spec: command 3.8
 
-use std::collections::BTreeSet;
-use std::io::{self, BufRead, Write};
+use std::fmt::{self, Display};
 
-/// Asks a yes-or-no question; an empty answer is yes. `None` when there is no answer to come.
-pub(crate) fn confirm(
-    question: &str,
-    input: &mut dyn BufRead,
-    output: &mut dyn Write,
-) -> io::Result<Option<bool>> {
-    loop {
-        write!(output, "  {question} [Y/n] ")?;
-        output.flush()?;
-        let Some(answer) = read(input)? else {
-            return Ok(None);
-        };
-        match answer.to_ascii_lowercase().as_str() {
-            "" | "y" | "yes" => return Ok(Some(true)),
-            "n" | "no" => return Ok(Some(false)),
-            _ => writeln!(output, "    Please answer y or n.")?,
-        }
-    }
+use inquire::ui::{Attributes, Color, RenderConfig, StyleSheet, Styled};
+use inquire::{Confirm, InquireError, MultiSelect};
+
+use crate::colour::Colours;
+
+/// Asks a yes-or-no question; an empty answer is yes.
+pub(crate) fn confirm(question: &str, colours: Colours) -> Result<bool, Unanswered> {
+    Ok(Confirm::new(question)
+        .with_default(true)
+        .with_render_config(drawn(colours))
+        .prompt()?)
 }
 
-/// Lets the reader pick any number of items. `None` when there is no answer to come.
+/// Lets the reader pick any number of items.
 pub(crate) fn choose(
     question: &str,
     items: &[String],
-    input: &mut dyn BufRead,
-    output: &mut dyn Write,
-) -> io::Result<Option<Vec<usize>>> {
-    writeln!(output, "  {question}")?;
-    for (index, item) in items.iter().enumerate() {
-        writeln!(output, "    {:>2}  {item}", index + 1)?;
-    }
-    loop {
-        write!(
-            output,
-            "  Numbers, for example 1,3-4, or `all`; nothing for none: "
-        )?;
-        output.flush()?;
-        let Some(answer) = read(input)? else {
-            return Ok(None);
-        };
-        match selection(&answer, items.len()) {
-            Some(chosen) => return Ok(Some(chosen)),
-            None => writeln!(output, "    Please give numbers from 1 to {}.", items.len())?,
+    colours: Colours,
+) -> Result<Vec<usize>, Unanswered> {
+    let chosen = MultiSelect::new(question, items.iter().collect())
+        .with_help_message("arrows move, space picks, typing narrows the list, enter goes on")
+        .with_formatter(&|chosen| match chosen {
+            [] => "none".to_owned(),
+            chosen => {
+                let names: Vec<&str> = chosen.iter().map(|item| item.value.as_str()).collect();
+                names.join(", ")
+            }
+        })
+        .with_render_config(drawn(colours))
+        .raw_prompt()?;
+    Ok(chosen.into_iter().map(|item| item.index).collect())
+}
+
+/// Questions look like the other lines: two blanks, a sign, a blank.
+fn drawn(colours: Colours) -> RenderConfig<'static> {
+    let styled = |sign: &'static str, colour: Color| match colours {
+        Colours::On => Styled::new(sign).with_fg(colour),
+        Colours::Off => Styled::new(sign),
+    };
+    let mut drawn = match colours {
+        Colours::On => RenderConfig::default_colored()
+            .with_answer(StyleSheet::new().with_attr(Attributes::BOLD)),
+        Colours::Off => RenderConfig::empty(),
+    };
+    drawn.prompt_prefix = styled("  ?", Color::DarkCyan);
+    drawn.answered_prompt_prefix = styled("  ?", Color::DarkCyan);
+    drawn.highlighted_option_prefix = styled("  >", Color::DarkCyan);
+    drawn.unhighlighted_option_prefix = Styled::new("   ");
+    drawn.selected_checkbox = styled("[x]", Color::DarkGreen);
+    drawn.unselected_checkbox = Styled::new("[ ]");
+    drawn
+}
+
+/// No answer came.
+#[derive(Debug)]
+pub(crate) enum Unanswered {
+    /// The reader left the question.
+    Left,
+    /// The terminal failed.
+    Terminal(InquireError),
+}
+
+impl From<InquireError> for Unanswered {
+    fn from(error: InquireError) -> Self {
+        match error {
+            InquireError::OperationCanceled | InquireError::OperationInterrupted => Self::Left,
+            error => Self::Terminal(error),
         }
     }
 }
 
-/// The indices an answer stands for.
-fn selection(answer: &str, count: usize) -> Option<Vec<usize>> {
-    if answer == "all" {
-        return Some((0..count).collect());
-    }
-    let mut chosen = BTreeSet::new();
-    for word in answer.split([',', ' ']).filter(|word| !word.is_empty()) {
-        let (first, last) = word.split_once('-').unwrap_or((word, word));
-        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-        if first == 0 || last > count || first > last {
-            return None;
-        }
-        chosen.extend(first - 1..last);
-    }
-    Some(chosen.into_iter().collect())
-}
-
-fn read(input: &mut dyn BufRead) -> io::Result<Option<String>> {
-    let mut line = String::new();
-    let length = input.read_line(&mut line)?;
-    Ok((length > 0).then(|| line.trim().to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_empty_answer_is_yes_and_a_strange_one_is_asked_again() {
-        assert_eq!(answer("\n"), Some(true));
-        assert_eq!(answer("No\n"), Some(false));
-        assert_eq!(answer("perhaps\ny\n"), Some(true));
-        assert_eq!(answer(""), None);
-    }
-
-    #[test]
-    fn items_are_chosen_by_number_range_or_all() {
-        assert_eq!(selection("all", 3), Some(vec![0, 1, 2]));
-        assert_eq!(selection("", 3), Some(vec![]));
-        assert_eq!(selection("3, 1-2,1", 3), Some(vec![0, 1, 2]));
-        for wrong in ["0", "4", "x", "2-1", "1-", "-1"] {
-            assert_eq!(selection(wrong, 3), None, "{wrong}");
+impl Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Left => f.write_str("the question was left without an answer"),
+            Self::Terminal(_) => f.write_str("the question could not be asked"),
         }
     }
+}
 
-    #[test]
-    fn the_list_is_numbered() {
-        let mut output = Vec::new();
-        let items = ["n1".to_owned(), "n2".to_owned()];
-        let chosen = choose("Which?", &items, &mut "9\n2\n".as_bytes(), &mut output).unwrap();
-        assert_eq!(chosen, Some(vec![1]));
-        let shown = String::from_utf8(output).unwrap();
-        assert!(
-            shown.starts_with("  Which?\n     1  n1\n     2  n2\n"),
-            "{shown}"
-        );
-    }
-
-    fn answer(input: &str) -> Option<bool> {
-        confirm("Sure?", &mut input.as_bytes(), &mut Vec::new()).unwrap()
+impl std::error::Error for Unanswered {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Left => None,
+            Self::Terminal(error) => Some(error),
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::environment::Environment;
 use crate::global::{Globals, Prompts, Quiet};
 use crate::printer::{Forms, PrintError, Printer};
 use crate::progress::Progress;
-use crate::prompt;
+use crate::prompt::{self, Unanswered};
 use crate::version;
 
 /// What [`Host`] is made of in the command's process.
@@ -75,20 +75,15 @@ impl Terminal {
         });
     }
 
-    fn ask<T>(
-        &self,
-        question: impl FnOnce(&mut dyn io::BufRead, &mut dyn io::Write) -> io::Result<Option<T>>,
-    ) -> Result<T, Failure> {
-        let answer = self
-            .progress
-            .aside(|| question(&mut io::stdin().lock(), &mut io::stderr().lock()));
-        match answer {
-            Ok(Some(answer)) => Ok(answer),
-            Ok(None) => Err(Failure::new(
-                "no answer came from the terminal. Use --yes to confirm",
-            )),
-            Err(error) => Err(Failure::internal("the question could not be asked", &error)),
-        }
+    fn ask<T>(&self, question: impl FnOnce() -> Result<T, Unanswered>) -> Result<T, Failure> {
+        self.progress.aside(question).map_err(|why| match why {
+            Unanswered::Left => {
+                Failure::new(format!("{why}; nothing was changed")).help("Use --yes to confirm")
+            }
+            Unanswered::Terminal(_) => {
+                Failure::internal(why.to_string(), &why).help("Use --yes to confirm")
+            }
+        })
     }
 }
 
@@ -133,11 +128,11 @@ impl Host for Terminal {
     }
 
     fn confirm(&self, question: &str) -> Result<bool, Failure> {
-        self.ask(|input, output| prompt::confirm(question, input, output))
+        self.ask(|| prompt::confirm(question, self.colours))
     }
 
     fn choose(&self, question: &str, items: &[String]) -> Result<Vec<usize>, Failure> {
-        self.ask(|input, output| prompt::choose(question, items, input, output))
+        self.ask(|| prompt::choose(question, items, self.colours))
     }
 
     fn spawn_node<'a>(

@@ -14,7 +14,8 @@
 //!   Are you sure you want to proceed? [Y/n] y
 //! ```
 //!
-//! `$` runs in pipes, `%` on a terminal of its own (then both streams are one) into which the lines after `<` are typed.
+//! `$` runs in pipes, `%` on a terminal of its own (then both streams are one) into which the lines after `<` are typed:
+//! `␠` is a blank, `↓` the key.
 //! Standard output is indented, standard error has `! ` in front, `⏎` marks output that ends with a new line although it
 //! goes into a pipe. What differs from run to run is replaced by a word in angle brackets.
 //!
@@ -208,6 +209,7 @@ impl Home {
                 let (master, slave) = pty::open();
                 // Typed before anything is asked, so that the echo comes first.
                 let mut keyboard = master.try_clone().unwrap();
+                let typed = typed.replace('␠', " ").replace('↓', "\x1b[B");
                 keyboard.write_all(typed.as_bytes()).unwrap();
                 let mut child = shell
                     .stdin(slave.try_clone().unwrap())

@@ -20,8 +20,14 @@ pub(crate) fn open() -> (File, File) {
     (File::from(master), slave)
 }
 
-/// What stays on the screen: no sign of life, no carriage returns.
+/// What stays on the screen: no sign of life, no carriage returns, of a menu only its end.
 pub(crate) fn still(text: &str) -> String {
+    // Only menus hide the cursor.
+    if text.contains("\x1b[?25l") {
+        let mut screen = vt100::Parser::new(LINES, COLUMNS, 0);
+        screen.process(text.as_bytes());
+        return screen.screen().contents();
+    }
     let mut still = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('\r') {
@@ -35,3 +41,6 @@ pub(crate) fn still(text: &str) -> String {
     still.push_str(rest);
     still
 }
+
+const LINES: u16 = 200;
+const COLUMNS: u16 = 100;
