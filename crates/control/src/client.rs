@@ -116,21 +116,25 @@ impl Client {
         body: Option<&B>,
     ) -> Result<T, Failure> {
         // spec: command 3.3 (node process unreachable)
-        let unreachable = || {
-            format!(
-                "Failed to connect to node {} at {}",
-                self.node, self.address
+        let unreachable = |error: &(dyn std::error::Error + 'static)| {
+            Failure::internal(
+                format!(
+                    "Failed to connect to node {} at {}",
+                    self.node, self.address
+                ),
+                error,
             )
-        };
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| {
-            Failure::internal(unreachable(), &error).help(format!(
+            .help(format!(
                 "if it does not run, start it with `ockam node start {}`",
                 self.node
             ))
-        })?;
+        };
+        let stream = UnixStream::connect(&self.socket)
+            .await
+            .map_err(|error| unreachable(&error))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| Failure::internal(unreachable(), &error))?;
+            .map_err(|error| unreachable(&error))?;
         let driver = tokio::spawn(connection);
         let body = match body {
             Some(body) => serde_json::to_vec(body)
@@ -147,13 +151,13 @@ impl Client {
         let response = sender
             .send_request(request)
             .await
-            .map_err(|error| Failure::internal(unreachable(), &error))?;
+            .map_err(|error| unreachable(&error))?;
         let is_success = response.status().is_success();
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER)
             .collect()
             .await
-            .map_err(|error| Failure::internal(unreachable(), &*error))?
+            .map_err(|error| unreachable(&*error))?
             .to_bytes();
         driver.abort();
         if is_success {

@@ -151,6 +151,7 @@ pub(crate) fn ends_at_listener(route: &MultiAddr) -> Result<MultiAddr, Failure> 
         Failure::new(format!(
             "the route {route} does not end at a secure channel listener"
         ))
+        .help("end it with the address of a listener, for example /node/n1/service/api")
     };
     let (last, before) = route.protocols().split_last().ok_or_else(invalid)?;
     let (Protocol::Service(listener) | Protocol::Worker(listener) | Protocol::Secure(listener)) =

@@ -19,6 +19,7 @@
 
 mod client;
 mod ephemeral;
+mod hint;
 mod home;
 mod managed;
 mod noun;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use ockam_store::{Home, NodeName, NodeRecord, ProcessState, Store, StoreError};
 use ockam_wire::{MultiAddr, Protocol};
 
+use crate::hint;
 use crate::noun::node::NodeStatus;
 use crate::outcome::{Code, Failure};
 use crate::value::{HostPort, random_name};
@@ -66,7 +67,14 @@ impl State {
     /// # Errors
     /// There is none of this name.
     pub async fn node(&self, name: &NodeName) -> Result<NodeRecord, Failure> {
-        self.store.node(name).await.map_err(refused)
+        match self.store.node(name).await {
+            Err(error @ StoreError::NoNode(_)) => {
+                let nodes = self.nodes().await?;
+                let known = nodes.iter().map(|node| node.name.as_str());
+                Err(hint::among(refused(error), name.as_str(), "nodes", known))
+            }
+            node => node.map_err(refused),
+        }
     }
 
     /// The default node.
@@ -79,7 +87,10 @@ impl State {
             .await
             .map_err(refused)?
             // spec: command 3.3 (no default node)
-            .ok_or_else(|| Failure::coded(Code::Internal, "There is no default node"))
+            .ok_or_else(|| {
+                Failure::coded(Code::Internal, "There is no default node")
+                    .help("make a node with `ockam node create`")
+            })
     }
 
     /// A random name that no node has.
@@ -109,10 +120,10 @@ impl State {
         for protocol in route.protocols() {
             let part = match protocol {
                 Protocol::Node(name) => {
-                    let listener = self
-                        .listener_of(name)
-                        .await
-                        .map_err(|cause| unconvertible().cause(cause.message))?;
+                    let listener = self.listener_of(name).await.map_err(|cause| Failure {
+                        help: cause.help,
+                        ..unconvertible().cause(cause.message)
+                    })?;
                     listener
                         .multiaddr()
                         .parse()
@@ -120,6 +131,10 @@ impl State {
                 }
                 Protocol::Space(_) => {
                     return Err(unconvertible().cause("a space cannot be part of a route"));
+                }
+                Protocol::Project(name) => {
+                    return Err(no_default_project()
+                        .cause(format!("{route} leads through the project {name}")));
                 }
                 protocol => MultiAddr::new([protocol.clone()])
                     .map_err(|error| unconvertible().caused_by(&error))?,
@@ -146,6 +161,14 @@ impl State {
                 Failure::internal(format!("node {name} has no usable listener"), &error)
             })
     }
+}
+
+/// The failure of what needs a project (spec: command 3.3).
+pub(crate) fn no_default_project() -> Failure {
+    Failure::coded(
+        Code::Unauthorized,
+        "There is no default project defined. Please enroll or create a project.",
+    )
 }
 
 /// Whether a node's process lives.
@@ -185,6 +208,10 @@ pub(crate) fn unused_name(taken: impl Fn(&str) -> bool) -> Result<String, Failur
     Err(Failure::coded(Code::Internal, "no unused name was found"))
 }
 
+/// What somebody can do whose node runs already.
+pub(crate) const NODE_RUNS: &str =
+    "choose another name for a second node, or stop this one with `ockam node stop`";
+
 /// What the store refused, with the code of the published program (spec: command 3.3).
 pub(crate) fn refused(error: StoreError) -> Failure {
     let code = match &error {
@@ -198,6 +225,26 @@ pub(crate) fn refused(error: StoreError) -> Failure {
     };
     let mut failure = Failure::new(error.to_string());
     failure.code = code;
+    failure.help = match &error {
+        StoreError::NoNode(_) => {
+            Some("`ockam node list` shows the nodes there are, `ockam node create` makes one")
+        }
+        StoreError::NoIdentity(_) => Some(
+            "`ockam identity list` shows the identities there are, `ockam identity create` makes one",
+        ),
+        StoreError::NoVault(_) => {
+            Some("`ockam vault list` shows the vaults there are, `ockam vault create` makes one")
+        }
+        StoreError::WhichVault(_) => {
+            Some("name one with --vault; `ockam vault list` shows them")
+        }
+        StoreError::IdentityInUse { .. } => {
+            Some("delete the node(s) first, with `ockam node delete`")
+        }
+        StoreError::NodeRunning { .. } => Some(NODE_RUNS),
+        _ => None,
+    }
+    .map(str::to_owned);
     failure.help = help(&error).map(str::to_owned);
     match std::error::Error::source(&error) {
         Some(source) => failure.caused_by(source),

@@ -59,7 +59,7 @@ pub enum Protocol {
 #[non_exhaustive]
 pub enum MultiAddrError {
     /// The text has a protocol that does not exist.
-    #[error("`{0}` is not a protocol of an address")]
+    #[error("`{0}` is not a protocol of an address such as /node/n1/service/echo")]
     UnknownProtocol(String),
     /// The text ends behind a protocol.
     #[error("`{0}` in an address needs a value")]

@@ -19,6 +19,14 @@ pub(crate) fn stable(text: &str, home: &Path) -> String {
         .iter()
         .fold(text, |text, (before, word)| after(&text, before, word));
     let text = NAMES.iter().fold(text, |text, before| named(&text, before));
+    let text = text
+        .split_inclusive('\n')
+        .map(|line| {
+            LISTS
+                .iter()
+                .fold(line.to_owned(), |line, before| all_named(&line, before))
+        })
+        .collect::<String>();
     text.replace('\x1b', "␛")
 }
 
@@ -61,6 +69,18 @@ const NAMES: &[&str] = &[
     "\"identity_name\": \"",
     "\"identity_name\":\"",
 ];
+
+/// What stands before a list of names.
+const LISTS: &[&str] = &["there are these ", "name one of: "];
+
+/// Replaces the random ones among the names at the end of a line.
+fn all_named(line: &str, before: &str) -> String {
+    if line.contains(before) {
+        named(&named(line, ": "), ", ")
+    } else {
+        line.to_owned()
+    }
+}
 
 /// Replaces two lower-case words joined by a hyphen: the form of random names. Transcripts choose others.
 fn named(text: &str, before: &str) -> String {

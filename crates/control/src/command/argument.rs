@@ -2,6 +2,7 @@
 
 use clap::Args;
 use ockam_store::IdentityName;
+use ockam_wire::{MultiAddr, Protocol};
 
 use crate::command::{Note, Session};
 use crate::outcome::Failure;
@@ -113,6 +114,16 @@ impl Retry {
     }
 }
 
+/// Refuses a route in `--to` that ends at a node, where nobody would answer.
+pub(super) fn ends_at_worker(to: &MultiAddr) -> Result<(), Failure> {
+    match to.protocols().last() {
+        Some(Protocol::Service(_) | Protocol::Worker(_) | Protocol::Secure(_)) => Ok(()),
+        _ => Err(Failure::new("Argument '--to' is invalid")
+            .cause("the route does not end at a worker")
+            .help("end it with the address of one, for example /node/n1/service/echo")),
+    }
+}
+
 /// Refuses an option that has a value.
 pub(super) fn refuse<T>(option: &str, value: Option<&T>) -> Result<(), Failure> {
     match value {
@@ -135,4 +146,17 @@ pub(super) fn deprecated(session: &Session<'_>, option: &str, instead: &str) {
     session.host.note(Note::Warning(format!(
         "{option} is deprecated and will be removed: {instead}"
     )));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_that_ends_at_a_node_is_refused() {
+        let check = |text: &str| ends_at_worker(&text.parse().expect(text));
+        assert!(check("/ip4/127.0.0.1/tcp/1/secure/api/service/echo").is_ok());
+        assert!(check("/ip4/127.0.0.1/tcp/1").is_err());
+        assert!(check("").is_err());
+    }
 }

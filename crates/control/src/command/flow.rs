@@ -1,6 +1,7 @@
 //! How show and delete choose what they act on, the same for every noun (spec: command 3.8).
 
 use crate::command::{Note, Session, text};
+use crate::hint;
 use crate::outcome::{Failure, Outcome};
 use crate::table::Noun;
 
@@ -29,11 +30,13 @@ pub(super) async fn show(
         return Ok(());
     }
     if wanted.is_some() || !session.host.can_prompt() {
-        let name = wanted
-            .or(default)
-            .ok_or_else(|| Failure::new(format!("No {} provided", noun.kind)))?;
+        let name = wanted.or(default).ok_or_else(|| {
+            let known: Vec<&str> = names.iter().map(String::as_str).collect();
+            Failure::new(format!("No {} provided", noun.kind))
+                .help(format!("name one of: {}", hint::listed(&known)))
+        })?;
         if !names.contains(&name) {
-            return Err(not_found(noun, &name));
+            return Err(not_among(noun, &name, names));
         }
         session.host.print(show(&name).await?);
         return Ok(());
@@ -61,7 +64,7 @@ pub(super) async fn delete(
     }
     if let Some(name) = chosen.name {
         if !names.contains(&name) {
-            return Err(not_found(noun, &name));
+            return Err(not_among(noun, &name, names));
         }
         if confirmed(session, chosen.yes)? {
             session.host.print(delete(&name).await?);
@@ -102,6 +105,11 @@ pub(super) fn confirmed(session: &Session<'_>, yes: bool) -> Result<bool, Failur
 /// The failure for a name that is not among the items.
 pub(super) fn not_found(noun: &Noun, name: &str) -> Failure {
     Failure::new(format!("The {} {name} was not found", noun.kind))
+}
+
+fn not_among(noun: &Noun, name: &str, names: &[String]) -> Failure {
+    let known = names.iter().map(String::as_str);
+    hint::among(not_found(noun, name), name, &kinds(noun), known)
 }
 
 fn nothing(noun: &Noun, verb: &str) -> Outcome {

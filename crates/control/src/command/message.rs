@@ -4,7 +4,7 @@ use clap::Args;
 use hyper::Method;
 use ockam_wire::{MultiAddr, Protocol, bare};
 
-use crate::command::argument::{Identity, Retry, Trust};
+use crate::command::argument::{Identity, Retry, Trust, ends_at_worker};
 use crate::command::{Run, Session};
 use crate::ephemeral::Ephemeral;
 use crate::noun::message::{MessageReply, MessageSpec, NOUN};
@@ -48,16 +48,28 @@ impl Run for Send {
             .map_err(|error: ockam_wire::MultiAddrError| invalid_to().caused_by(&error))?;
         let body = if self.hex {
             hex::decode(self.message.trim()).map_err(|error| {
-                Failure::new("the message is not hexadecimal").cause(error.to_string())
+                Failure::new("the message is not hexadecimal")
+                    .cause(error.to_string())
+                    .help("with --hex a message is pairs of hex digits, for example 68656c6c6f")
             })?
         } else {
             bare::encode_str(&self.message)
         };
         let state = session.open().await?;
         // Names of nodes are looked up here, so that a wrong one is this command's argument error.
-        let to = state.replace_nodes(&to).await.map_err(|failure| {
-            let cause = failure.causes.first().cloned().unwrap_or(failure.message);
-            invalid_to().cause(cause)
+        let to = state
+            .replace_nodes(&to)
+            .await
+            .map_err(|failure| match failure.code {
+                Some(Code::Unauthorized) => failure,
+                _ => Failure {
+                    message: invalid_to().message,
+                    ..failure
+                },
+            })?;
+        ends_at_worker(&to).map_err(|why| Failure {
+            code: invalid_to().code,
+            ..why
         })?;
         let spec = MessageSpec {
             to,
@@ -105,6 +117,14 @@ const GRACE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// A node that lives as long as the command has no workers of its own to talk to.
 fn begins_outside(to: &MultiAddr) -> Result<(), Failure> {
+    // spec: command 3.9.3 (only a node that was made for it speaks UDP)
+    if to
+        .protocols()
+        .iter()
+        .any(|part| matches!(part, Protocol::Udp(_)))
+    {
+        return Err(invalid_to().cause("UDP hops are not allowed"));
+    }
     match to.protocols().first() {
         Some(Protocol::Ip4(_) | Protocol::Ip6(_) | Protocol::DnsAddr(_)) => Ok(()),
         _ => Err(invalid_to()
@@ -140,6 +160,7 @@ mod tests {
         let check = |text: &str| begins_outside(&text.parse().expect(text));
         assert!(check("/ip4/127.0.0.1/tcp/1/service/echo").is_ok());
         assert!(check("/service/echo").is_err());
+        assert!(check("/ip4/127.0.0.1/udp/1/service/echo").is_err());
         assert!(check("/secure/api/service/echo").is_err());
     }
 }

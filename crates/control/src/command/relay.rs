@@ -11,11 +11,11 @@ use serde_json::json;
 use crate::command::argument::{At, Retry, deprecated};
 use crate::command::flow::Chosen;
 use crate::command::item::{self, Listed, Named};
-use crate::command::tcp_inlet::no_default_project;
 use crate::command::{Note, Run, Session, text};
 use crate::noun::relay::{NOUN, Relay, RelayInfo, RelaySpec};
 use crate::outcome::{Failure, Outcome};
 use crate::record::Connection;
+use crate::state::no_default_project;
 use crate::table::Noun;
 use crate::value::{Alias, DurationText, NodeArgument};
 
@@ -56,6 +56,8 @@ impl Run for Create {
         }
         let at = at_route(self.at.as_deref())?;
         let state = session.open().await?;
+        // A route that leads nowhere is refused before a node is made for it.
+        state.replace_nodes(&at).await?;
         let node = session.node_or_new(&state, self.to.as_ref()).await?;
         let client = session.client(&state, &node)?;
         let wait = Duration::from_secs(10).min(session.timeout()?);
@@ -115,7 +117,7 @@ fn at_route(at: Option<&str>) -> Result<MultiAddr, Failure> {
         Failure::new("Argument '--at' is invalid").caused_by(error)
     };
     match at {
-        None => Err(no_default_project().help("say with --at which node relays")),
+        Some("") | None => Err(no_default_project().help("say with --at which node relays")),
         Some(route) if route.contains('/') => route.parse().map_err(|error| invalid(&error)),
         Some(name) => {
             MultiAddr::new([Protocol::Node(name.to_owned())]).map_err(|error| invalid(&error))
@@ -187,7 +189,16 @@ impl Named for Relay {
     }
 
     fn shown(relay: &RelayInfo, _node: &NodeRecord) -> Outcome {
-        Outcome::plain(text::block(&Self::line(relay)))
+        let mut plain = text::block(&Self::line(relay));
+        if let Some(remote) = &relay.remote_address {
+            let address = text::service(remote);
+            plain.push('\n');
+            plain.push_str(&text::more(format!(
+                "reached at {}{address}",
+                relay.destination_address
+            )));
+        }
+        Outcome::plain(plain)
             .machine(relay.name.as_str())
             .json(json!({
                 "name": relay.name,

@@ -171,6 +171,8 @@ impl Run for Delete {
         let state = session.open().await?;
         let node = session.node(&state, self.at.at.as_ref()).await?;
         let client = session.client(&state, &node)?;
+        // An unknown one is an error before anything is asked.
+        client.show::<SecureChannel>(&self.address).await?;
         if flow::confirmed(session, self.yes)? {
             let channel = client.delete::<SecureChannel>(&self.address).await?;
             let plain = text::done(format!(

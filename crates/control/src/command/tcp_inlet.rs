@@ -8,7 +8,7 @@ use ockam_store::NodeRecord;
 use ockam_wire::MultiAddr;
 use serde_json::json;
 
-use crate::command::argument::{At, Identity, deprecated, refuse, refuse_flag};
+use crate::command::argument::{At, Identity, deprecated, ends_at_worker, refuse, refuse_flag};
 use crate::command::flow;
 use crate::command::item::{Listed, Named, NamedTogether};
 use crate::command::tcp_outlet::PortalOptions;
@@ -16,6 +16,7 @@ use crate::command::{Note, Run, Session, text};
 use crate::noun::tcp_inlet::{InletSpec, InletStatus, NOUN, TcpInlet};
 use crate::outcome::{Code, Failure, Outcome};
 use crate::record::Connection;
+use crate::state::no_default_project;
 use crate::table::Noun;
 use crate::value::{Alias, DurationText, HostPort, Scheme};
 
@@ -92,7 +93,8 @@ impl Create {
                 if self.via.is_some() {
                     return Err(Failure::new(
                         "--via cannot be used together with a complete route in --to",
-                    ));
+                    )
+                    .help("leave --via out, or give the name of the outlet alone in --to"));
                 }
                 route.parse().map_err(|error: ockam_wire::MultiAddrError| {
                     Failure::new("Argument '--to' is invalid").caused_by(&error)
@@ -103,14 +105,6 @@ impl Create {
             )),
         }
     }
-}
-
-/// The failure of commands that need the default project (spec: command 3.3).
-pub(super) fn no_default_project() -> Failure {
-    Failure::coded(
-        Code::Unauthorized,
-        "There is no default project defined. Please enroll or create a project.",
-    )
 }
 
 impl Run for Create {
@@ -124,7 +118,10 @@ impl Run for Create {
             deprecated(session, "--alias", "give the name as the first argument");
         }
         let to = self.route()?;
+        ends_at_worker(&to)?;
         let state = session.open().await?;
+        // A route that leads nowhere is refused before a node is made for it.
+        state.replace_nodes(&to).await?;
         let node = session.node_or_new(&state, self.at.at.as_ref()).await?;
         let limit = self.timeout.map_or(session.timeout()?, |timeout| timeout.0);
         let wait = (!self.no_connection_wait).then_some(self.connection_wait);

@@ -13,6 +13,7 @@ use ockam_store::{
 };
 use ockam_vault::{Handle, Provider, Signer, SigningKeyType, SoftwareVault, X25519Secret};
 
+use crate::hint;
 use crate::noun::identity::{IdentityChange, IdentityHistory, IdentityItem};
 use crate::outcome::{Code, Failure};
 use crate::state::{State, refused, unused_name};
@@ -109,14 +110,25 @@ pub async fn import(
 /// There is no such identity, or the store cannot be read.
 pub async fn find(state: &State, name: Option<&IdentityName>) -> Result<IdentityRecord, Failure> {
     match name {
-        Some(name) => state.store().identity(name).await.map_err(refused),
+        Some(name) => match state.store().identity(name).await {
+            Err(error @ StoreError::NoIdentity(_)) => {
+                let all = state.store().identities().await.map_err(refused)?;
+                let known = all.iter().map(|identity| identity.name.as_str());
+                let failure = refused(error);
+                Err(hint::among(failure, name.as_str(), "identities", known))
+            }
+            identity => identity.map_err(refused),
+        },
         None => state
             .store()
             .default_identity()
             .await
             .map_err(refused)?
             // spec: command 3.3 (no identity yet)
-            .ok_or_else(|| Failure::coded(Code::Internal, "no default identifier found")),
+            .ok_or_else(|| {
+                Failure::coded(Code::Internal, "no default identifier found")
+                    .help("make an identity with `ockam identity create`")
+            }),
     }
 }
 

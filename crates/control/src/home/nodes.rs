@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::noun::node::{NodeItem, NodeResources, NodeRoute};
 use crate::outcome::{Code, Failure};
-use crate::state::{State, refused, status_of};
+use crate::state::{NODE_RUNS, State, refused, status_of};
 use crate::value::HostPort;
 
 /// The node of this name, if there is one.
@@ -25,7 +25,7 @@ pub async fn find(state: &State, name: &NodeName) -> Result<Option<NodeRecord>, 
 
 /// The failure of creating a node that runs.
 pub fn already_running(name: &NodeName) -> Failure {
-    Failure::new(format!("Node {name} is already running"))
+    Failure::new(format!("Node {name} is already running")).help(NODE_RUNS)
 }
 
 /// One line of `node list`.

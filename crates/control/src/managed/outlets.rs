@@ -74,7 +74,7 @@ impl Managed {
         } else {
             Handshake::Wait
         };
-        let running = Outlet::start(&self.node, options).map_err(|_| exists(&name))?;
+        let running = Outlet::start(&self.node, options).map_err(|_| taken(&name))?;
         self.keep(made, NOUN.one, &name, &spec).await?;
         Ok(reservation.fill(KeptOutlet { spec, running })?.view())
     }
@@ -105,6 +105,15 @@ fn exists(name: &str) -> Failure {
         Code::AlreadyExists,
         format!("A TCP outlet with address '{name}' already exists"),
     )
+}
+
+/// Another worker of the node has the address.
+fn taken(name: &str) -> Failure {
+    Failure::coded(
+        Code::AlreadyExists,
+        format!("the address {name} is used by another worker of the node"),
+    )
+    .help("choose another name for the outlet")
 }
 
 fn unknown(name: &WorkerName) -> Failure {

@@ -73,7 +73,10 @@ impl TransportName {
     pub fn names(&self, transport: &Transport) -> bool {
         let name = self.0.as_str();
         let worker = |address: &str| address == name || address.strip_prefix("0#") == Some(name);
+        // `4000` is where `tcp-listener create 4000` listens.
+        let socket: Option<HostPort> = name.parse().ok();
         transport.socket_addr == name
+            || socket.is_some_and(|socket| socket.to_string() == transport.socket_addr)
             || worker(&transport.worker_addr)
             || worker(&transport.processor_address)
     }

@@ -33,12 +33,23 @@ pub enum HostPortError {
     /// The scheme is not one of `tcp`, `udp`, `tls`.
     #[error("unknown scheme `{0}`: use tcp, udp or tls")]
     Scheme(String),
-    /// There is no port, or it does not fit 16 bits.
-    #[error("`{0}` has no port between 0 and 65535")]
+    /// There is no port.
+    #[error("`{0}` has no port: write `host:port`, or a port alone for this machine")]
+    NoPort(String),
+    /// The port does not fit 16 bits.
+    #[error("`{0}` is not a port: ports are the numbers from 0 to 65535")]
     Port(String),
     /// The host is neither an address nor a valid name.
     #[error("`{0}` is neither an IP address nor a host name")]
     Host(String),
+    /// An IPv6 address without its brackets.
+    #[error("an IPv6 address is written in brackets: `[{address}]:{port}`")]
+    Brackets {
+        /// What stands before the last colon.
+        address: String,
+        /// What stands behind it.
+        port: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -121,14 +132,25 @@ impl FromStr for HostPort {
             Some((scheme, _)) => return Err(HostPortError::Scheme(scheme.to_owned())),
             None => (Scheme::Tcp, text),
         };
-        let (host, port) = rest.rsplit_once(':').unwrap_or(("", rest));
-        // `+80` is a number to the standard library, not to a user.
-        if !port.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(HostPortError::Port(text.to_owned()));
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((_, "")) => return Err(HostPortError::NoPort(text.to_owned())),
+            Some(parts) => parts,
+            None if rest.bytes().any(|byte| byte.is_ascii_digit()) && is_port_like(rest) => {
+                ("", rest)
+            }
+            None => return Err(HostPortError::NoPort(text.to_owned())),
+        };
+        if host.parse::<Ipv6Addr>().is_ok() {
+            return Err(HostPortError::Brackets {
+                address: host.to_owned(),
+                port: port.to_owned(),
+            });
         }
-        let port = port
-            .parse()
-            .map_err(|_| HostPortError::Port(text.to_owned()))?;
+        // `+80` is a number to the standard library, not to a user.
+        let port = Some(port)
+            .filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+            .and_then(|port| port.parse().ok())
+            .ok_or_else(|| HostPortError::Port(port.to_owned()))?;
         let host = match host {
             "" => Host::Ip(Ipv4Addr::LOCALHOST.into()),
             host => match host
@@ -151,7 +173,20 @@ impl FromStr for HostPort {
     }
 }
 
+/// Whether a word without a colon was meant to be a port.
+fn is_port_like(word: &str) -> bool {
+    word.bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-'))
+}
+
 fn is_host_name(host: &str) -> bool {
+    // Four numbers are an IPv4 address or a slip, never a name.
+    let numbers = host
+        .split('.')
+        .filter(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    if host.split('.').count() == 4 && numbers.count() == 4 {
+        return false;
+    }
     let label_is_valid = |label: &str| {
         (1..=63).contains(&label.len())
             && label
@@ -250,6 +285,26 @@ mod tests {
             "h h:1",
         ] {
             assert!(text.parse::<HostPort>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_says_what_would_be_right() {
+        for (text, told) in [
+            ("example", "`example` has no port: write `host:port`"),
+            ("host:", "`host:` has no port"),
+            (
+                "99999",
+                "`99999` is not a port: ports are the numbers from 0 to 65535",
+            ),
+            ("::1:80", "in brackets: `[::1]:80`"),
+            (
+                "300.1.1.1:80",
+                "`300.1.1.1` is neither an IP address nor a host name",
+            ),
+        ] {
+            let error = text.parse::<HostPort>().expect_err(text).to_string();
+            assert!(error.contains(told), "{error}");
         }
     }
 

@@ -64,8 +64,18 @@ pub struct NodeArgument(pub NodeName);
 
 /// The text names no node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(transparent)]
-pub struct NodeArgumentError(#[from] NameError);
+#[non_exhaustive]
+pub enum NodeArgumentError {
+    /// Nothing was written.
+    #[error("the name of a node cannot be empty")]
+    Empty,
+    /// A multi-address that does not begin with a node.
+    #[error("`{0}` does not begin with a node: write its name, or `/node/NAME`")]
+    NoNode(String),
+    /// Something that no node can be named.
+    #[error(transparent)]
+    Name(#[from] NameError),
+}
 
 impl FromStr for NodeArgument {
     type Err = NodeArgumentError;
@@ -77,7 +87,13 @@ impl FromStr for NodeArgument {
             .and_then(|rest| rest.split_once('/'))
             .filter(|(protocol, _)| matches!(*protocol, "node" | "service" | "project"))
             .map_or(text, |(_, rest)| rest.split('/').next().unwrap_or(rest));
-        Ok(Self(name.parse()?))
+        if name.is_empty() {
+            Err(NodeArgumentError::Empty)
+        } else if name.starts_with('/') {
+            Err(NodeArgumentError::NoNode(text.to_owned()))
+        } else {
+            Ok(Self(name.parse()?))
+        }
     }
 }
 

@@ -196,7 +196,10 @@ impl Registration {
     }
 
     fn unconfirmed(&self) -> String {
-        format!("the relay node did not confirm `{}`", self.options.name)
+        format!(
+            "the relay node did not confirm `{}`: another node may have that name there, or it does not relay",
+            self.options.name
+        )
     }
 
     /// The registration that `message` confirms.
