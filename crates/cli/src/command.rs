@@ -1,12 +1,14 @@
-//! The whole command line: global options, the nouns of the table, completion.
+//! The whole command line: global options, the nouns of the table, and commands about the program itself.
 //!
 //! spec: command 3.1 (help), 3.9
 
-use clap::builder::{PossibleValuesParser, Resettable};
+use clap::builder::Resettable;
 use clap::{Args, Command};
+use ockam_control::{Example, examples_help};
 
 use crate::environment::{Environment, OCKAM_HELP_SHOW_HIDDEN};
 use crate::global::GlobalArguments;
+use crate::own::{self, OWN, Own};
 use crate::version::VERSION;
 
 /// The root command.
@@ -20,7 +22,7 @@ pub(crate) fn root(environment: &Environment) -> Command {
         .arg_required_else_help(true)
         .mut_arg("jq", |argument| argument.allow_hyphen_values(true))
         .subcommands(ockam_control::clap_commands())
-        .subcommand(completion());
+        .subcommands(OWN.iter().map(|own| described(own)));
     if environment.overlay().next().is_some() {
         command = overlay(command, environment);
     }
@@ -46,29 +48,22 @@ pub(crate) fn leaf(matches: &clap::ArgMatches) -> (Vec<&str>, &clap::ArgMatches)
     (words, matches)
 }
 
-/// Name of the command that prints completion scripts.
-pub(crate) const COMPLETION: &str = "completion";
-/// Its option.
-pub(crate) const SHELL: &str = "shell";
+fn described(own: &Own) -> Command {
+    (own.clap)().after_long_help(examples_help(&own.examples()))
+}
 
-fn completion() -> Command {
-    Command::new(COMPLETION)
-        .about("Print a completion script for a shell")
-        .arg(
-            clap::Arg::new(SHELL)
-                .short('s')
-                .long(SHELL)
-                .required(true)
-                .value_name("SHELL")
-                .help("The shell to complete in")
-                .value_parser(PossibleValuesParser::new([
-                    "bash",
-                    "zsh",
-                    "fish",
-                    "elvish",
-                    "powershell",
-                ])),
-        )
+/// Lines that show the use of the command of these words.
+pub(crate) fn examples(words: &[String]) -> Vec<Example> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let command = match words.as_slice() {
+        [single] => match own::find(single) {
+            Some(own) => return own.examples(),
+            None => ockam_control::command(single, ""),
+        },
+        [noun, verb] => ockam_control::command(noun, verb),
+        _ => None,
+    };
+    command.map_or_else(Vec::new, |command| (command.examples)())
 }
 
 /// Makes `--env` visible to arguments that fall back to a variable: clap itself reads only the process environment.

@@ -8,8 +8,12 @@
 //!
 //! spec: command 3.1, 3.13
 
+mod variables;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+pub(crate) use variables::{Effect, VARIABLES, Variable};
 
 /// The variables a command sees: an overlay before the process environment.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +29,6 @@ enum Process {
     #[default]
     Real,
     /// No variables at all: what the overlay lacks does not exist.
-    #[cfg(test)]
     Empty,
 }
 
@@ -33,6 +36,14 @@ impl Environment {
     /// Puts a variable before the process environment.
     pub(crate) fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.overlay.insert(name.into(), value.into());
+    }
+
+    /// An environment without variables.
+    pub(crate) fn bare() -> Self {
+        Self {
+            overlay: BTreeMap::new(),
+            process: Process::Empty,
+        }
     }
 
     /// An environment that holds nothing but the given variables.
@@ -54,9 +65,22 @@ impl Environment {
         }
         match self.process {
             Process::Real => std::env::var(name).ok(),
-            #[cfg(test)]
             Process::Empty => None,
         }
+    }
+
+    /// Every variable that is text, by name.
+    pub(crate) fn all(&self) -> Vec<(String, String)> {
+        let mut all: BTreeMap<String, String> = match self.process {
+            Process::Real => std::env::vars_os()
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
+                .collect(),
+            Process::Empty => BTreeMap::new(),
+        };
+        all.extend(self.overlay.clone());
+        all.into_iter().collect()
     }
 
     /// What child processes are given on top of the inherited environment.
@@ -88,11 +112,16 @@ impl Environment {
             .unwrap_or_default()
     }
 
+    /// The home of the user.
+    pub(crate) fn user_home(&self) -> PathBuf {
+        PathBuf::from(self.get(HOME).unwrap_or_else(|| ".".to_owned()))
+    }
+
     /// The state directory.
     pub(crate) fn home(&self) -> PathBuf {
         match self.get(OCKAM_HOME).filter(|home| !home.is_empty()) {
             Some(home) => PathBuf::from(home),
-            None => PathBuf::from(self.get(HOME).unwrap_or_else(|| ".".to_owned())).join(".ockam"),
+            None => self.user_home().join(".ockam"),
         }
     }
 }

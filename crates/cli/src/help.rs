@@ -66,6 +66,14 @@ pub(crate) fn show(error: &clap::Error, streams: Streams, environment: &Environm
     }
 }
 
+/// Shows a text that was asked for: through the pager, or without one as it is.
+pub(crate) fn page(text: &str, streams: Streams, environment: &Environment) -> io::Result<()> {
+    match Pager::find(environment, streams.terminal) {
+        Some(pager) => pager.show(text),
+        None => write_out(text),
+    }
+}
+
 fn is_help(kind: ErrorKind) -> bool {
     matches!(
         kind,
@@ -74,7 +82,7 @@ fn is_help(kind: ErrorKind) -> bool {
 }
 
 /// A help text as Markdown: headings for its sections, code blocks for what they hold.
-fn markdown(help: &str) -> String {
+pub(crate) fn markdown(help: &str) -> String {
     let mut text = String::new();
     let mut inside = false;
     for line in help.lines() {

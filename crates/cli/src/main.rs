@@ -20,6 +20,8 @@ mod global;
 mod help;
 mod json;
 mod logging;
+mod manual;
+mod own;
 mod pager;
 mod printer;
 mod progress;
@@ -41,7 +43,8 @@ use crate::environment::Environment;
 use crate::global::{Globals, Quiet};
 use crate::help::Streams;
 use crate::logging::Sink;
-use crate::printer::{Destination, PrintError};
+use crate::own::{Own, Said};
+use crate::printer::{Destination, Format, Forms, PrintError};
 use crate::progress::Progress;
 use crate::report::Marks;
 use crate::terminal::{Notes, Role, Terminal};
@@ -87,25 +90,61 @@ fn start(words: Vec<OsString>, no_color: bool, environment: Environment) -> u8 {
     if globals.parse_only() {
         return 0;
     }
-    match command::leaf(&matches) {
-        (words, leaf) if words == [command::COMPLETION] => complete(leaf, &environment),
-        (words, leaf) => run(&words, leaf, globals, environment),
+    let (words, leaf) = command::leaf(&matches);
+    match words.as_slice() {
+        [single] if let Some(own) = own::find(single) => {
+            tell(own, leaf, &globals, streams, &environment)
+        }
+        words => run(words, leaf, globals, environment),
     }
 }
 
-/// Prints a completion script.
-fn complete(matches: &clap::ArgMatches, environment: &Environment) -> u8 {
-    let shell = matches
-        .get_one::<String>(command::SHELL)
-        .and_then(|name| name.parse::<clap_complete::Shell>().ok());
-    let Some(shell) = shell else {
-        return report::USAGE;
+/// Carries out a command of the command line itself.
+fn tell(
+    own: &Own,
+    matches: &clap::ArgMatches,
+    globals: &Globals,
+    streams: Streams,
+    environment: &Environment,
+) -> u8 {
+    let destination = destination();
+    let said = globals
+        .printer(destination, environment)
+        .map_err(|error| Failure::new(error.to_string()))
+        .and_then(|printer| Ok((printer, (own.run)(matches, environment)?)));
+    let written = match said {
+        Ok((_, Said::Text(text))) => pager::write_out(&text).map_err(PrintError::Write),
+        Ok((printer, Said::Page(page))) if printer.format == Format::Plain => {
+            help::page(&page.plain, streams, environment).map_err(PrintError::Write)
+        }
+        Ok((printer, Said::Page(outcome) | Said::Result(outcome))) => {
+            printer.print(&Forms::of(&outcome))
+        }
+        Err(failure) if globals.quiet == Quiet::Yes => {
+            return failure.exit.unwrap_or(report::FAILED);
+        }
+        Err(failure) => {
+            return complain(
+                &failure,
+                globals.colours(io::stderr().is_terminal(), environment),
+            );
+        }
     };
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command::root(environment), "ockam", &mut script);
-    match io::stdout().lock().write_all(&script) {
+    match written {
         Ok(()) => 0,
-        Err(_) => report::FAILED,
+        Err(PrintError::Filter(error)) => complain(
+            &Failure::new(error.to_string()),
+            globals.colours(io::stderr().is_terminal(), environment),
+        ),
+        Err(PrintError::Write(_)) => report::FAILED,
+    }
+}
+
+fn destination() -> Destination {
+    if io::stdout().is_terminal() {
+        Destination::Terminal
+    } else {
+        Destination::Pipe
     }
 }
 
@@ -178,13 +217,8 @@ fn prepare(
     }
     .ok_or_else(|| Failure::new(format!("`ockam {}` is not a command", words.join(" "))))?;
 
-    let destination = if io::stdout().is_terminal() {
-        Destination::Terminal
-    } else {
-        Destination::Pipe
-    };
     let printer = globals
-        .printer(destination, &environment)
+        .printer(destination(), &environment)
         .map_err(|error| Failure::new(error.to_string()))?;
 
     let child = flag(matches, "child_process");

@@ -16,6 +16,7 @@
 
 use std::io::{self, Write};
 
+use ockam_control::Outcome;
 use serde_json::Value;
 
 use crate::colour::Colours;
@@ -50,6 +51,17 @@ pub(crate) struct Forms<'a> {
     pub machine: Option<&'a str>,
     /// The whole result.
     pub json: Option<&'a Value>,
+}
+
+impl<'a> Forms<'a> {
+    /// The forms of an outcome.
+    pub(crate) fn of(outcome: &'a Outcome) -> Self {
+        Self {
+            plain: &outcome.plain,
+            machine: outcome.machine.as_deref(),
+            json: outcome.json.as_ref(),
+        }
+    }
 }
 
 /// Chooses the form of each result and writes it.

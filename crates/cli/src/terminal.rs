@@ -113,11 +113,7 @@ impl Host for Terminal {
     }
 
     fn print(&self, outcome: Outcome) {
-        let forms = Forms {
-            plain: &outcome.plain,
-            machine: outcome.machine.as_deref(),
-            json: outcome.json.as_ref(),
-        };
+        let forms = Forms::of(&outcome);
         if let Err(error) = self.progress.aside(|| self.printer.print(&forms)) {
             self.unprinted.borrow_mut().get_or_insert(error);
         }

@@ -8,6 +8,7 @@
 //! An argument this program understands but cannot honour is refused before anything is changed.
 
 mod argument;
+mod example;
 mod flow;
 mod flow_control;
 mod identity;
@@ -36,6 +37,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ockam_store::NodeRecord;
+
+pub use example::{Example, examples_help};
 
 use crate::client::Client;
 use crate::noun::relay::Relay;
@@ -134,6 +137,8 @@ pub struct Command {
     pub verb: &'static str,
     /// Adds the arguments to a command.
     pub arguments: fn(clap::Command) -> clap::Command,
+    /// Lines that show its use.
+    pub examples: fn() -> Vec<Example>,
     /// Runs the command with parsed arguments.
     pub run:
         for<'a> fn(&'a clap::ArgMatches, &'a Session<'a>) -> LocalFuture<'a, Result<(), Failure>>,
@@ -146,6 +151,7 @@ impl Command {
             noun: A::NOUN,
             verb: A::VERB,
             arguments: A::augment_args,
+            examples: A::examples,
             run: run::<A>,
         }
     }
@@ -167,7 +173,11 @@ impl Command {
     pub fn clap(&self) -> clap::Command {
         let about = self.row().map_or("", |verb| verb.about);
         let name = self.words().last().copied().unwrap_or_default();
-        (self.arguments)(clap::Command::new(name)).about(about)
+        let command = (self.arguments)(clap::Command::new(name)).about(about);
+        match examples_help(&(self.examples)()) {
+            none if none.is_empty() => command,
+            examples => command.after_long_help(examples),
+        }
     }
 }
 
@@ -177,6 +187,10 @@ pub trait Run: clap::Args + 'static {
     const NOUN: &'static Noun;
     /// The verb they belong to.
     const VERB: &'static str;
+    /// Lines that show its use, at the end of its long help.
+    fn examples() -> Vec<Example> {
+        Vec::new()
+    }
     /// Runs the command.
     fn run<'a>(self, session: &'a Session<'a>) -> impl Future<Output = Result<(), Failure>> + 'a;
 }

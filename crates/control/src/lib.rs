@@ -52,8 +52,8 @@ pub use value::{
 
 #[cfg(feature = "cli")]
 pub use command::{
-    COMMANDS, ChildOutput, Command, Host, LocalFuture, Note, Run, Session, Stdin, clap_commands,
-    command,
+    COMMANDS, ChildOutput, Command, Example, Host, LocalFuture, Note, Run, Session, Stdin,
+    clap_commands, command, examples_help,
 };
 
 pub use noun::flow_control::ConsumerSpec;

@@ -57,6 +57,7 @@ transcripts! {
     help
     identity
     logging
+    manual
     node
     relay
     reset

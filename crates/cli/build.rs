@@ -1,0 +1,66 @@
+//! The commit a release is built from, for `--version`.
+//!
+//! `OCKAM_GIT_HASH` says it, or else the files below `.git` do; neither git nor a repository is needed, and without both
+//! there is none. Builds for development have none either: they are seldom of a commit, and each commit would build the
+//! program again.
+
+#![allow(
+    clippy::print_stdout,
+    reason = "this is how a build script talks to cargo"
+)]
+
+use std::path::{Path, PathBuf};
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-env-changed=OCKAM_GIT_HASH");
+    if std::env::var_os("OCKAM_GIT_HASH").is_some()
+        || std::env::var("PROFILE").as_deref() != Ok("release")
+    {
+        return;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    if let Some(commit) = commit(&root.join(".git")) {
+        println!("cargo:rustc-env=OCKAM_GIT_HASH={commit}");
+    }
+}
+
+/// The commit that is checked out.
+fn commit(git: &Path) -> Option<String> {
+    // In a second working tree `.git` is a file that names the folder.
+    let folder = match std::fs::read_to_string(git) {
+        Ok(text) => PathBuf::from(text.strip_prefix("gitdir:")?.trim()),
+        Err(_) => git.to_owned(),
+    };
+    let head = watched(&folder.join("HEAD"))?;
+    let Some(branch) = head.strip_prefix("ref:").map(str::trim) else {
+        return hash(&head);
+    };
+    // Branches stand in the folder all working trees share.
+    let shared = match std::fs::read_to_string(folder.join("commondir")) {
+        Ok(path) => folder.join(path.trim()),
+        Err(_) => folder,
+    };
+    if let Some(text) = watched(&shared.join(branch)) {
+        return hash(&text);
+    }
+    let packed = watched(&shared.join("packed-refs"))?;
+    let line = packed
+        .lines()
+        .find(|line| line.ends_with(&format!(" {branch}")))?;
+    hash(line.split(' ').next()?)
+}
+
+/// The text of a file that the program is built again for when it changes.
+fn watched(path: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    println!("cargo:rerun-if-changed={}", path.display());
+    Some(text)
+}
+
+/// A commit, if the text is one.
+fn hash(text: &str) -> Option<String> {
+    let text = text.trim();
+    let is_hash = text.len() >= 40 && text.chars().all(|character| character.is_ascii_hexdigit());
+    is_hash.then(|| text.to_owned())
+}
