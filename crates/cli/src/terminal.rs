@@ -119,6 +119,13 @@ impl Host for Terminal {
         }
     }
 
+    fn write(&self, text: &[u8]) -> io::Result<()> {
+        self.progress.end();
+        let mut output = io::stdout().lock();
+        output.write_all(text)?;
+        output.flush()
+    }
+
     fn can_prompt(&self) -> bool {
         self.globals.prompts == Prompts::Allowed && io::stderr().is_terminal()
     }
@@ -187,7 +194,7 @@ impl Host for Terminal {
                 _ = hangup.recv() => "SIGHUP",
                 _ = end_of_input => "the end of standard input",
             };
-            tracing::info!("the node ends, by {reason}");
+            tracing::info!("ended by {reason}");
         })
     }
 }

@@ -69,6 +69,11 @@ pub trait Host {
     fn note(&self, note: Note);
     /// Writes one result to stdout in the form that was asked for.
     fn print(&self, outcome: Outcome);
+    /// Writes a part of a text that has no other form, such as lines of a log, to stdout as it is.
+    ///
+    /// # Errors
+    /// Nobody reads any more, or the disk is full.
+    fn write(&self, text: &[u8]) -> std::io::Result<()>;
     /// Whether the result is for a program: `--output json`, `--jq`, or stdout is no terminal.
     fn can_prompt(&self) -> bool;
     /// Asks a yes-or-no question; the default answer is yes. Called only when [`Host::can_prompt`].

@@ -1,6 +1,8 @@
 //! Operations on the home itself, handled in the command's own process.
 
 pub mod identities;
+#[cfg(feature = "cli")]
+pub(crate) mod logs;
 pub mod nodes;
 pub mod reset;
 pub mod vaults;

@@ -145,28 +145,27 @@ impl Home {
         ignore_missing(fs::remove_dir_all(&path), &path)
     }
 
-    /// The newest log file of a node, if it has any. Names carry the date, so the last name is the newest.
+    /// The log files of a node, oldest first. Names carry the date, so they are in the order of their names.
     ///
     /// # Errors
     /// The directory of the node cannot be read.
-    pub fn newest_log(&self, name: &NodeName) -> Result<Option<PathBuf>, HomeError> {
+    pub fn logs(&self, name: &NodeName) -> Result<Vec<PathBuf>, HomeError> {
         let directory = self.node_directory(name);
         let entries = match fs::read_dir(&directory) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(HomeError::io(&directory, error)),
         };
-        let mut newest = None;
+        let mut logs = Vec::new();
         for entry in entries {
             let entry = entry.map_err(|error| HomeError::io(&directory, error))?;
             let name = entry.file_name();
-            let is_log =
-                name.as_bytes().starts_with(b"stdout") && name.as_bytes().ends_with(b".log");
-            if is_log && newest.as_ref().is_none_or(|found| *found < name) {
-                newest = Some(name);
+            if name.as_bytes().starts_with(b"stdout") && name.as_bytes().ends_with(b".log") {
+                logs.push(directory.join(name));
             }
         }
-        Ok(newest.map(|name| directory.join(name)))
+        logs.sort();
+        Ok(logs)
     }
 
     /// Directory for the logs of one command (`node create`). May not exist yet.
@@ -446,17 +445,18 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_log_is_the_one_with_the_latest_date() {
+    fn logs_are_in_the_order_of_their_dates() {
         let base = tempfile::tempdir().unwrap();
         let home = Home::open(base.path()).unwrap();
         let node: NodeName = "n1".parse().unwrap();
-        assert_eq!(home.newest_log(&node).unwrap(), None);
+        assert!(home.logs(&node).unwrap().is_empty());
         let directory = home.create_node_directory(&node).unwrap();
         for day in ["2026-01-31", "2026-02-01", "2025-12-31"] {
             fs::write(directory.join(format!("stdout.{day}.log")), "").unwrap();
         }
-        let newest = home.newest_log(&node).unwrap().unwrap();
-        assert!(newest.ends_with("stdout.2026-02-01.log"));
+        let logs = home.logs(&node).unwrap();
+        assert!(logs.is_sorted());
+        assert!(logs.last().unwrap().ends_with("stdout.2026-02-01.log"));
     }
 
     fn left(home: &Home) -> Vec<String> {

@@ -59,6 +59,8 @@ transcripts! {
     logging
     manual
     node
+    node_logs
+    node_start
     relay
     reset
     routing

@@ -118,21 +118,29 @@ pub async fn delete(state: &State, node: &NodeRecord) -> Result<(), Failure> {
         .map_err(|error| refused(StoreError::Home(error)))
 }
 
+/// The log files of a node, oldest first.
+///
+/// # Errors
+/// They cannot be looked for.
+pub fn logs(state: &State, name: &NodeName) -> Result<Vec<PathBuf>, Failure> {
+    state
+        .home()
+        .logs(name)
+        .map_err(|error| refused(StoreError::Home(error)))
+}
+
 /// The newest log file of a node.
 ///
 /// # Errors
 /// There is none.
 pub fn newest_log(state: &State, name: &NodeName) -> Result<PathBuf, Failure> {
-    state
-        .home()
-        .newest_log(name)
-        .map_err(|error| refused(StoreError::Home(error)))?
-        .ok_or_else(|| {
-            Failure::coded(
-                Code::Internal,
-                format!("there is no log file for the node {name}"),
-            )
-        })
+    logs(state, name)?.pop().ok_or_else(|| {
+        Failure::coded(
+            Code::Internal,
+            format!("there is no log file for the node {name}"),
+        )
+        .help("a node that runs in the foreground has none")
+    })
 }
 
 /// Asks a process to end, and after five seconds makes it (spec: command 3.6).

@@ -245,10 +245,15 @@ impl Create {
                 Start::Create
             },
         };
+        let start = settings.start;
         let node = ManagedNode::start(state, settings).await?;
         let resources = node.resources().await?;
-        let mut plain = vec![text::done(format!("Created a new Node named {name}"))];
-        if resources.is_default {
+        let created = match start {
+            Start::Create => format!("Created a new Node named {name}"),
+            Start::Resume => format!("Node {name} has been started"),
+        };
+        let mut plain = vec![text::done(created)];
+        if resources.is_default && start == Start::Create {
             plain.push(text::done(format!(
                 "Marked {name} as your default Node, on this machine"
             )));
