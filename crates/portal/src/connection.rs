@@ -23,15 +23,13 @@ use ockam_node::{
     ChannelPeer, Delivery, End, FlowId, Inline, LocalMessage, Origin, Router, SendError,
 };
 use ockam_wire::{Address, Buffer, HEADROOM, Route, TAILROOM};
-use tokio::io::{AsyncWriteExt, Interest};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::backlog::{Gated, Held, Share, Verdict};
 use crate::interceptor::{Intercept, Interception};
 use crate::message::{Reason, Signal, data_header, payload_header};
+use crate::socket::{Reading, Socket, Writing};
 use crate::stream::{Arrival, Dialect, Stream};
 
 /// One portal connection. The worker at its address and its task share it.
@@ -178,7 +176,7 @@ impl Connection {
     /// Carries content in both directions until the connection has ended, and says so to the other side.
     pub(crate) async fn carry(
         &self,
-        socket: TcpStream,
+        socket: Socket,
         arrivals: Arrivals,
         link: &Link,
         interception: Interception,
@@ -194,7 +192,7 @@ impl Connection {
 
     async fn carry_inner(
         &self,
-        mut socket: TcpStream,
+        mut socket: Socket,
         arrivals: Arrivals,
         link: &Link,
         interception: Interception,
@@ -230,7 +228,7 @@ impl Connection {
             }
         };
         let failure = outcome.err()?;
-        reset_on_close(&socket);
+        socket.reset_on_close();
         drop(socket);
         let (signal, reason) = match failure {
             Failure::Told(reason) => (None, reason),
@@ -269,7 +267,7 @@ impl Connection {
     /// Reads the local socket and sends what it gives.
     async fn read(
         &self,
-        socket: &ReadHalf<'_>,
+        socket: &Reading<'_>,
         link: &Link,
         mut intercept: Option<Box<dyn Intercept>>,
     ) -> Result<(), Failure> {
@@ -279,7 +277,7 @@ impl Connection {
                 biased;
                 allowance = self.allowance() => allowance,
                 // A peer that is held back and resets its connection is noticed all the same.
-                _ = socket.ready(Interest::ERROR) => return Err(Failure::Here(Reason::ConnectionReset)),
+                () = socket.failed() => return Err(Failure::Here(Reason::ConnectionReset)),
             };
             if allowance == 0 {
                 return Ok(());
@@ -291,7 +289,7 @@ impl Connection {
             }
             let room = size.min(allowance);
             let mut content = Buffer::with_headroom(HEADROOM, room, TAILROOM);
-            match socket.try_read_buf(&mut content.spare_mut(room)) {
+            match socket.try_read(&mut content.spare_mut(room)) {
                 Ok(0) => break,
                 Ok(read) => {
                     size = next_read(size, read, link.chunk);
@@ -307,6 +305,12 @@ impl Connection {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    // spec: messaging 7.7 (what came before is delivered, then the end is seen to be none)
+                    tracing::info!(connection = %link.own, "the target left without ending TLS");
+                    tokio::time::sleep(LINGER).await;
+                    return Err(Failure::Here(Reason::ConnectionReset));
+                }
                 Err(error) => return Err(reading_failed(error)),
             }
         }
@@ -413,7 +417,7 @@ impl Connection {
     /// Writes what arrives to the local socket.
     async fn write(
         &self,
-        mut socket: WriteHalf<'_>,
+        mut socket: Writing<'_>,
         mut arrivals: Arrivals,
         link: &Link,
         mut intercept: Option<Box<dyn Intercept>>,
@@ -453,8 +457,8 @@ impl Connection {
                         }
                         self.flush(&socket, &mut pieces, link).await?;
                         // The peer of the socket may be gone already; it is told the same either way.
-                        drop(socket.shutdown().await);
-                        return Ok(());
+                        drop(socket.end().await);
+                        return self.push_out(&socket).await;
                     }
                     Event::Lost => {
                         self.flush(&socket, &mut pieces, link).await?;
@@ -474,7 +478,7 @@ impl Connection {
 
     async fn flush(
         &self,
-        socket: &WriteHalf<'_>,
+        socket: &Writing<'_>,
         pieces: &mut VecDeque<Piece>,
         link: &Link,
     ) -> Result<(), Failure> {
@@ -516,11 +520,24 @@ impl Connection {
                 link.send(self.remote(), grant.encode()).await?;
             }
         }
-        Ok(())
+        self.push_out(socket).await
+    }
+
+    /// Waits until the system has everything that the local socket took.
+    async fn push_out(&self, socket: &Writing<'_>) -> Result<(), Failure> {
+        loop {
+            match socket.try_flush() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.writable(socket).await?;
+                }
+                // If it has failed, whoever uses it next finds out.
+                _ => return Ok(()),
+            }
+        }
     }
 
     /// Waits until the local socket takes something again.
-    async fn writable(&self, socket: &WriteHalf<'_>) -> Result<(), Failure> {
+    async fn writable(&self, socket: &Writing<'_>) -> Result<(), Failure> {
         let since = Instant::now();
         loop {
             match tokio::time::timeout(STALL_TICK, socket.writable()).await {
@@ -709,13 +726,6 @@ pub struct Activity {
 /// What arrives for the local socket.
 pub(crate) struct Arrivals(mpsc::UnboundedReceiver<Event>);
 
-/// Makes the socket send a reset when it is closed.
-pub(crate) fn reset_on_close(socket: &TcpStream) {
-    if let Err(error) = socket.set_zero_linger() {
-        tracing::debug!("the socket could not be reset: {error}");
-    }
-}
-
 /// The largest chunk of content that one message over `route` carries.
 pub(crate) fn chunk_for(router: &Router, route: &Route, wanted: usize) -> usize {
     let Some(first) = route.first() else {
@@ -728,7 +738,11 @@ pub(crate) fn chunk_for(router: &Router, route: &Route, wanted: usize) -> usize 
 }
 
 fn reading_failed(error: io::Error) -> Failure {
-    tracing::trace!("local socket failed: {error}");
+    if error.kind() == io::ErrorKind::InvalidData {
+        tracing::info!("TLS with the target failed: {error}");
+    } else {
+        tracing::trace!("local socket failed: {error}");
+    }
     Failure::Here(Reason::ConnectionReset)
 }
 

@@ -22,12 +22,11 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::backlog::Backlogs;
-use crate::connection::{
-    Arrivals, Connection, Counters, Link, Pin, Remote, breaks, chunk_for, reset_on_close,
-};
+use crate::connection::{Arrivals, Connection, Counters, Link, Pin, Remote, breaks, chunk_for};
 use crate::interceptor::{Interception, Interceptor};
 use crate::message::Reason;
 use crate::session::{Hints, Pace, Session, SessionStatus};
+use crate::socket::{Socket, reset_on_close};
 use crate::stream::{Dialect, Stream};
 use crate::way::{Way, attempts};
 use crate::{Activity, DEFAULT_CHUNK, Handshake, offers_streams};
@@ -256,6 +255,7 @@ impl Shared {
             Some(interceptor) => interceptor.intercept(opened.connection.pin().identity.as_ref()),
             None => Interception::default(),
         };
+        let client = Socket::Tcp(client);
         let carrying = opened
             .connection
             .carry(client, opened.arrivals, &opened.link, interception);

@@ -13,7 +13,7 @@
 //! (what waits), `admission` (limits), `session::state`, `relay::name` and `relay::ownership`. Drivers: `connection`,
 //! `inlet`, `outlet`, `relay`, `kept`, `session`.
 //!
-//! It does not do: protocols above TCP, TLS, UDP portals, policies (they are access rules given by the caller).
+//! It does not do: TLS towards clients, UDP portals, policies (they are access rules given by the caller).
 //!
 //! Invariants: the bytes towards peers that offer no extension are the published ones; content is never dropped from a
 //! connection that stays open, nor copied unless an interceptor asks for it; a stalled connection does not hold its
@@ -31,7 +31,9 @@ mod message;
 mod outlet;
 mod relay;
 mod session;
+mod socket;
 mod stream;
+mod tls;
 mod way;
 mod window;
 
@@ -46,6 +48,7 @@ pub use relay::{
     RelayOptions, RelayService, RelayServiceOptions, RelayStatus,
 };
 pub use session::{Hints, SessionStatus};
+pub use tls::{NoRoots, Tls};
 
 use ockam_node::ChannelPeer;
 

@@ -204,6 +204,9 @@ pub(crate) enum Reason {
     /// An interceptor refused the content.
     #[error("an interceptor refused the content")]
     Intercepted = 10,
+    /// The target is not who it should be, or speaks no TLS.
+    #[error("TLS with the target failed")]
+    TlsFailed = 11,
 }
 
 impl From<u8> for Reason {
@@ -219,6 +222,7 @@ impl From<u8> for Reason {
             8 => Self::ConnectionReset,
             9 => Self::Stalled,
             10 => Self::Intercepted,
+            11 => Self::TlsFailed,
             _ => Self::Unspecified,
         }
     }

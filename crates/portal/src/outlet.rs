@@ -30,7 +30,9 @@ use crate::backlog::{Backlog, Backlogs, CHANNEL_BACKLOG};
 use crate::connection::{Arrivals, Connection, Counters, Link, Pin, Remote, breaks, chunk_for};
 use crate::interceptor::Interceptor;
 use crate::message::{Message, Reason};
+use crate::socket::Socket;
 use crate::stream::{Dialect, Stream};
+use crate::tls::{Tls, TlsError};
 use crate::{Activity, DEFAULT_CHUNK, Handshake, offers_streams};
 
 /// What an outlet is.
@@ -46,7 +48,9 @@ pub struct OutletOptions {
     pub consumers: Vec<FlowId>,
     /// Whether inlets wait for an answer; must be the same at both ends.
     pub handshake: Handshake,
-    /// How long connecting to the target may take.
+    /// TLS towards the target, if that is what it speaks.
+    pub tls: Option<Tls>,
+    /// How long connecting to the target may take, TLS and all.
     pub connect_timeout: Duration,
     /// What peers may hold.
     pub limits: Limits,
@@ -65,6 +69,7 @@ impl OutletOptions {
             access: Access::ALLOW_ALL,
             consumers: Vec::new(),
             handshake: Handshake::Wait,
+            tls: None,
             connect_timeout: Duration::from_secs(10),
             limits: Limits::default(),
             chunk: DEFAULT_CHUNK,
@@ -292,14 +297,15 @@ impl Shared {
             ..
         } = &begun;
         let connected = tokio::select! {
-            connected = self.options.target.connect(self.options.connect_timeout) => connected,
+            connected = self.connect() => connected,
             // Fails when the outlet is dropped.
-            _ = stopped.changed() => Err(Reason::Stopping),
+            _ = stopped.changed() => Err(NotConnected::from(Reason::Stopping)),
         };
         let socket = match connected {
             Ok(socket) => socket,
-            Err(reason) => {
-                tracing::info!(outlet = %self.options.address, target = %self.options.target, "{reason}");
+            Err(error) => {
+                let reason = error.reason;
+                tracing::info!(outlet = %self.options.address, target = %self.options.target, "{error}");
                 self.counters.refused.fetch_add(1, Ordering::Relaxed);
                 link.refuse(remote.clone(), *dialect, reason).await;
                 return;
@@ -336,6 +342,25 @@ impl Shared {
             _ = stopped.changed() => connection.stop(Reason::Stopping),
         }
         carrying.await;
+    }
+
+    /// Connects the target.
+    async fn connect(&self) -> Result<Socket, NotConnected> {
+        let OutletOptions { target, tls, .. } = &self.options;
+        let within = self.options.connect_timeout;
+        let connecting = async {
+            let socket = target.connect(within).await?;
+            match tls {
+                None => Ok(Socket::Tcp(socket)),
+                Some(tls) => match tls.connect(socket, &target.host).await {
+                    Ok(socket) => Ok(Socket::Tls(Box::new(socket))),
+                    Err(error) => Err(NotConnected::from(error)),
+                },
+            }
+        };
+        tokio::time::timeout(within, connecting)
+            .await
+            .unwrap_or_else(|_| Err(Reason::TimedOut.into()))
     }
 
     fn link(&self, own: Address, remote: &Route) -> Link {
@@ -410,28 +435,64 @@ impl TargetAddress {
         self.port
     }
 
-    async fn connect(&self, within: Duration) -> Result<TcpStream, Reason> {
-        let connecting = async {
-            let addresses: Vec<_> = tokio::net::lookup_host((&*self.host, self.port))
-                .await
-                .map_err(|_| Reason::TargetUnknown)?
-                .collect();
-            let mut reason = Reason::TargetUnknown;
-            for address in addresses {
-                match TcpStream::connect(address).await {
-                    Ok(socket) => return Ok(socket),
-                    Err(error) => reason = connect_failure(&error),
-                }
-            }
-            Err(reason)
-        };
-        let socket = tokio::time::timeout(within, connecting)
+    /// Connects it by TCP. Its name is looked up each time.
+    async fn connect(&self, within: Duration) -> Result<TcpStream, NotConnected> {
+        let addresses: Vec<_> = tokio::net::lookup_host((&*self.host, self.port))
             .await
-            .map_err(|_| Reason::TimedOut)??;
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!("no-delay could not be set: {error}");
+            .map_err(|error| NotConnected::new(Reason::TargetUnknown, &error))?
+            .collect();
+        // One that swallows everything leaves time for the others.
+        let share = within / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+        let mut failure = NotConnected::from(Reason::TargetUnknown);
+        for address in addresses {
+            match tokio::time::timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(socket)) => {
+                    if let Err(error) = socket.set_nodelay(true) {
+                        tracing::debug!("no-delay could not be set: {error}");
+                    }
+                    return Ok(socket);
+                }
+                Ok(Err(error)) => failure = NotConnected::new(connect_failure(&error), &error),
+                Err(_) => failure = Reason::TimedOut.into(),
+            }
         }
-        Ok(socket)
+        Err(failure)
+    }
+}
+
+/// The target was not connected: what the other side is told, and what the log is.
+#[derive(Debug)]
+struct NotConnected {
+    reason: Reason,
+    cause: Option<String>,
+}
+
+impl NotConnected {
+    fn new(reason: Reason, cause: &dyn std::error::Error) -> Self {
+        let cause = Some(cause.to_string());
+        Self { reason, cause }
+    }
+}
+
+impl From<Reason> for NotConnected {
+    fn from(reason: Reason) -> Self {
+        let cause = None;
+        Self { reason, cause }
+    }
+}
+
+impl From<TlsError> for NotConnected {
+    fn from(error: TlsError) -> Self {
+        Self::new(Reason::TlsFailed, &error)
+    }
+}
+
+impl fmt::Display for NotConnected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cause {
+            Some(cause) => write!(f, "{}: {cause}", self.reason),
+            None => write!(f, "{}", self.reason),
+        }
     }
 }
 

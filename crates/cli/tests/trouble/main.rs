@@ -15,6 +15,8 @@
     reason = "this is a test program: a failed unwrap is a failed test, and what it prints is for the person at the terminal"
 )]
 
+#[path = "../../../portal/tests/portal/authority.rs"]
+mod authority;
 mod home;
 mod portal;
 mod process;
@@ -34,3 +36,4 @@ mod restart;
 mod routes;
 mod second_user;
 mod targets;
+mod tls;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use ockam_store::NodeRecord;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::command::argument::{At, refuse, refuse_flag};
 use crate::command::item::{Listed, Named, NamedTogether};
@@ -16,7 +16,7 @@ use crate::value::{HostPort, Scheme, WorkerName};
 pub(super) struct Create {
     /// The address of the outlet; `outlet`, or a random one when that is taken
     name: Option<WorkerName>,
-    /// The server it leads to: `5000`, `10.0.0.1:5000` or `name:5000`
+    /// The server it leads to: `5000`, `10.0.0.1:5000` or `name:5000`; with `tls://` in front, the same as with --tls
     #[arg(long, value_name = "ADDRESS")]
     to: HostPort,
     /// The address of the outlet, as the older syntax has it
@@ -26,8 +26,9 @@ pub(super) struct Create {
     at: At,
     #[command(flatten)]
     portal: PortalOptions,
-    /// Use TLS towards the server
-    #[arg(long, hide = true)]
+    /// Use TLS towards the server, whose certificate must be valid for the host in --to. Trusted are the roots of the
+    /// system, or those in SSL_CERT_FILE and SSL_CERT_DIR if they were set when the node was started
+    #[arg(long)]
     tls: bool,
 }
 
@@ -96,17 +97,21 @@ impl Run for Create {
             skip_handshake,
             enable_nagle: _,
         } = self.portal.check(session)?;
-        refuse_flag("--tls", self.tls || self.to.scheme() == Scheme::Tls)?;
         refuse_flag(
             "an outlet to a UDP address",
             self.to.scheme() == Scheme::Udp,
         )?;
+        let to = if self.tls {
+            self.to.over_tls()
+        } else {
+            self.to
+        };
         let state = session.open().await?;
         let node = session.node_or_new(&state, self.at.at.as_ref()).await?;
         let client = session.client(&state, &node)?;
         let spec = OutletSpec {
             address: self.from.or(self.name),
-            to: self.to.clone(),
+            to: to.clone(),
             skip_handshake,
         };
         let status = client.create::<TcpOutlet>(&spec).await?;
@@ -114,13 +119,29 @@ impl Run for Create {
         let plain = text::done(format!(
             "Created a new TCP Outlet in the Node {} at {address} bound to {}",
             node.name,
-            self.to.with_scheme()
+            to.with_scheme()
         ));
         session
             .host
             .print(Outcome::plain(plain).machine(address).json(json!(status)));
         Ok(())
     }
+}
+
+/// The server of an outlet, for people.
+fn server(outlet: &OutletStatus) -> String {
+    let over = if outlet.tls { " over TLS" } else { "" };
+    format!("{}{over}", outlet.to)
+}
+
+/// Adds to what is said of an outlet that it speaks TLS; of others nothing is added.
+fn with_tls(mut item: Value, outlet: &OutletStatus) -> Value {
+    if outlet.tls
+        && let Some(item) = item.as_object_mut()
+    {
+        item.insert("tls".to_owned(), true.into());
+    }
+    item
 }
 
 impl Listed for TcpOutlet {
@@ -130,14 +151,17 @@ impl Listed for TcpOutlet {
         format!(
             "Outlet at {} is connected to {}",
             text::service(outlet.name()),
-            outlet.to
+            server(outlet)
         )
     }
 
     fn listed(list: Outcome, outlets: &[OutletStatus]) -> Outcome {
         let json = outlets
             .iter()
-            .map(|outlet| json!({ "from": text::service(outlet.name()), "to": outlet.to }))
+            .map(|outlet| {
+                let item = json!({ "from": text::service(outlet.name()), "to": outlet.to });
+                with_tls(item, outlet)
+            })
             .collect();
         list.json(json)
     }
@@ -156,14 +180,15 @@ impl Named for TcpOutlet {
             text::more("Outlet"),
             text::more(format!("  On Node: {}", node.name)),
             text::more(format!("  From address: {address}")),
-            text::more(format!("  To TCP server: {}", outlet.to)),
+            text::more(format!("  To TCP server: {}", server(outlet))),
         ]
         .join("\n");
-        Outcome::plain(plain).json(json!({
+        let shown = json!({
             "node_name": node.name.as_str(),
             "worker_address": address,
             "to": outlet.to,
-        }))
+        });
+        Outcome::plain(plain).json(with_tls(shown, outlet))
     }
 
     fn deleted(done: Outcome, name: &str, node: &NodeRecord) -> Outcome {

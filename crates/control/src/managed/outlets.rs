@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ockam_node::Access;
-use ockam_portal::{Handshake, Outlet, OutletOptions, TargetAddress};
+use ockam_portal::{Handshake, NoRoots, Outlet, OutletOptions, TargetAddress, Tls};
 
 use crate::managed::registry::{Made, Taken};
 use crate::managed::restore::Restore;
@@ -13,7 +13,7 @@ use crate::outcome::{Code, Failure};
 use crate::resource::Serve;
 use crate::state::unused_name;
 use crate::table::Noun;
-use crate::value::WorkerName;
+use crate::value::{Scheme, WorkerName};
 
 /// A running outlet.
 #[derive(Debug)]
@@ -74,6 +74,13 @@ impl Managed {
         } else {
             Handshake::Wait
         };
+        if spec.to.scheme() == Scheme::Tls {
+            let tls = Tls::with_roots_of_machine();
+            if made == Made::Asked {
+                tls.check().await.map_err(|error| no_roots(&error))?;
+            }
+            options.tls = Some(tls);
+        }
         let running = Outlet::start(&self.node, options).map_err(|_| taken(&name))?;
         self.keep(made, NOUN.one, &name, &spec).await?;
         Ok(reservation.fill(KeptOutlet { spec, running })?.view())
@@ -114,6 +121,14 @@ fn taken(name: &str) -> Failure {
         format!("the address {name} is used by another worker of the node"),
     )
     .help("choose another name for the outlet")
+}
+
+/// Without roots no certificate can be verified.
+fn no_roots(error: &NoRoots) -> Failure {
+    Failure::internal("the node cannot verify a TLS server", error).help(
+        "install the certificates of your system (ca-certificates), or start the node with SSL_CERT_FILE set to a file \
+         of your own",
+    )
 }
 
 fn unknown(name: &WorkerName) -> Failure {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::record::RawAddress;
 use crate::resource::Resource;
 use crate::table::{Forms, Noun, Scope, Verb, Who};
-use crate::value::{HostPort, WorkerName};
+use crate::value::{HostPort, Scheme, WorkerName};
 
 /// The row of this noun in the table.
 pub(crate) static NOUN: Noun = Noun {
@@ -64,7 +64,7 @@ pub struct OutletSpec {
     /// Its address; `outlet`, or a random name when that is taken.
     #[serde(default)]
     pub address: Option<WorkerName>,
-    /// The server it leads to.
+    /// The server it leads to; with the scheme `tls`, one that speaks TLS.
     pub to: HostPort,
     /// Whether inlets send without waiting for an answer.
     #[serde(default)]
@@ -82,6 +82,9 @@ pub struct OutletStatus {
     pub payload: Option<String>,
     /// Whether it works on packets instead of streams.
     pub privileged: bool,
+    /// Whether it speaks TLS with the server; only said when it does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tls: bool,
 }
 
 impl OutletStatus {
@@ -92,6 +95,7 @@ impl OutletStatus {
             worker_addr: RawAddress::from(address),
             payload: None,
             privileged: false,
+            tls: to.scheme() == Scheme::Tls,
         }
     }
 

@@ -22,7 +22,7 @@ pub enum Scheme {
     Tcp,
     /// TCP for clients, a UDP puncture between nodes.
     Udp,
-    /// TLS for clients.
+    /// TLS over TCP.
     Tls,
 }
 
@@ -71,6 +71,15 @@ impl HostPort {
     /// What is spoken there.
     pub fn scheme(&self) -> Scheme {
         self.scheme
+    }
+
+    /// The same address, with TLS spoken there.
+    #[must_use]
+    pub fn over_tls(self) -> Self {
+        Self {
+            scheme: Scheme::Tls,
+            ..self
+        }
     }
 
     /// The port.

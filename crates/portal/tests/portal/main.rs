@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
+mod authority;
 mod carrying;
 mod closing;
 mod kept;
 mod published;
 mod relays;
 mod sessions;
+mod tls;
 mod world;
