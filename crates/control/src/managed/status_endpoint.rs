@@ -6,16 +6,18 @@
 //! others       404
 //! ```
 //!
-//! It listens on loopback and tells, never changes. A request is one line as far as it is looked at; the connection is
+//! It listens on loopback and tells, never changes. Whoever connects and does not ask is forgotten after a while, or as soon
+//! as many others come. A request is one line as far as it is looked at; the connection is
 //! closed after the answer.
 
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 use crate::managed::Managed;
@@ -71,23 +73,31 @@ pub(crate) async fn bind(
 
 /// Answers until it is dropped.
 pub(crate) async fn serve(listener: TcpListener, node: Arc<Managed>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut tasks = JoinSet::new();
+    // Oldest first.
+    let mut waiting: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let Ok(permit) = room.clone().acquire_owned().await else {
-            return;
-        };
         let Ok((stream, _)) = listener.accept().await else {
             // Out of descriptors, most likely: others must get a chance to close theirs.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
+        while tasks.try_join_next().is_some() {}
+        waiting.retain(|task| !task.is_finished());
+        if waiting.len() >= CONNECTIONS
+            && let Some(oldest) = waiting.pop_front()
+        {
+            // Who asks is answered in no time; the oldest is one that does not ask.
+            oldest.abort();
+            // It or another one: either makes room.
+            tasks.join_next().await;
+        }
         let node = node.clone();
-        tokio::spawn(async move {
+        waiting.push_back(tasks.spawn(async move {
             if timeout(PATIENCE, answer(stream, &node)).await.is_err() {
                 tracing::debug!("a health check took too long");
             }
-            drop(permit);
-        });
+        }));
     }
 }
 
@@ -95,11 +105,13 @@ async fn answer(mut stream: TcpStream, node: &Managed) {
     let mut head = Vec::with_capacity(1024);
     let complete = loop {
         let mut part = [0; 1024];
+        // An end may have begun in the part before.
+        let from = head.len().saturating_sub(3);
         match stream.read(&mut part).await {
             Ok(length @ 1..) => head.extend_from_slice(part.get(..length).unwrap_or_default()),
             Ok(0) | Err(_) => break false,
         }
-        if head.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+        if is_complete(head.get(from..).unwrap_or_default()) {
             break true;
         }
         if head.len() > MAX_HEAD {
@@ -132,15 +144,22 @@ async fn answer(mut stream: TcpStream, node: &Managed) {
     }
 }
 
+/// Whether these bytes end the head of a request. Hand-made requests often lack the carriage returns.
+fn is_complete(bytes: &[u8]) -> bool {
+    bytes.windows(4).any(|end| end == b"\r\n\r\n") || bytes.windows(2).any(|end| end == b"\n\n")
+}
+
 /// Method and path of a request.
 fn request_line(head: &[u8]) -> Option<(&str, &str)> {
-    let line = head.split(|byte| *byte == b'\r').next()?;
+    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next()?;
     let mut words = std::str::from_utf8(line).ok()?.split(' ');
-    Some((words.next()?, words.next()?))
+    let request = (words.next()?, words.next()?);
+    words.next()?.starts_with("HTTP/1.").then_some(request)
 }
 
 const MAX_HEAD: usize = 8 * 1024;
-const CONNECTIONS: usize = 16;
+/// Connections at a time; a new one takes the place of the oldest.
+const CONNECTIONS: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
@@ -157,8 +176,19 @@ mod tests {
             request_line(b"GET /show HTTP/1.1\r\n\r\n"),
             Some(("GET", "/show"))
         );
+        assert_eq!(
+            request_line(b"GET /show HTTP/1.0\n\n"),
+            Some(("GET", "/show"))
+        );
+        assert_eq!(request_line(b"GET /show\r\n\r\n"), None);
         assert_eq!(request_line(b"\r\n\r\n"), None);
         assert_eq!(request_line(b"\xff \xff\r\n\r\n"), None);
+    }
+
+    #[test]
+    fn a_head_ends_with_an_empty_line() {
+        assert!(is_complete(b"x\r\n\r\n") && is_complete(b"x\n\n"));
+        assert!(!is_complete(b"x\r\n\r") && !is_complete(b"x\ny\n"));
     }
 
     #[tokio::test]
