@@ -117,7 +117,7 @@ fn read_path(word: &str, input: &mut dyn BufRead) -> Result<Vec<String>, Prepare
 }
 
 /// Removes `--env KEY=VALUE` and `--env=KEY=VALUE`.
-fn take_environment(
+pub(crate) fn take_environment(
     words: Vec<OsString>,
     environment: &mut Environment,
 ) -> Result<Vec<OsString>, PrepareError> {

@@ -14,6 +14,7 @@ mod arguments;
 mod background;
 mod colour;
 mod command;
+mod completion;
 mod environment;
 mod filter;
 mod global;
@@ -52,6 +53,9 @@ use crate::terminal::{Notes, Role, Terminal};
 fn main() -> ExitCode {
     let mut environment = Environment::default();
     let words: Vec<OsString> = std::env::args_os().collect();
+    if completion::answer(&words, &environment).is_some() {
+        return ExitCode::SUCCESS;
+    }
     if words.iter().any(|word| word == CHILD_PROCESS) {
         background::leave_session();
     }

@@ -4,7 +4,7 @@
 //!
 //! spec: command 3.9.7
 
-pub(crate) mod completion;
+mod completion;
 mod environment;
 mod manpages;
 mod markdown;

@@ -13,6 +13,7 @@ mod flow;
 mod flow_control;
 mod identity;
 mod item;
+mod live;
 mod message;
 mod migrate_database;
 mod node;
@@ -39,6 +40,7 @@ use std::time::Duration;
 use ockam_store::NodeRecord;
 
 pub use example::{Example, examples_help};
+pub use live::{Live, live};
 
 use crate::client::Client;
 use crate::noun::relay::Relay;

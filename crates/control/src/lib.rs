@@ -39,7 +39,7 @@ pub use client::Client;
 pub use ephemeral::Ephemeral;
 pub use home::{identities, nodes, reset, vaults};
 pub use managed::{ManagedNode, NodeSettings, Start, StatusEndpoint};
-pub use ockam_store::IfRunning;
+pub use ockam_store::{Glance, IfRunning};
 pub use outcome::{Code, Failure, Outcome};
 pub use record::{Connection, FlowControlId, RawAddress};
 pub use resource::{Resource, Serve};
@@ -52,8 +52,8 @@ pub use value::{
 
 #[cfg(feature = "cli")]
 pub use command::{
-    COMMANDS, ChildOutput, Command, Example, Host, LocalFuture, Note, Run, Session, Stdin,
-    clap_commands, command, examples_help,
+    COMMANDS, ChildOutput, Command, Example, Host, Live, LocalFuture, Note, Run, Session, Stdin,
+    clap_commands, command, examples_help, live,
 };
 
 pub use noun::flow_control::ConsumerSpec;

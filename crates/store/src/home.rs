@@ -373,7 +373,7 @@ fn short_hash(parts: &[&[u8]]) -> String {
     format!("{hash:016x}")
 }
 
-const DATABASE: &str = "ockam.sqlite3";
+pub(crate) const DATABASE: &str = "ockam.sqlite3";
 
 /// Linux allows 107 bytes and a zero, other systems 103.
 const SOCKET_PATH_MAX: usize = 103;

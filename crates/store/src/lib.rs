@@ -3,7 +3,8 @@
 //! It keeps names, identities and their secrets, the histories of peers, nodes and what they were asked for. It does not
 //! interpret requests, make keys, or know the environment: the path of the home comes from the caller.
 //!
-//! Entry types: [`Home`] (checked directory, where files are) and [`Store`] (one method for each operation, grouped by noun).
+//! Entry types: [`Home`] (checked directory, where files are), [`Store`] (one method for each operation, grouped by noun)
+//! and, for names alone, [`Glance`].
 //! Records are plain structs.
 //!
 //! ```text
@@ -28,6 +29,7 @@
 
 mod database;
 mod error;
+mod glance;
 mod histories;
 mod home;
 mod identities;
@@ -46,6 +48,7 @@ mod vaults;
 mod testing;
 
 pub use error::StoreError;
+pub use glance::Glance;
 pub use home::{Home, HomeError};
 pub use identities::{Creation, IdentityRecord, NewIdentity};
 pub use name::{IdentityName, NameError, NodeName, VaultName};

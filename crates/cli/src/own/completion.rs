@@ -1,11 +1,9 @@
 //! `ockam completion`.
 
-use clap::builder::PossibleValuesParser;
-use clap::{Arg, Command};
+use clap::{Arg, Command, value_parser};
 use ockam_control::Failure;
 
-use crate::command;
-use crate::environment::Environment;
+use crate::completion::Shell;
 use crate::own::{Own, Said};
 
 /// Its row.
@@ -14,6 +12,10 @@ pub(super) const OWN: Own = Own {
     clap: || {
         Command::new("completion")
             .about("Print a completion script for a shell")
+            .long_about(
+                "Print a completion script for a shell.\n\nIt completes commands, options and their values, and the \
+                 names of the nodes, identities, inlets, outlets, relays and channels that there are at that moment.",
+            )
             .arg(
                 Arg::new(SHELL)
                     .short('s')
@@ -21,31 +23,27 @@ pub(super) const OWN: Own = Own {
                     .required(true)
                     .value_name("SHELL")
                     .help("The shell to complete in")
-                    .value_parser(PossibleValuesParser::new([
-                        "bash",
-                        "zsh",
-                        "fish",
-                        "elvish",
-                        "powershell",
-                    ])),
+                    .value_parser(value_parser!(Shell)),
             )
     },
-    examples: &[],
+    examples: &[
+        (
+            "In bash, for good",
+            "ockam completion --shell bash > ~/.local/share/bash-completion/completions/ockam",
+        ),
+        (
+            "In zsh, with a folder of $fpath",
+            "ockam completion --shell zsh > ~/.zfunc/_ockam",
+        ),
+        (
+            "In fish",
+            "ockam completion --shell fish > ~/.config/fish/completions/ockam.fish",
+        ),
+    ],
     run: |matches, _| {
-        let shell = matches
-            .get_one::<String>(SHELL)
-            .and_then(|name| name.parse::<clap_complete::Shell>().ok());
-        let Some(shell) = shell else {
-            return Err(Failure::new("there is no such shell"));
-        };
-        let mut script = Vec::new();
-        clap_complete::generate(
-            shell,
-            &mut command::root(&Environment::default()),
-            "ockam",
-            &mut script,
-        );
-        Ok(Said::Text(String::from_utf8_lossy(&script).into_owned()))
+        let shell = matches.get_one::<Shell>(SHELL);
+        let shell = shell.ok_or_else(|| Failure::new("no shell was named"))?;
+        Ok(Said::Text(shell.script().to_owned()))
     },
 };
 
