@@ -32,15 +32,10 @@ use line::Line;
 /// A shell that can be completed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Shell {
-    /// Bourne Again Shell
     Bash,
-    /// Z Shell
     Zsh,
-    /// Friendly Interactive Shell
     Fish,
-    /// Elvish
     Elvish,
-    /// PowerShell
     #[value(name = "powershell", alias = "pwsh")]
     Pwsh,
 }

@@ -9,7 +9,7 @@ _ockam() {
     program="${program/#\~\//$HOME/}"
     # An alias, for example.
     whence -p -- "$program" >/dev/null 2>&1 || program=ockam
-    for line in "${(@f)$(OCKAM_COMPLETE=zsh "$program" -- "${(@Q)words[1,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)}"; do
+    for line in "${(@f)$(OCKAM_COMPLETE=zsh command "$program" -- "${(@Q)words[1,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)}"; do
         [[ -n $line ]] || continue
         value="${line%%$'\t'*}"
         name="${${line#*$'\t'}%%$'\t'*}"
