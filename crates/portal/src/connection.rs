@@ -27,7 +27,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::backlog::{Gated, Held, Share, Verdict};
-use crate::interceptor::{Intercept, Interception};
+use crate::interceptor::{Intercept, Intercepted, Interception};
 use crate::message::{Reason, Signal, data_header, payload_header};
 use crate::socket::{Reading, Socket, Writing};
 use crate::stream::{Arrival, Dialect, Stream};
@@ -299,7 +299,7 @@ impl Connection {
                         Some(intercept) => {
                             let mut onward = Vec::new();
                             let taken = intercept.intercept(content, &mut onward);
-                            taken.map_err(|_| Failure::Here(Reason::Intercepted))?;
+                            taken.map_err(refused)?;
                             self.send_pieces(onward, link).await?;
                         }
                     }
@@ -317,7 +317,7 @@ impl Connection {
         if let Some(mut intercept) = intercept {
             let mut onward = Vec::new();
             let finished = intercept.finish(&mut onward);
-            finished.map_err(|_| Failure::Here(Reason::Intercepted))?;
+            finished.map_err(refused)?;
             self.send_pieces(onward, link).await?;
         }
         self.end_sending(link).await
@@ -438,7 +438,7 @@ impl Connection {
                             Some(intercept) => {
                                 let mut onward = Vec::new();
                                 let taken = intercept.intercept(content, &mut onward);
-                                taken.map_err(|_| Failure::Here(Reason::Intercepted))?;
+                                taken.map_err(refused)?;
                                 for piece in onward {
                                     pieces.push_back(Piece::new(piece, 0, None));
                                 }
@@ -451,7 +451,7 @@ impl Connection {
                         if let Some(mut intercept) = intercept {
                             let mut onward = Vec::new();
                             let finished = intercept.finish(&mut onward);
-                            finished.map_err(|_| Failure::Here(Reason::Intercepted))?;
+                            finished.map_err(refused)?;
                             pieces
                                 .extend(onward.into_iter().map(|piece| Piece::new(piece, 0, None)));
                         }
@@ -735,6 +735,11 @@ pub(crate) fn chunk_for(router: &Router, route: &Route, wanted: usize) -> usize 
         .payload_limit(&first.to_address())
         .saturating_sub(MESSAGE_HEADER);
     wanted.min(room).max(1)
+}
+
+fn refused(refusal: Intercepted) -> Failure {
+    tracing::info!("{refusal}");
+    Failure::Here(Reason::Intercepted)
 }
 
 fn reading_failed(error: io::Error) -> Failure {

@@ -50,6 +50,13 @@ pub trait Intercept: Send + 'static {
 }
 
 /// The interceptor refuses the content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an interceptor refused the content")]
-pub struct Intercepted;
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("content refused by {0}")]
+pub struct Intercepted(String);
+
+impl Intercepted {
+    /// For this reason, which goes into the log.
+    pub fn because(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}

@@ -24,6 +24,7 @@
 mod admission;
 mod backlog;
 mod connection;
+mod http;
 mod inlet;
 mod interceptor;
 mod kept;
@@ -39,6 +40,7 @@ mod window;
 
 pub use admission::{Limit, Limits};
 pub use connection::Activity;
+pub use http::{HttpHeader, HttpHeaders, InvalidHttpHeader, TooManyHttpHeaders};
 pub use inlet::{Inlet, InletOptions, InletStatus, Nagle};
 pub use interceptor::{Intercept, Intercepted, Interception, Interceptor};
 pub use kept::{KeptConnection, KeptOptions};

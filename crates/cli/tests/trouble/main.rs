@@ -31,6 +31,7 @@ mod floods;
 mod foreign;
 mod garbage;
 mod homes;
+mod http;
 mod loops;
 mod nodes;
 mod restart;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use ockam_identity::Identifier;
+use ockam_portal::HttpHeader;
 use ockam_store::NodeRecord;
 use ockam_wire::MultiAddr;
 use serde_json::json;
@@ -57,9 +58,10 @@ pub(super) struct Create {
     /// Do not wait for the far side
     #[arg(long)]
     no_connection_wait: bool,
-    /// A header to add to every HTTP request
-    #[arg(long, value_name = "NAME:VALUE", hide = true)]
-    http_header: Vec<String>,
+    /// A header to add to every HTTP request, in place of what the client says under that name; may be repeated. The
+    /// inlet then takes nothing but HTTP/1.1
+    #[arg(long, value_name = "NAME:VALUE")]
+    http_header: Vec<HttpHeader>,
     /// Move traffic over a UDP puncture
     #[arg(long, visible_alias = "enable-udp-puncture", hide = true)]
     udp: bool,
@@ -76,7 +78,6 @@ pub(super) struct Create {
 
 impl Create {
     fn refuse_unsupported(&self) -> Result<(), Failure> {
-        refuse("--http-header", self.http_header.first())?;
         refuse_flag("--udp", self.udp || self.from.scheme() == Scheme::Udp)?;
         refuse_flag("--no-tcp-fallback", self.no_tcp_fallback)?;
         refuse_flag("--tls", self.tls || self.from.scheme() == Scheme::Tls)?;
@@ -137,6 +138,7 @@ impl Run for Create {
             connection_wait: wait,
             enable_nagle: choices.enable_nagle,
             skip_handshake: choices.skip_handshake,
+            http_headers: self.http_header,
         };
         let status = client.create::<TcpInlet>(&spec).await?;
         if wait.is_some() && status.status == Connection::Down {
@@ -200,8 +202,12 @@ impl Listed for TcpInlet {
             .as_ref()
             .map(|reason| format!("\nlast attempt: {reason}"))
             .unwrap_or_default();
+        let headers = match &*inlet.http_headers {
+            [] => String::new(),
+            names => format!("\nwith the HTTP headers {}", names.join(", ")),
+        };
         format!(
-            "Inlet {} at {} is {}\nto {}{reason}",
+            "Inlet {} at {} is {}\nto {}{headers}{reason}",
             inlet.alias, inlet.bind_addr, inlet.status, inlet.outlet_addr
         )
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ockam_node::ConnectOptions;
-use ockam_portal::{Handshake, Inlet, InletOptions, Nagle};
+use ockam_portal::{Handshake, HttpHeaders, Inlet, InletOptions, Nagle};
 use ockam_wire::MultiAddr;
 
 use crate::managed::registry::{Made, Taken};
@@ -44,6 +44,12 @@ impl KeptInlet {
             outlet_addr: self.outlet_addr.clone(),
             privileged: false,
             last_failure: status.session.last_failure.filter(|_| !status.session.up),
+            http_headers: self
+                .spec
+                .http_headers
+                .iter()
+                .map(|header| header.name().to_owned())
+                .collect(),
         }
     }
 
@@ -92,9 +98,9 @@ impl Managed {
         };
         let to = self.state.replace_nodes(&spec.to).await?;
         let outlet_addr = to.to_string();
-        let running = self.run_inlet(&spec, to).await?;
-        let wait = spec.connection_wait.take();
         spec.alias = Some(alias.clone());
+        let running = self.run_inlet(&spec, &alias, to).await?;
+        let wait = spec.connection_wait.take();
         // The port that was bound is kept: clients know it.
         spec.from = HostPort::from(running.bound());
         if made == Made::Asked
@@ -116,7 +122,12 @@ impl Managed {
         Ok(reservation.fill(inlet)?.view())
     }
 
-    async fn run_inlet(&self, spec: &InletSpec, to: MultiAddr) -> Result<Inlet, Failure> {
+    async fn run_inlet(
+        &self,
+        spec: &InletSpec,
+        alias: &Alias,
+        to: MultiAddr,
+    ) -> Result<Inlet, Failure> {
         let connect = ConnectOptions {
             identity: self.identity_for(spec.identity.as_ref()).await?,
             authorized: spec.authorized.into_iter().collect(),
@@ -136,6 +147,11 @@ impl Managed {
         } else {
             Nagle::Off
         };
+        if !spec.http_headers.is_empty() {
+            let headers = HttpHeaders::new(format!("inlet {alias}"), spec.http_headers.clone())
+                .map_err(|error| Failure::new(error.to_string()))?;
+            options.interceptor = Some(Arc::new(headers));
+        }
         Inlet::start(&self.node, options)
             .await
             .map_err(|error| match error.kind() {

@@ -1,6 +1,7 @@
 //! TCP inlets: where clients enter a portal.
 
 use ockam_identity::Identifier;
+use ockam_portal::HttpHeader;
 use ockam_store::IdentityName;
 use ockam_wire::MultiAddr;
 use serde::{Deserialize, Serialize};
@@ -86,6 +87,9 @@ pub struct InletSpec {
     /// Whether data is sent without waiting for the outlet's answer.
     #[serde(default)]
     pub skip_handshake: bool,
+    /// What is added to every HTTP request; none when the clients may speak anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "as_text::list")]
+    pub http_headers: Vec<HttpHeader>,
 }
 
 /// An inlet as the node runs it.
@@ -110,4 +114,7 @@ pub struct InletStatus {
     /// Why the last attempt to reach the far side failed; only while it is not reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
+    /// The names of the headers it adds to HTTP requests; only when it does. The values may be secrets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub http_headers: Vec<String>,
 }

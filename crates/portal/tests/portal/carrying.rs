@@ -291,7 +291,7 @@ struct Refusing;
 impl Intercept for Refusing {
     fn intercept(&mut self, content: Buffer, onward: &mut Vec<Buffer>) -> Result<(), Intercepted> {
         if content.as_slice() == b"forbidden" {
-            return Err(Intercepted);
+            return Err(Intercepted::because("the test"));
         }
         onward.push(content);
         Ok(())
