@@ -225,26 +225,6 @@ pub(crate) fn refused(error: StoreError) -> Failure {
     };
     let mut failure = Failure::new(error.to_string());
     failure.code = code;
-    failure.help = match &error {
-        StoreError::NoNode(_) => {
-            Some("`ockam node list` shows the nodes there are, `ockam node create` makes one")
-        }
-        StoreError::NoIdentity(_) => Some(
-            "`ockam identity list` shows the identities there are, `ockam identity create` makes one",
-        ),
-        StoreError::NoVault(_) => {
-            Some("`ockam vault list` shows the vaults there are, `ockam vault create` makes one")
-        }
-        StoreError::WhichVault(_) => {
-            Some("name one with --vault; `ockam vault list` shows them")
-        }
-        StoreError::IdentityInUse { .. } => {
-            Some("delete the node(s) first, with `ockam node delete`")
-        }
-        StoreError::NodeRunning { .. } => Some(NODE_RUNS),
-        _ => None,
-    }
-    .map(str::to_owned);
     failure.help = help(&error).map(str::to_owned);
     match std::error::Error::source(&error) {
         Some(source) => failure.caused_by(source),
@@ -257,6 +237,10 @@ fn help(error: &StoreError) -> Option<&'static str> {
     match error {
         StoreError::WhichVault(_) => Some("name one with --vault; `ockam vault list` shows them"),
         StoreError::NoVault(_) => Some("`ockam vault list` shows the vaults there are"),
+        StoreError::NoNode(_) => Some("`ockam node list` shows the nodes there are"),
+        StoreError::NoIdentity(_) => Some("`ockam identity list` shows the identities there are"),
+        StoreError::IdentityInUse { .. } => Some("delete the node(s) first, with `ockam node delete`"),
+        StoreError::NodeRunning { .. } => Some(NODE_RUNS),
         _ => None,
     }
 }

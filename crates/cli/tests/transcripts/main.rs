@@ -58,6 +58,7 @@ transcripts! {
     identity
     logging
     manual
+    mistakes
     node
     node_logs
     node_start

@@ -56,6 +56,7 @@ const NUMBERS: &[(&str, &str)] = &[
     ("\"pid\": ", "<pid>"),
     ("\"pid\":", "<pid>"),
     ("PID ", "<pid>"),
+    ("listening on port ", "<port>"),
     ("stdout.", "<date>"),
 ];
 
