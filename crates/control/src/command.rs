@@ -274,8 +274,9 @@ impl Session<'_> {
         name: &str,
     ) -> Result<Option<T>, Failure> {
         let parse = |text: String| {
-            text.parse()
-                .map_err(|error: T::Err| Failure::new(format!("invalid value for {name}: {error}")))
+            text.parse().map_err(|error: T::Err| {
+                Failure::new(format!("invalid value '{text}' for {name}")).cause(error.to_string())
+            })
         };
         self.host.variable(name).map(parse).transpose()
     }

@@ -2,7 +2,8 @@
 
 use crate::outcome::Failure;
 
-/// Adds what could have been meant: the name that is nearly the same, or all that there are.
+/// Adds what could have been meant: the name that is nearly the same, or all that there are. Where there are none, the
+/// advice that the failure has stays.
 pub(crate) fn among<'n>(
     failure: Failure,
     name: &str,

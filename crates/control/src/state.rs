@@ -146,6 +146,30 @@ impl State {
         Ok(replaced)
     }
 
+    /// Tells of the first node of a route that does not run, which is why the route leads nowhere.
+    pub(crate) async fn explain(&self, route: &MultiAddr, failure: Failure) -> Failure {
+        match self.stopped_node_in(route).await {
+            Some(help) if failure.help.is_none() => failure.help(help),
+            _ => failure,
+        }
+    }
+
+    /// What to do about the first node of a route that does not run.
+    pub(crate) async fn stopped_node_in(&self, route: &MultiAddr) -> Option<String> {
+        for part in route.protocols() {
+            if let Protocol::Node(name) = part
+                && let Ok(name) = name.parse()
+                && let Ok(node) = self.store.node(&name).await
+                && !status_of(&node).is_running()
+            {
+                return Some(format!(
+                    "the node {name} does not run; start it with `ockam node start {name}`"
+                ));
+            }
+        }
+        None
+    }
+
     async fn listener_of(&self, name: &str) -> Result<HostPort, Failure> {
         let unknown =
             || Failure::coded(Code::NotFound, format!("There is no node with name {name}"));
@@ -169,6 +193,7 @@ pub(crate) fn no_default_project() -> Failure {
         Code::Unauthorized,
         "There is no default project defined. Please enroll or create a project.",
     )
+    .help("projects are not supported yet: name nodes instead, for example /node/n1/secure/api/service/outlet")
 }
 
 /// Whether a node's process lives.
@@ -237,9 +262,16 @@ fn help(error: &StoreError) -> Option<&'static str> {
     match error {
         StoreError::WhichVault(_) => Some("name one with --vault; `ockam vault list` shows them"),
         StoreError::NoVault(_) => Some("`ockam vault list` shows the vaults there are"),
-        StoreError::NoNode(_) => Some("`ockam node list` shows the nodes there are"),
-        StoreError::NoIdentity(_) => Some("`ockam identity list` shows the identities there are"),
-        StoreError::IdentityInUse { .. } => Some("delete the node(s) first, with `ockam node delete`"),
+        // Where there are some, their names take the place of these (see `hint`).
+        StoreError::NoNode(_) => {
+            Some("`ockam node create` makes a node, `ockam node list` shows all")
+        }
+        StoreError::NoIdentity(_) => {
+            Some("`ockam identity create` makes an identity, `ockam identity list` shows all")
+        }
+        StoreError::IdentityInUse { .. } => {
+            Some("delete the node(s) first, with `ockam node delete`")
+        }
         StoreError::NodeRunning { .. } => Some(NODE_RUNS),
         _ => None,
     }

@@ -65,6 +65,8 @@ const NAMES: &[&str] = &[
     "named ",
     "with name ",
     "node start ",
+    "on Node ",
+    "identity is '",
     "Identity: ",
     "Identity ",
     "\"identity_name\": \"",

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::command::argument::At;
 use crate::command::flow::{self, Chosen};
 use crate::command::{Run, Session, text};
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{Code, Failure, Outcome};
 use crate::resource::Resource;
 use crate::table::Noun;
 use crate::value::NodeArgument;
@@ -182,6 +182,17 @@ pub(super) async fn delete<N: Named>(
     .await
 }
 
+/// Says where to look for what a node has not got.
+pub(super) fn look_at_list(failure: Failure, noun: &Noun, node: &NodeRecord) -> Failure {
+    match failure.code {
+        Some(Code::NotFound) => failure.help(format!(
+            "`ockam {} list --at {}` shows what there is",
+            noun.one, node.name
+        )),
+        _ => failure,
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct ShowAt<N: Addressed> {
     #[arg(help = N::ADDRESS_HELP)]
@@ -198,7 +209,10 @@ impl<N: Addressed> Run for ShowAt<N> {
         let state = session.open().await?;
         let node = session.node(&state, self.at.at.as_ref()).await?;
         let client = session.client(&state, &node)?;
-        let item = client.show::<N>(&self.address).await?;
+        let item = client
+            .show::<N>(&self.address)
+            .await
+            .map_err(|failure| look_at_list(failure, N::NOUN, &node))?;
         session.host.print(N::shown(&item));
         Ok(())
     }
@@ -223,7 +237,10 @@ impl<N: Addressed> Run for DeleteAt<N> {
         let state = session.open().await?;
         let node = session.node(&state, self.at.at.as_ref()).await?;
         let client = session.client(&state, &node)?;
-        let item = client.show::<N>(&self.address).await?;
+        let item = client
+            .show::<N>(&self.address)
+            .await
+            .map_err(|failure| look_at_list(failure, N::NOUN, &node))?;
         if flow::confirmed(session, self.yes)? {
             client.delete::<N>(&self.address).await?;
             session.host.print(N::deleted(&item, &self.address, &node));

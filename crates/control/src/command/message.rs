@@ -9,6 +9,7 @@ use crate::command::{Run, Session};
 use crate::ephemeral::Ephemeral;
 use crate::noun::message::{MessageReply, MessageSpec, NOUN};
 use crate::outcome::{Code, Failure, Outcome};
+use crate::state::State;
 use crate::table::Noun;
 use crate::value::{DurationText, NodeArgument};
 
@@ -36,13 +37,42 @@ pub(super) struct Send {
     retry: Retry,
 }
 
+impl Send {
+    /// Sends the message from the node that was named, or from one of this command's own.
+    async fn exchange(
+        &self,
+        session: &Session<'_>,
+        state: &State,
+        spec: &MessageSpec,
+    ) -> Result<MessageReply, Failure> {
+        let Some(from) = &self.from else {
+            begins_outside(&spec.to)?;
+            let ephemeral = Ephemeral::start(state, spec.identity.as_ref()).await?;
+            return self
+                .retry
+                .run(session, async || ephemeral.send(spec).await)
+                .await;
+        };
+        let node = session.node(state, Some(from)).await?;
+        // The node's answer says more than a cut connection would.
+        let client = session
+            .client(state, &node)?
+            .within(self.timeout.0 * 2 + GRACE);
+        self.retry
+            .run(session, async || {
+                client.ask(Method::POST, "/messages", Some(spec)).await
+            })
+            .await
+    }
+}
+
 impl Run for Send {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "send";
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         self.trust.refuse()?;
-        let to: MultiAddr = self
+        let given: MultiAddr = self
             .to
             .parse()
             .map_err(|error: ockam_wire::MultiAddrError| invalid_to().caused_by(&error))?;
@@ -58,7 +88,7 @@ impl Run for Send {
         let state = session.open().await?;
         // Names of nodes are looked up here, so that a wrong one is this command's argument error.
         let to = state
-            .replace_nodes(&to)
+            .replace_nodes(&given)
             .await
             .map_err(|failure| match failure.code {
                 Some(Code::Unauthorized) => failure,
@@ -77,28 +107,9 @@ impl Run for Send {
             timeout: self.timeout,
             identity: self.identity.identity.clone(),
         };
-        let reply = match &self.from {
-            Some(from) => {
-                let node = session.node(&state, Some(from)).await?;
-                // The node's answer says more than a cut connection would.
-                let client = session
-                    .client(&state, &node)?
-                    .within(self.timeout.0 * 2 + GRACE);
-                self.retry
-                    .run(session, async || {
-                        client
-                            .ask::<_, MessageReply>(Method::POST, "/messages", Some(&spec))
-                            .await
-                    })
-                    .await?
-            }
-            None => {
-                begins_outside(&spec.to)?;
-                let ephemeral = Ephemeral::start(&state, spec.identity.as_ref()).await?;
-                self.retry
-                    .run(session, async || ephemeral.send(&spec).await)
-                    .await?
-            }
+        let reply = match self.exchange(session, &state, &spec).await {
+            Err(failure) => return Err(state.explain(&given, failure).await),
+            Ok(reply) => reply,
         };
         let body = hex::decode(&reply.body).map_err(|error| {
             Failure::coded(Code::Internal, "the node's answer is not understood")

@@ -102,6 +102,9 @@ impl Run for Create {
                     session.host.note(Note::Warning(format!(
                         "The relay is not connected yet: {why}"
                     )));
+                    if let Some(help) = state.stopped_node_in(&spec.at).await {
+                        session.host.note(Note::Line(help));
+                    }
                 }
             }
         }
@@ -194,7 +197,7 @@ impl Named for Relay {
             let address = text::service(remote);
             plain.push('\n');
             plain.push_str(&text::more(format!(
-                "reached at {}{address}",
+                "  reached at {}{address}",
                 relay.destination_address
             )));
         }

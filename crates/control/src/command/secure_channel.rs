@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::command::argument::{At, Identity, refuse};
 use crate::command::flow;
-use crate::command::item::Listed;
+use crate::command::item::{Listed, look_at_list};
 use crate::command::{Note, Run, Session, text};
 use crate::ephemeral::Ephemeral;
 use crate::noun::secure_channel::{ChannelItem, ChannelSpec, NOUN, SecureChannel};
@@ -56,7 +56,11 @@ impl Run for Create {
         let channel = client
             .within(timeout + GRACE)
             .create::<SecureChannel>(&spec)
-            .await?;
+            .await;
+        let channel = match channel {
+            Err(failure) => return Err(state.explain(&spec.to, failure).await),
+            Ok(channel) => channel,
+        };
         let plain = [
             text::done(format!(
                 "Secure Channel at {} created successfully",
@@ -117,7 +121,8 @@ impl Run for Show {
                 session
                     .client(&state, &node)?
                     .show::<SecureChannel>(&name)
-                    .await?
+                    .await
+                    .map_err(|failure| look_at_list(failure, &NOUN, &node))?
             }
             _ => {
                 session
@@ -125,9 +130,13 @@ impl Run for Show {
                     .note(Note::Info("Creating Secure Channel...".to_owned()));
                 let identity = self.identity.identity.as_ref();
                 let ephemeral = Ephemeral::start(&state, identity).await?;
-                ephemeral
+                let seen = ephemeral
                     .look_at_listener(&state, &self.at, self.timeout.0)
-                    .await?
+                    .await;
+                match seen {
+                    Err(failure) => return Err(state.explain(&self.at, failure).await),
+                    Ok(channel) => channel,
+                }
             }
         };
         session
@@ -172,7 +181,10 @@ impl Run for Delete {
         let node = session.node(&state, self.at.at.as_ref()).await?;
         let client = session.client(&state, &node)?;
         // An unknown one is an error before anything is asked.
-        client.show::<SecureChannel>(&self.address).await?;
+        client
+            .show::<SecureChannel>(&self.address)
+            .await
+            .map_err(|failure| look_at_list(failure, &NOUN, &node))?;
         if flow::confirmed(session, self.yes)? {
             let channel = client.delete::<SecureChannel>(&self.address).await?;
             let plain = text::done(format!(

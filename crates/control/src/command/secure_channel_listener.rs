@@ -90,7 +90,8 @@ impl Run for Delete {
         let listener = session
             .client(&state, &node)?
             .delete::<SecureChannelListener>(&self.address)
-            .await?;
+            .await
+            .map_err(|failure| item::look_at_list(failure, &NOUN, &node))?;
         session.host.print(SecureChannelListener::deleted(
             &listener,
             &self.address,

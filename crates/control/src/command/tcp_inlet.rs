@@ -169,6 +169,9 @@ impl Run for Create {
                 "The TCP Outlet at {} is not reachable yet; the inlet goes on trying{reason}",
                 status.outlet_addr
             )));
+            if let Some(help) = state.stopped_node_in(&spec.to).await {
+                session.host.note(Note::Line(help));
+            }
         }
         let plain = [
             text::done(format!(

@@ -8,6 +8,7 @@ use ockam_wire::MultiAddr;
 
 use crate::managed::registry::{Made, Taken};
 use crate::managed::restore::Restore;
+use crate::managed::tcp_listeners::NOT_OURS;
 use crate::managed::{CONNECT_TIMEOUT, Managed};
 use crate::noun::tcp_inlet::{InletSpec, InletStatus, NOUN, TcpInlet};
 use crate::outcome::{Code, Failure};
@@ -163,6 +164,10 @@ impl Managed {
                         format!("Another process is already listening on port {port}!"),
                     )
                     .caused_by(&error)
+                    .help("choose another port with --from, or leave it out for a free one")
+                }
+                std::io::ErrorKind::AddrNotAvailable => {
+                    Failure::internal(format!("cannot listen at {bind}"), &error).help(NOT_OURS)
                 }
                 _ => Failure::internal(format!("cannot listen at {bind}"), &error),
             })

@@ -51,14 +51,21 @@ pub(crate) async fn bind(
             let failure = Failure::internal(format!("cannot listen at {address}"), &error);
             match error.kind() {
                 // spec: command 3.3 (port taken)
-                std::io::ErrorKind::AddrInUse => failure.help(format!(
-                    "Another process is already listening on port {}!",
-                    address.port()
-                )),
+                std::io::ErrorKind::AddrInUse => failure
+                    .cause(format!(
+                        "Another process is already listening on port {}!",
+                        address.port()
+                    ))
+                    .help("choose another port, or 0 for a free one"),
+                std::io::ErrorKind::AddrNotAvailable => failure.help(NOT_OURS),
                 _ => failure,
             }
         })
 }
+
+/// What to do about an address that this machine does not have.
+pub(crate) const NOT_OURS: &str =
+    "listen at an address of this machine: 127.0.0.1 for programs on it, 0.0.0.0 for everybody";
 
 impl Managed {
     /// Starts a listener, on request or again.
