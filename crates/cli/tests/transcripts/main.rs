@@ -56,12 +56,16 @@ transcripts! {
     flow_control
     help
     identity
+    implicit
+    json
     logging
     manual
     mistakes
     node
     node_logs
     node_start
+    older_syntax
+    questions
     relay
     reset
     routing
@@ -70,6 +74,8 @@ transcripts! {
     tcp_inlet
     tcp_outlet
     terminal
+    traps
+    values
     vault
     worker
 }
