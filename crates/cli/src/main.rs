@@ -168,7 +168,7 @@ fn run(
     };
     match prepare(words, matches, globals, environment) {
         Ok((terminal, runtime, command)) => {
-            let session = Session { host: &terminal };
+            let session = Session::new(&terminal);
             let result = runtime.block_on((command.run)(matches, &session));
             terminal.progress.end();
             let unprinted = terminal.unprinted.take();

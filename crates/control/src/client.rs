@@ -21,6 +21,8 @@ pub struct Client {
     node: String,
     address: String,
     timeout: Duration,
+    #[cfg(feature = "cli")]
+    course: Option<std::sync::Arc<crate::configuration::Course>>,
 }
 
 impl Client {
@@ -36,6 +38,8 @@ impl Client {
             node: node.into(),
             address: address.into(),
             timeout,
+            #[cfg(feature = "cli")]
+            course: None,
         }
     }
 
@@ -58,8 +62,58 @@ impl Client {
     /// # Errors
     /// What the node answered, or that it did not.
     pub async fn create<R: Resource>(&self, spec: &R::Spec) -> Result<R::View, Failure> {
+        #[cfg(feature = "cli")]
+        if let Some(course) = &self.course {
+            return self.apply::<R>(course, spec).await;
+        }
         self.ask(Method::POST, &format!("/{}", R::NOUN.many), Some(spec))
             .await
+    }
+
+    /// The same on behalf of a configuration.
+    #[cfg(feature = "cli")]
+    #[must_use]
+    pub(crate) fn on(self, course: Option<std::sync::Arc<crate::configuration::Course>>) -> Self {
+        Self { course, ..self }
+    }
+
+    /// Creates one, replaces the one of its name, or leaves it alone when it is the same.
+    #[cfg(feature = "cli")]
+    async fn apply<R: Resource>(
+        &self,
+        course: &crate::configuration::Course,
+        spec: &R::Spec,
+    ) -> Result<R::View, Failure> {
+        use crate::configuration::{Changed, Mode};
+        let path = match course.mode() {
+            Mode::Compare => format!("/{}?{}", R::NOUN.many, crate::server::COMPARE),
+            Mode::Check | Mode::Apply => format!("/{}", R::NOUN.many),
+        };
+        let applied: crate::resource::Applied<R::View> =
+            self.ask(Method::PUT, &path, Some(spec)).await?;
+        course.changed(Changed {
+            node: self.node.clone(),
+            noun: R::NOUN,
+            name: applied.name,
+            change: applied.change,
+        });
+        // What was only compared has no view, and the front half ends here.
+        applied.view.ok_or_else(|| course.stop())
+    }
+
+    /// Deletes one of a noun by its name.
+    ///
+    /// # Errors
+    /// What the node answered, or that it did not.
+    #[cfg(feature = "cli")]
+    #[allow(dead_code, reason = "a reload needs it")]
+    pub(crate) async fn delete_named(
+        &self,
+        noun: &crate::table::Noun,
+        name: &str,
+    ) -> Result<serde_json::Value, Failure> {
+        let path = format!("/{}/{}", noun.many, segment(name));
+        self.ask(Method::DELETE, &path, None::<&()>).await
     }
 
     /// Lists all.

@@ -35,6 +35,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ockam_store::NodeRecord;
@@ -43,6 +44,7 @@ pub use example::{Example, examples_help};
 pub use live::{Live, live};
 
 use crate::client::Client;
+use crate::configuration::{Course, Mode};
 use crate::noun::relay::Relay;
 use crate::noun::secure_channel::SecureChannel;
 use crate::noun::secure_channel_listener::SecureChannelListener;
@@ -221,6 +223,28 @@ fn run<'a, A: Run>(
 pub struct Session<'a> {
     /// The terminal, the environment and processes.
     pub host: &'a dyn Host,
+    /// How a front half goes when a configuration asks for it; to its end when it was typed.
+    course: Option<Arc<Course>>,
+}
+
+impl<'a> Session<'a> {
+    /// A session of a command that was typed.
+    pub fn new(host: &'a dyn Host) -> Self {
+        Self { host, course: None }
+    }
+
+    /// A session of a command that a configuration asks for.
+    pub(crate) fn on(host: &'a dyn Host, course: Arc<Course>) -> Self {
+        Self {
+            host,
+            course: Some(course),
+        }
+    }
+
+    /// Whether a configuration asks for the command: then what is there already may stay.
+    pub(crate) fn is_applying(&self) -> bool {
+        self.course.is_some()
+    }
 }
 
 impl Session<'_> {
@@ -229,6 +253,11 @@ impl Session<'_> {
     /// # Errors
     /// The directory or the database cannot be used, or the state is said to be in PostgreSQL.
     pub async fn open(&self) -> Result<State, Failure> {
+        if let Some(course) = &self.course
+            && course.mode() == Mode::Check
+        {
+            return Err(course.stop());
+        }
         if let Some(variable) = self.postgres() {
             // Whoever set it expects to find the state of that database, and would find another one.
             return Err(Failure::unsupported(format!(
@@ -331,7 +360,8 @@ impl Session<'_> {
             node.name.as_str(),
             address,
             self.timeout()?,
-        ))
+        )
+        .on(self.course.clone()))
     }
 }
 

@@ -15,7 +15,7 @@
 //! starts; only the node's owner and root reach the control socket; an option that is understood but not offered is
 //! refused, never ignored.
 //!
-//! Specification: command 3.3, 3.4, 3.6 to 3.10, 3.13, 3.14, 3.16, 3.17.
+//! Specification: command 3.3, 3.4, 3.6 to 3.13, 3.14, 3.16, 3.17.
 
 mod client;
 mod ephemeral;
@@ -34,6 +34,8 @@ mod value;
 
 #[cfg(feature = "cli")]
 mod command;
+#[cfg(feature = "cli")]
+mod configuration;
 
 pub use client::Client;
 pub use ephemeral::Ephemeral;

@@ -14,6 +14,7 @@
 //! Specification: command 3.6, 3.7, 3.14; messaging 4.3, 5.
 
 mod api;
+mod apply;
 mod channel_listeners;
 mod channels;
 mod histories;

@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::future::Future;
 use std::str::FromStr;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::outcome::Failure;
 use crate::table::Noun;
@@ -32,4 +32,39 @@ pub trait Serve<R: Resource>: Send + Sync + 'static {
     fn show(&self, name: &R::Name) -> impl Future<Output = Result<R::View, Failure>> + Send;
     /// Deletes one and forgets the request; tells what it was.
     fn delete(&self, name: &R::Name) -> impl Future<Output = Result<R::View, Failure>> + Send;
+}
+
+/// What a request changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Change {
+    /// There was none of this name.
+    Added,
+    /// The one of this name is another now.
+    Replaced,
+    /// It was there and the same.
+    Unchanged,
+}
+
+/// The answer to a request that changes no more than it has to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Applied<V> {
+    /// The name, unless one has yet to be chosen.
+    pub(crate) name: Option<String>,
+    /// What changed, or would change.
+    pub(crate) change: Change,
+    /// What there is now; nothing when it was only compared.
+    pub(crate) view: Option<V>,
+}
+
+/// Creation that can be repeated.
+pub(crate) trait Apply<R: Resource>: Serve<R> {
+    /// The name a request gives; none when one has yet to be chosen.
+    fn asked_name(spec: &R::Spec) -> Option<R::Name>;
+    /// The name of what there is.
+    fn name_of(view: &R::View) -> String;
+    /// What a request would change.
+    fn compare(&self, spec: &R::Spec) -> impl Future<Output = Result<Change, Failure>> + Send;
+    /// Puts another one in the place of the one of its name. When that fails the old one is there again.
+    fn replace(&self, spec: R::Spec) -> impl Future<Output = Result<R::View, Failure>> + Send;
 }

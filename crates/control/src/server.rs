@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! POST   /tcp-inlets          create    200 view
+//! PUT    /tcp-inlets          create, replace or leave alone: 200 {name, change, view}; with ?compare only say which
 //! GET    /tcp-inlets          list      200 [view, ..]
 //! GET    /tcp-inlets/<name>   show      200 view
 //! DELETE /tcp-inlets/<name>   delete    200 view
@@ -18,16 +19,16 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::outcome::{Code, Failure};
-use crate::resource::{Resource, Serve};
+use crate::resource::{Applied, Apply, Change, Resource, Serve};
 
 /// The routes of one noun, served by `S`.
 pub(crate) fn routes<R: Resource, S: Serve<R>>() -> Router<Arc<S>> {
@@ -40,6 +41,11 @@ pub(crate) fn routes<R: Resource, S: Serve<R>>() -> Router<Arc<S>> {
         )
 }
 
+/// The route of a noun whose creation can be repeated, served by `S`.
+pub(crate) fn apply_route<R: Resource, S: Apply<R>>() -> Router<Arc<S>> {
+    Router::new().route(&format!("/{}", R::NOUN.many), put(apply::<R, S>))
+}
+
 /// Carries an operation to its end, whatever becomes of the connection it was asked over.
 pub(crate) async fn to_the_end<T: Send + 'static>(
     operation: impl Future<Output = Result<T, Failure>> + Send + 'static,
@@ -48,6 +54,9 @@ pub(crate) async fn to_the_end<T: Send + 'static>(
         .await
         .unwrap_or_else(|error| Err(Failure::internal("the operation was cut short", &error)))
 }
+
+/// The query of a request that is only to be compared.
+pub(crate) const COMPARE: &str = "compare";
 
 /// Reads the JSON body of a request; what is wrong with it is the caller's.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
@@ -83,6 +92,41 @@ async fn create<R: Resource, S: Serve<R>>(
         Err(failure) => return answer::<()>(Err(failure)),
     };
     answer(to_the_end(async move { service.create(spec).await }).await)
+}
+
+async fn apply<R: Resource, S: Apply<R>>(
+    State(service): State<Arc<S>>,
+    RawQuery(query): RawQuery,
+    body: axum::body::Bytes,
+) -> Response {
+    let spec: R::Spec = match parse(&body) {
+        Ok(spec) => spec,
+        Err(failure) => return answer::<()>(Err(failure)),
+    };
+    let only_compare = query.as_deref() == Some(COMPARE);
+    let applied = async move {
+        let change = service.compare(&spec).await?;
+        let name = S::asked_name(&spec);
+        if only_compare {
+            let name = name.map(|name| name.to_string());
+            return Ok(Applied {
+                name,
+                change,
+                view: None,
+            });
+        }
+        let view = match (change, &name) {
+            (Change::Unchanged, Some(name)) => service.show(name).await?,
+            (Change::Replaced, _) => service.replace(spec).await?,
+            (Change::Added, _) | (Change::Unchanged, None) => service.create(spec).await?,
+        };
+        Ok(Applied {
+            name: Some(S::name_of(&view)),
+            change,
+            view: Some(view),
+        })
+    };
+    answer(to_the_end(applied).await)
 }
 
 async fn list<R: Resource, S: Serve<R>>(State(service): State<Arc<S>>) -> Response {

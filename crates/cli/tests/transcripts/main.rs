@@ -53,6 +53,7 @@ macro_rules! transcripts {
 transcripts! {
     arguments
     background
+    configuration
     flow_control
     help
     identity

@@ -42,6 +42,16 @@ pub(super) struct Trust {
 }
 
 impl Trust {
+    /// The same with other options where none were given.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            project: self.project.or(other.project),
+            authority_identity: self.authority_identity.or(other.authority_identity),
+            authority_route: self.authority_route.or(other.authority_route),
+            credential_scope: self.credential_scope.or(other.credential_scope),
+        }
+    }
+
     /// Refuses what was given.
     pub(super) fn refuse(&self) -> Result<(), Failure> {
         refuse("--project", self.project.as_ref())?;

@@ -1,5 +1,6 @@
 //! `ockam node`.
 
+mod configured;
 mod create;
 mod logs;
 mod show;

@@ -22,7 +22,7 @@ use crate::noun::tcp_inlet::TcpInlet;
 use crate::noun::tcp_listener::TcpListener;
 use crate::noun::tcp_outlet::TcpOutlet;
 use crate::outcome::Failure;
-use crate::server::{answer, parse, routes, to_the_end};
+use crate::server::{answer, apply_route, parse, routes, to_the_end};
 
 /// All routes of a node.
 pub(crate) fn router(node: Arc<Managed>) -> Router {
@@ -30,6 +30,9 @@ pub(crate) fn router(node: Arc<Managed>) -> Router {
         .merge(routes::<TcpOutlet, Managed>())
         .merge(routes::<TcpInlet, Managed>())
         .merge(routes::<Relay, Managed>())
+        .merge(apply_route::<TcpOutlet, Managed>())
+        .merge(apply_route::<TcpInlet, Managed>())
+        .merge(apply_route::<Relay, Managed>())
         .merge(routes::<SecureChannel, Managed>())
         .merge(routes::<SecureChannelListener, Managed>())
         .merge(routes::<TcpListener, Managed>())

@@ -22,10 +22,10 @@ use crate::value::{Alias, HostPort};
 #[derive(Debug)]
 pub(crate) struct KeptInlet {
     alias: Alias,
-    spec: InletSpec,
+    pub(super) spec: InletSpec,
     /// The route as given, nodes replaced by their listeners.
-    outlet_addr: String,
-    running: Inlet,
+    pub(super) outlet_addr: String,
+    pub(super) running: Inlet,
 }
 
 impl KeptInlet {
@@ -54,7 +54,7 @@ impl KeptInlet {
         }
     }
 
-    fn is_same(&self, spec: &InletSpec) -> bool {
+    pub(super) fn is_same(&self, spec: &InletSpec) -> bool {
         // A port of 0 in the new request is served by whichever port is bound.
         let bound = self.running.bound();
         let same_port = spec.from.port() == 0 || spec.from.port() == bound.port();

@@ -26,6 +26,14 @@ impl KeptOutlet {
     fn view(&self) -> OutletStatus {
         OutletStatus::new(self.running.address(), &self.spec.to)
     }
+
+    pub(super) fn is_same(&self, spec: &OutletSpec) -> bool {
+        let comparable = |spec: &OutletSpec| OutletSpec {
+            address: None,
+            ..spec.clone()
+        };
+        comparable(&self.spec) == comparable(spec)
+    }
 }
 
 impl Managed {
@@ -41,12 +49,7 @@ impl Managed {
         };
         let reservation = match self.outlets.reserve(&name, made) {
             Ok(reservation) => reservation,
-            Err(Taken::Restored(outlet))
-                if outlet.spec.to == spec.to
-                    && outlet.spec.skip_handshake == spec.skip_handshake =>
-            {
-                return Ok(outlet.view());
-            }
+            Err(Taken::Restored(outlet)) if outlet.is_same(&spec) => return Ok(outlet.view()),
             Err(Taken::Restored(_)) => {
                 drop(self.outlets.remove(&name));
                 self.outlets

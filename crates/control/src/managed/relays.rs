@@ -19,14 +19,14 @@ use crate::value::Alias;
 /// A running relay.
 #[derive(Debug)]
 pub(crate) struct KeptRelay {
-    spec: RelaySpec,
+    pub(super) spec: RelaySpec,
     /// Where the relaying node is, nodes replaced by their listeners.
-    destination: String,
-    running: Relay,
+    pub(super) destination: String,
+    pub(super) running: Relay,
 }
 
 impl KeptRelay {
-    fn is_same(&self, spec: &RelaySpec) -> bool {
+    pub(super) fn is_same(&self, spec: &RelaySpec) -> bool {
         let comparable = |spec: &RelaySpec| RelaySpec {
             connection_wait: None,
             ..spec.clone()

@@ -1,13 +1,14 @@
 //! `ockam node create`.
 
-use std::path::Path;
-
 use clap::Args;
-use ockam_store::{IdentityName, IfRunning, NodeName};
+use ockam_store::{IdentityName, IfRunning, NodeName, NodeRecord};
 use serde_json::json;
 
 use crate::command::argument::{Identity, Trust, deprecated, refuse, refuse_flag};
+use crate::command::node::configured;
+use crate::command::node::show::resources;
 use crate::command::{ChildOutput, Note, Run, Session, Stdin, text};
+use crate::configuration::Source;
 use crate::home::nodes;
 use crate::managed::{ManagedNode, NodeSettings, Start, StatusEndpoint};
 use crate::noun::node::{NOUN, NodeStatus};
@@ -18,26 +19,26 @@ use crate::value::HostPort;
 
 #[derive(Debug, Args)]
 pub(in crate::command) struct Create {
-    /// The name of the node; random when none is given
-    name_or_configuration: Option<String>,
-    /// What the node is to run, as YAML
-    #[arg(long, visible_alias = "node-config", value_name = "YAML", hide = true)]
-    configuration: Option<String>,
+    /// The name of the node, or its configuration: a file, a URL or YAML; a random name when none is given
+    pub(super) name_or_configuration: Option<String>,
+    /// What the node is to run: YAML, a file or a URL
+    #[arg(long, visible_alias = "node-config", value_name = "YAML")]
+    pub(super) configuration: Option<String>,
     /// The ticket of a project
     #[arg(long, value_name = "TICKET", hide = true)]
     enrollment_ticket: Option<String>,
-    /// A variable of the configuration
-    #[arg(long, value_name = "NAME=VALUE", hide = true)]
-    variable: Vec<String>,
+    /// A variable of the configuration; repeat for several
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(super) variable: Vec<String>,
     /// Run in this process and end with it
     #[arg(short, long)]
-    foreground: bool,
+    pub(super) foreground: bool,
     /// End when standard input ends
     #[arg(short, long, requires = "foreground")]
     exit_on_eof: bool,
     /// Do not look whether a node of this name runs already
     #[arg(short, long)]
-    skip_is_running_check: bool,
+    pub(super) skip_is_running_check: bool,
     /// Where other nodes connect; port 0 picks a free one
     #[arg(short, long, value_name = "ADDRESS")]
     tcp_listener_address: Option<HostPort>,
@@ -93,14 +94,13 @@ pub(in crate::command) struct Create {
 }
 
 impl Create {
-    fn check(&self, session: &Session<'_>) -> Result<(), Failure> {
-        refuse("--configuration", self.configuration.as_ref())?;
+    /// Refuses what is not offered.
+    pub(super) fn check(&self, session: &Session<'_>) -> Result<(), Failure> {
         let ticket = self
             .enrollment_ticket
             .clone()
             .or_else(|| session.host.variable("ENROLLMENT_TICKET"));
         refuse("--enrollment-ticket", ticket.as_ref())?;
-        refuse("--variable", self.variable.first())?;
         self.trust.refuse()?;
         refuse_flag("--udp", self.udp)?;
         refuse_flag(
@@ -133,19 +133,42 @@ impl Create {
         Ok(())
     }
 
+    /// The configuration, when one was given.
+    fn source(&self, session: &Session<'_>) -> Result<Option<Source>, Failure> {
+        // A file of nodes names its nodes, whatever files there are.
+        if session.is_applying() {
+            return Ok(None);
+        }
+        let named = self.name_or_configuration.as_deref();
+        match (named.and_then(Source::of_argument), &self.configuration) {
+            (Some(_), Some(_)) => Err(Failure::new(
+                "the configuration is given twice, as first argument and with --configuration",
+            )),
+            (Some(source), None) => Ok(Some(source)),
+            (None, Some(text)) => Ok(Some(Source::of_option(text))),
+            (None, None) if !self.variable.is_empty() => Err(Failure::new(
+                "--variable is for a configuration, and there is none",
+            )),
+            (None, None) => Ok(None),
+        }
+    }
+
     /// The name given, if the positional argument is one.
-    fn given_name(&self) -> Result<Option<NodeName>, Failure> {
+    pub(super) fn given_name(&self) -> Result<Option<NodeName>, Failure> {
         let Some(text) = &self.name_or_configuration else {
             return Ok(None);
         };
-        if looks_like_configuration(text) {
-            return Err(Failure::unsupported("a configuration of nodes"));
-        }
         text.parse()
             .map(Some)
             .map_err(|error: ockam_store::NameError| {
-                Failure::new(format!("Invalid value for NAME_OR_CONFIGURATION: {text}"))
-                    .caused_by(&error)
+                let failure =
+                    Failure::new(format!("Invalid value for NAME_OR_CONFIGURATION: {text}"))
+                        .caused_by(&error);
+                if text.contains(['/', '.']) {
+                    failure.cause(format!("there is no file {text} either"))
+                } else {
+                    failure
+                }
             })
     }
 
@@ -163,6 +186,85 @@ impl Create {
             Some(node) if status_of(&node) == NodeStatus::Stopped => Ok(node.name),
             _ => state.new_node_name().await,
         }
+    }
+
+    /// The same with what a file says where nothing was typed (spec: command 3.11, precedence).
+    pub(super) fn over(self, file: Self) -> Self {
+        let udp_listener_address = if self.udp_listener_address.port() == 0 {
+            file.udp_listener_address
+        } else {
+            self.udp_listener_address
+        };
+        let status_is_typed = self.no_status_endpoint
+            || self.status_endpoint.is_some()
+            || self.status_endpoint_port.is_some();
+        Self {
+            foreground: self.foreground || file.foreground,
+            exit_on_eof: self.exit_on_eof || file.exit_on_eof,
+            skip_is_running_check: self.skip_is_running_check || file.skip_is_running_check,
+            tcp_listener_address: self.tcp_listener_address.or(file.tcp_listener_address),
+            udp_listener_address,
+            no_status_endpoint: if status_is_typed {
+                self.no_status_endpoint
+            } else {
+                file.no_status_endpoint
+            },
+            status_endpoint: if status_is_typed {
+                self.status_endpoint
+            } else {
+                file.status_endpoint
+            },
+            http_server: self.http_server || file.http_server,
+            identity: Identity {
+                identity: self.identity.identity.or(file.identity.identity),
+            },
+            trust: self.trust.or(file.trust),
+            udp: self.udp || file.udp,
+            services: self.services.or(file.services),
+            in_memory: self.in_memory || file.in_memory,
+            opentelemetry_context: self.opentelemetry_context.or(file.opentelemetry_context),
+            ..self
+        }
+    }
+
+    /// In what a node that runs is not as it is asked to be, and cannot become while it runs.
+    pub(super) fn differences(&self, node: &NodeRecord) -> Vec<String> {
+        let mut differences = Vec::new();
+        let mut differ = |what: &str, is: Option<&str>, wanted: String| {
+            let is = is.unwrap_or("none");
+            differences.push(format!("the {what} is {is}, not {wanted}"));
+        };
+        if let Some(wanted) = &self.tcp_listener_address {
+            let is: Option<HostPort> = node.listener.as_deref().and_then(|text| text.parse().ok());
+            // A name says nothing about the address it was bound to.
+            let fits = is.is_some_and(|is| {
+                let same_host = wanted.ip().is_none() || wanted.ip() == is.ip();
+                same_host && (wanted.port() == 0 || wanted.port() == is.port())
+            });
+            if !fits {
+                differ(
+                    "TCP listener address",
+                    node.listener.as_deref(),
+                    wanted.to_string(),
+                );
+            }
+        }
+        if let Some(wanted) = &self.identity.identity
+            && node.identity.as_ref() != Some(wanted)
+        {
+            let is = node.identity.as_ref().map(IdentityName::as_str);
+            differ("identity", is, wanted.to_string());
+        }
+        match (self.status_endpoint(), node.status_endpoint.as_deref()) {
+            (StatusEndpoint::Off, is @ Some(_)) => differ("status endpoint", is, "none".to_owned()),
+            (StatusEndpoint::At(wanted), is)
+                if is != Some(wanted.to_string().as_str()) && wanted.port() != 0 =>
+            {
+                differ("status endpoint", is, wanted.to_string());
+            }
+            _ => {}
+        }
+        differences
     }
 
     fn status_endpoint(&self) -> StatusEndpoint {
@@ -211,11 +313,14 @@ impl Create {
         arguments
     }
 
-    async fn run_here(
+    /// Runs the node in this process until it is to end. What comes `then` is done when it is ready; a node for which that
+    /// fails ends.
+    pub(super) async fn run_here(
         &self,
         session: &Session<'_>,
         state: State,
         name: NodeName,
+        then: impl AsyncFnOnce() -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         if self.identity.identity.is_none()
             && state
@@ -263,6 +368,10 @@ impl Create {
                 .machine(name.as_str())
                 .json(json!(resources)),
         );
+        if let Err(failure) = then().await {
+            node.stop().await?;
+            return Err(failure);
+        }
         if let Some(port) = self.tcp_callback_port {
             session.host.ready(port).await?;
         }
@@ -281,54 +390,70 @@ impl Run for Create {
     const VERB: &'static str = "create";
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        if let Some(source) = self.source(session)? {
+            return Box::pin(configured::create(session, self, source)).await;
+        }
         self.check(session)?;
         let state = session.open().await?;
         let name = self.name(&state).await?;
-        if self.foreground {
-            return self.run_here(session, state, name).await;
+        if self.foreground && !session.is_applying() {
+            return self.run_here(session, state, name, async || Ok(())).await;
         }
         if !self.skip_is_running_check
             && let Some(node) = nodes::find(&state, &name).await?
             && status_of(&node).is_running()
         {
-            return Err(nodes::already_running(&name));
+            if !session.is_applying() {
+                return Err(nodes::already_running(&name));
+            }
+            return self.leave_running(session, &state, &node).await;
         }
-        session
-            .host
-            .spawn_node(&self.child_arguments(&name), ChildOutput::Inherit)
-            .await
+        self.start(session, &name).await
     }
 }
 
-/// Whether the positional argument of `node create` is a configuration (spec: command 3.9.1): an URL, an existing file or an
-/// inline map.
-fn looks_like_configuration(text: &str) -> bool {
-    text.contains("://")
-        || text.contains('\n')
-        || text.trim_start().starts_with('{')
-        || (text.contains(':') && (text.contains('/') || text.contains(": ")))
-        || Path::new(text).is_file()
+impl Create {
+    /// Starts the node in the background.
+    pub(super) async fn start(
+        &self,
+        session: &Session<'_>,
+        name: &NodeName,
+    ) -> Result<(), Failure> {
+        session
+            .host
+            .spawn_node(&self.child_arguments(name), ChildOutput::Inherit)
+            .await
+    }
+
+    /// Prints a node that runs as it is asked to be.
+    ///
+    /// # Errors
+    /// It runs in another way, which cannot change while it runs.
+    pub(super) async fn leave_running(
+        &self,
+        session: &Session<'_>,
+        state: &State,
+        node: &NodeRecord,
+    ) -> Result<(), Failure> {
+        let name = &node.name;
+        let differences = self.differences(node);
+        if !differences.is_empty() {
+            let failure = nodes::already_running(name).help(format!(
+                "that cannot change while it runs: stop it with `ockam node stop {name}` and run this command again"
+            ));
+            return Err(differences.into_iter().fold(failure, Failure::cause));
+        }
+        let resources = resources(session, state, node).await?;
+        let plain = text::info(format!("Node {name} is running already"));
+        session.host.print(
+            Outcome::plain(plain)
+                .machine(name.as_str())
+                .json(json!(resources)),
+        );
+        Ok(())
+    }
 }
 
 fn is_true(value: &str) -> bool {
     matches!(value.to_ascii_lowercase().as_str(), "true" | "1" | "yes")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn configurations_are_told_from_names() {
-        for text in [
-            "{name: n1}",
-            "https://host/file",
-            "host:8080/path",
-            "name: n1",
-            "a\nb",
-        ] {
-            assert!(looks_like_configuration(text), "{text}");
-        }
-        assert!(!looks_like_configuration("n1"));
-    }
 }

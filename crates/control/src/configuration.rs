@@ -1,0 +1,35 @@
+//! Configuration files: what one node, or several, are to run, in one text.
+//!
+//! ```text
+//! Source ─▶ Variables ─▶ Document ─▶ Resource ─▶ Step ─▶ front half of `… create`
+//! file, URL   $NAME       YAML with   section     words parsed
+//! or inline               positions   by section  by clap
+//! ```
+//!
+//! A resource of a section is nothing but a command line, written as a map: its words go through the same parser and the
+//! same front half as if they had been typed. So a noun that has a command has a section, and no option is listed twice.
+//!
+//! # Invariants
+//! - Every section is parsed and checked before the first step changes anything.
+//! - What is wrong is told with line and column of the text as it was written, not as it reads with its variables filled in.
+//! - The process environment is never written, and no variable of a file reaches a child process through it.
+//!
+//! Specification: command 3.11.
+
+#![allow(dead_code, reason = "what a reload needs comes with it")]
+
+mod course;
+mod document;
+mod origin;
+mod plan;
+mod section;
+mod source;
+mod variables;
+
+pub(crate) use self::course::{Changed, Course, Mode, Muted};
+pub(crate) use self::document::{Document, Value};
+pub(crate) use self::origin::{Origin, Position};
+pub(crate) use self::plan::{Plan, similar};
+pub(crate) use self::section::{NODE_FILE, RUN_FILE, Resource};
+pub(crate) use self::source::Source;
+pub(crate) use self::variables::Variables;

@@ -1,0 +1,224 @@
+//! The steps a configuration asks for: every resource as a parsed command line.
+
+use clap::error::ContextKind;
+use clap::{Arg, ArgMatches};
+
+use crate::command::{Command, Session, command};
+use crate::configuration::section::{Resource, Section};
+use crate::configuration::{Changed, Course, Document, Mode, Muted, Origin, Position};
+use crate::outcome::Failure;
+
+/// What a configuration asks for, in order.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// Where it comes from.
+    pub(crate) origin: Origin,
+    /// What to do.
+    pub(crate) steps: Vec<Step>,
+}
+
+/// One command.
+#[derive(Debug)]
+pub(crate) struct Step {
+    /// The command.
+    pub(crate) command: &'static Command,
+    /// Its arguments.
+    pub(crate) matches: ArgMatches,
+    /// What it was made of.
+    pub(crate) resource: Resource,
+}
+
+impl Plan {
+    /// Turns every section of a document into commands.
+    ///
+    /// # Errors
+    /// A section is not offered, has none of its forms, or an argument in it is wrong.
+    pub(crate) fn of(
+        document: Document,
+        sections: &'static [Section],
+        node: Option<&str>,
+    ) -> Result<Self, Failure> {
+        let resources = document.resources(sections, node)?;
+        let steps = resources
+            .into_iter()
+            .map(|resource| Step::parse(&document.origin, resource))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            origin: document.origin,
+            steps,
+        })
+    }
+
+    /// Has every front half look at its arguments, and changes nothing.
+    ///
+    /// # Errors
+    /// An argument is not offered, or does not go with another one.
+    pub(crate) async fn check(&self, session: &Session<'_>) -> Result<(), Failure> {
+        for step in &self.steps {
+            let course = Course::new(Mode::Check);
+            let muted = Muted(session.host);
+            let pass = Session::on(&muted, course.clone());
+            match (step.command.run)(&step.matches, &pass).await {
+                Err(_) if course.was_stopped() => {}
+                Ok(()) => {}
+                Err(failure) => return Err(step.resource.blame(&self.origin, failure)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// Carries out every step: what is there and the same stays as it is.
+    ///
+    /// # Errors
+    /// A step fails; those before it have been carried out.
+    pub(crate) async fn apply(&self, session: &Session<'_>) -> Result<Vec<Changed>, Failure> {
+        let mut changes = Vec::new();
+        for step in &self.steps {
+            let course = Course::new(Mode::Apply);
+            let pass = Session::on(session.host, course.clone());
+            (step.command.run)(&step.matches, &pass)
+                .await
+                .map_err(|failure| step.resource.blame(&self.origin, failure))?;
+            changes.extend(course.changes());
+        }
+        Ok(changes)
+    }
+}
+
+impl Step {
+    /// Parses a resource as a command line.
+    ///
+    /// # Errors
+    /// There is no such command, or an argument is wrong.
+    pub(crate) fn parse(origin: &Origin, resource: Resource) -> Result<Self, Failure> {
+        let section = resource.section;
+        let Some(command) = command(section.noun, "create") else {
+            let key = section.spellings.first().unwrap_or(&section.noun);
+            return Err(origin.locate(resource.at, Failure::unsupported(format!("`{key}`"))));
+        };
+        let clap = command.clap().no_binary_name(true);
+        for key in &resource.keys {
+            if !clap
+                .get_arguments()
+                .any(|argument| is_named(argument, &key.text))
+            {
+                return Err(unknown(origin, &clap, section.noun, &key.text, key.at));
+            }
+        }
+        let words = resource.words.iter().chain(&resource.name);
+        let matches = clap
+            .clone()
+            .try_get_matches_from(words)
+            .map_err(|error| resource.complain(origin, &clap, &error))?;
+        Ok(Self {
+            command,
+            matches,
+            resource,
+        })
+    }
+}
+
+impl Resource {
+    /// Adds to a failure  where in the text it comes from.
+    pub(crate) fn blame(&self, origin: &Origin, failure: Failure) -> Failure {
+        let key = self.keys.iter().find(|key| {
+            let flag = format!("--{}", key.text);
+            failure
+                .message
+                .split(|c: char| c.is_whitespace() || matches!(c, '\'' | '`' | '='))
+                .any(|word| word == flag)
+        });
+        origin.locate(key.map_or(self.at, |key| key.at), failure)
+    }
+
+    /// What the parser says, with the place of the key it speaks of.
+    pub(crate) fn complain(
+        &self,
+        origin: &Origin,
+        clap: &clap::Command,
+        error: &clap::Error,
+    ) -> Failure {
+        let text = error.render().to_string();
+        let mut blocks = text.split("\n\n");
+        let message: Vec<&str> = blocks
+            .next()
+            .unwrap_or_default()
+            .lines()
+            .map(str::trim)
+            .collect();
+        let message = message.join(" ");
+        let message = message.strip_prefix("error: ").unwrap_or(&message);
+        let spoken = error
+            .get(ContextKind::InvalidArg)
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let flag = spoken
+            .split([' ', '<', '=', '['])
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches('-');
+        let argument = clap
+            .get_arguments()
+            .find(|argument| !flag.is_empty() && is_named(argument, flag));
+        let key = argument
+            .and_then(|argument| self.keys.iter().find(|key| is_named(argument, &key.text)));
+        let at = match key {
+            Some(key) if error.get(ContextKind::InvalidValue).is_some() => key.value_at,
+            Some(key) => key.at,
+            None => self.at,
+        };
+        let failure = origin.failure(at, message);
+        let help = match argument.and_then(Arg::get_help) {
+            Some(about) if key.is_some() => format!("`{flag}`: {about}"),
+            _ => format!(
+                "see `ockam {} create --help` for its arguments",
+                self.section.noun
+            ),
+        };
+        failure.help(help)
+    }
+}
+
+/// Whether a flag is spelt like this.
+pub(crate) fn is_named(argument: &Arg, key: &str) -> bool {
+    let mut letters = key.chars();
+    match (letters.next(), letters.next()) {
+        (Some(letter), None) => argument
+            .get_short_and_visible_aliases()
+            .is_some_and(|shorts| shorts.contains(&letter)),
+        _ => {
+            argument.get_long() == Some(key)
+                || argument
+                    .get_all_aliases()
+                    .is_some_and(|aliases| aliases.contains(&key))
+        }
+    }
+}
+
+fn unknown(origin: &Origin, clap: &clap::Command, noun: &str, key: &str, at: Position) -> Failure {
+    let failure = origin.failure(at, format!("`{noun} create` has no argument `{key}`"));
+    if key == "name" && clap.get_positionals().next().is_some() {
+        return failure.help(format!("the name stands above the arguments, `NAME: {{..}}`, not among them; see `ockam {noun} create --help`"));
+    }
+    let flags: Vec<&str> = clap
+        .get_arguments()
+        .filter(|argument| !argument.is_hide_set())
+        .filter_map(Arg::get_long)
+        .collect();
+    failure.help(match similar(key, flags.iter().copied()) {
+        Some(flag) => format!("did you mean `{flag}`?"),
+        None => format!("it has {}", flags.join(", ")),
+    })
+}
+
+/// The word that was probably meant.
+pub(crate) fn similar<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    let word = word.replace('_', "-");
+    known
+        .map(|known| (strsim::jaro_winkler(&word, known), known))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|(left, _), (right, _)| left.total_cmp(right))
+        .map(|(_, known)| known)
+}
