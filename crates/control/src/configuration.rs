@@ -29,7 +29,7 @@ mod variables;
 pub(crate) use self::course::{Changed, Course, Mode, Muted};
 pub(crate) use self::document::{Document, Value};
 pub(crate) use self::origin::{Origin, Position};
-pub(crate) use self::plan::{Plan, similar};
+pub(crate) use self::plan::Plan;
 pub(crate) use self::section::{NODE_FILE, RUN_FILE, Resource};
 pub(crate) use self::source::Source;
 pub(crate) use self::variables::Variables;

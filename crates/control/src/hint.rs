@@ -35,7 +35,7 @@ pub(crate) fn listed(names: &[&str]) -> String {
 }
 
 /// The name that somebody who typed this one most likely had in mind.
-fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
     known
         .iter()
         .map(|candidate| {

@@ -112,6 +112,10 @@ impl Host for Muted<'_> {
 
     fn print(&self, _: Outcome) {}
 
+    fn write(&self, _: &[u8]) -> std::io::Result<()> {
+        Ok(())
+    }
+
     fn can_prompt(&self) -> bool {
         false
     }

@@ -6,6 +6,7 @@ use clap::{Arg, ArgMatches};
 use crate::command::{Command, Session, command};
 use crate::configuration::section::{Resource, Section};
 use crate::configuration::{Changed, Course, Document, Mode, Muted, Origin, Position};
+use crate::hint;
 use crate::outcome::Failure;
 
 /// What a configuration asks for, in order.
@@ -202,23 +203,9 @@ fn unknown(origin: &Origin, clap: &clap::Command, noun: &str, key: &str, at: Pos
     if key == "name" && clap.get_positionals().next().is_some() {
         return failure.help(format!("the name stands above the arguments, `NAME: {{..}}`, not among them; see `ockam {noun} create --help`"));
     }
-    let flags: Vec<&str> = clap
+    let flags = clap
         .get_arguments()
         .filter(|argument| !argument.is_hide_set())
-        .filter_map(Arg::get_long)
-        .collect();
-    failure.help(match similar(key, flags.iter().copied()) {
-        Some(flag) => format!("did you mean `{flag}`?"),
-        None => format!("it has {}", flags.join(", ")),
-    })
-}
-
-/// The word that was probably meant.
-pub(crate) fn similar<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
-    let word = word.replace('_', "-");
-    known
-        .map(|known| (strsim::jaro_winkler(&word, known), known))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|(left, _), (right, _)| left.total_cmp(right))
-        .map(|(_, known)| known)
+        .filter_map(Arg::get_long);
+    hint::among(failure, &key.replace('_', "-"), "arguments", flags)
 }

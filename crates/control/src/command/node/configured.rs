@@ -6,8 +6,9 @@ use ockam_store::NodeName;
 use crate::command::node::Create;
 use crate::command::{Note, Session};
 use crate::configuration::{
-    Document, NODE_FILE, Plan, RUN_FILE, Resource, Source, Value, Variables, similar,
+    Document, NODE_FILE, Plan, RUN_FILE, Resource, Source, Value, Variables,
 };
+use crate::hint::nearest;
 use crate::home::nodes;
 use crate::outcome::Failure;
 use crate::state::status_of;
@@ -212,7 +213,7 @@ fn warn_of_unknown_keys(session: &Session<'_>, document: &Document) -> Result<()
         let is_known =
             known.contains(&entry.key.as_str()) || KEYS.iter().any(|(key, _)| *key == spelled);
         if !is_known {
-            let meant = similar(&entry.key, known.iter().copied())
+            let meant = nearest(&spelled, &known)
                 .map(|known| format!(", did you mean `{known}`?"))
                 .unwrap_or_default();
             session.host.note(Note::Warning(format!(
