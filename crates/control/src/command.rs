@@ -12,6 +12,7 @@ mod example;
 mod flow;
 mod flow_control;
 mod identity;
+mod import;
 mod item;
 mod live;
 mod message;
@@ -258,6 +259,19 @@ impl Session<'_> {
         {
             return Err(course.stop());
         }
+        let state = self.open_quietly().await?;
+        if state.home().is_published() && self.is_new(&state, import::NOTICE).await {
+            self.host.note(Note::Info(
+                "The published program has its state here too. `ockam import` takes over its vaults, identities and \
+                 names of nodes, and leaves it as it is"
+                    .to_owned(),
+            ));
+        }
+        Ok(state)
+    }
+
+    /// Opens the home, and says nothing of what else is there.
+    pub(crate) async fn open_quietly(&self) -> Result<State, Failure> {
         if let Some(variable) = self.postgres() {
             // Whoever set it expects to find the state of that database, and would find another one.
             return Err(Failure::unsupported(format!(
@@ -266,6 +280,11 @@ impl Session<'_> {
             .help("unset it to use the SQLite state in OCKAM_HOME; nothing was changed"));
         }
         State::open(&self.host.home(), self.runtime_directory()).await
+    }
+
+    /// Whether the user was never told this before; where nothing can be written, everything was said.
+    async fn is_new(&self, state: &State, notice: &str) -> bool {
+        state.store().tell_once(notice).await.unwrap_or(false)
     }
 
     /// The variable that says that the state is in PostgreSQL, if one does.
@@ -422,6 +441,7 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<worker::List>(),
     Command::of::<flow_control::AddConsumer>(),
     Command::of::<status::Show>(),
+    Command::of::<import::Import>(),
     Command::of::<reset::Reset>(),
     Command::of::<migrate_database::MigrateDatabase>(),
 ];

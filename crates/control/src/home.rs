@@ -1,6 +1,7 @@
 //! Operations on the home itself, handled in the command's own process.
 
 pub mod identities;
+pub mod import;
 #[cfg(feature = "cli")]
 pub(crate) mod logs;
 pub mod nodes;

@@ -39,7 +39,7 @@ mod configuration;
 
 pub use client::Client;
 pub use ephemeral::Ephemeral;
-pub use home::{identities, nodes, reset, vaults};
+pub use home::{identities, import, nodes, reset, vaults};
 pub use managed::{ManagedNode, NodeSettings, Start, StatusEndpoint};
 pub use ockam_store::{Glance, IfRunning};
 pub use outcome::{Code, Failure, Outcome};
@@ -60,6 +60,7 @@ pub use command::{
 
 pub use noun::flow_control::ConsumerSpec;
 pub use noun::identity::{IdentityChange, IdentityHistory, IdentityItem};
+pub use noun::import::{ImportResult, Imported, ImportedItem};
 pub use noun::message::{MessageReply, MessageSpec};
 pub use noun::node::{NodeItem, NodeResources, NodeRoute, NodeStatus};
 pub use noun::relay::{Relay, RelayInfo, RelaySpec};

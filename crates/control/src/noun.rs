@@ -2,6 +2,7 @@
 
 pub(crate) mod flow_control;
 pub(crate) mod identity;
+pub(crate) mod import;
 pub(crate) mod message;
 pub(crate) mod migrate_database;
 pub(crate) mod node;

@@ -91,6 +91,18 @@ impl Database {
         }
     }
 
+    /// Runs queries in one transaction, which is undone in any case.
+    pub(crate) async fn trial<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Failure>,
+    {
+        let begin = self.pool.begin_with("BEGIN IMMEDIATE");
+        let mut transaction = begin.await.map_err(|e| self.fail(e))?;
+        let result = work(&mut transaction).await;
+        transaction.rollback().await.map_err(|e| self.fail(e))?;
+        result.map_err(|failure| failure.at(&self.path))
+    }
+
     /// Closes the connection after the work under way.
     pub(crate) async fn close(&self) {
         self.pool.close().await;

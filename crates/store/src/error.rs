@@ -129,6 +129,27 @@ pub enum StoreError {
     #[error("the system gave no random bytes")]
     Random,
 
+    /// A backup holds at most a mebibyte.
+    #[error("the vault is too large for a backup: move identities to a second vault")]
+    BackupTooLarge,
+    /// The bytes are no backup of a vault, or were cut short or changed.
+    #[error("this is not a backup of a vault, or it is damaged: {0}")]
+    NotABackup(String),
+    /// The passphrase is wrong, or the backup was tampered with.
+    #[error("the passphrase does not open the backup, or the backup is damaged")]
+    WrongBackupPassphrase,
+    /// There is no state of the published program in this directory.
+    #[error("there is no state of the published program at {}: {detail}", path.display())]
+    NotPublished {
+        /// The file.
+        path: PathBuf,
+        /// What is missing.
+        detail: String,
+    },
+    /// Names like this one are all taken.
+    #[error("no free name like {0} was found")]
+    NoFreeName(String),
+
     /// There is no identity with this name.
     #[error("no identifier found with name {0}")]
     NoIdentity(String),

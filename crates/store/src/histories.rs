@@ -72,6 +72,16 @@ pub(crate) async fn import(
     Ok(action)
 }
 
+/// The stored history of an identity that is known.
+pub(crate) async fn find(
+    db: &mut SqliteConnection,
+    identifier: &Identifier,
+) -> Result<VerifiedHistory, Failure> {
+    let bytes = look_up(db, identifier).await?;
+    let bytes = bytes.ok_or_else(|| Failure::unreadable("change history", "it is missing"))?;
+    verify(&bytes, identifier)
+}
+
 pub(crate) fn decode(bytes: &[u8]) -> Result<ChangeHistory, Failure> {
     ChangeHistory::decode(bytes).map_err(|error| Failure::unreadable("change history", error))
 }

@@ -2,7 +2,7 @@
 //!
 //! **Invariants**: the directory and every directory made here are 0700 and belong to the calling user (or the caller is
 //! root); rights found to be wider are narrowed. The path comes from the caller, nothing here reads the environment.
-//! The files of the published program (`database.sqlite3`) are never opened.
+//! The files of the published program (`database.sqlite3`) are never written.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind};
@@ -107,7 +107,7 @@ impl Home {
         self.root.join(DATABASE)
     }
 
-    /// The database of the published program, whether or not it is there; only its presence is ever looked at.
+    /// The database of the published program, whether or not it is there; it is only ever copied and looked at.
     #[must_use]
     pub fn published_database(&self) -> PathBuf {
         self.root.join("database.sqlite3")
@@ -117,6 +117,25 @@ impl Home {
     #[must_use]
     pub fn vault_file(&self, name: &VaultName) -> PathBuf {
         self.root.join(format!("vault-{name}"))
+    }
+
+    /// Where a new vault without a path keeps its secrets: `vault-<name>`, unless another program has a file of that name.
+    /// A file of ours that is there already, left by a process that was killed, is adopted.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub(crate) fn free_vault_file(&self, name: &VaultName) -> Result<PathBuf, HomeError> {
+        let usual = self.vault_file(name);
+        let taken = |path: &Path| {
+            fs::exists(path)
+                .map(|exists| exists && !crate::database::has_mark(path, &schema::VAULT_FILE))
+                .map_err(|error| HomeError::io(path, error))
+        };
+        if !self.is_published() || !taken(&usual)? {
+            return Ok(usual);
+        }
+        // spec: command 3.5 (the published program names its vault files alike)
+        Ok(self.root.join(format!("vault-{name}.ockam")))
     }
 
     /// Directory of one node, which holds its logs. May not exist yet.

@@ -318,18 +318,66 @@ async fn insert(
     // A peer may have shown a newer one, which stays.
     let _ = histories::import(db, identity.history, OlderHistory::Ignore).await?;
     secrets::add(db, store, vault, &identity.secrets).await?;
+    insert_row(db, vault, identity).await?;
+    find(db, &identity.name).await
+}
+
+/// Gives an identity of which only the public part was known its key. It becomes the default if there is none.
+pub(crate) async fn set_key(
+    db: &mut SqliteConnection,
+    name: &IdentityName,
+    vault: &VaultName,
+    key: Option<&Handle>,
+) -> Result<(), Failure> {
+    sqlx::query(
+        "UPDATE identity SET key_handle = ?2, vault = ?3,
+            is_default = is_default OR NOT EXISTS (SELECT 1 FROM identity WHERE is_default = 1)
+         WHERE name = ?1",
+    )
+    .bind(name.as_str())
+    .bind(key.map(|key| key.as_bytes().to_vec()))
+    .bind(vault.as_str())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Makes an identity the default, if it can act.
+pub(crate) async fn prefer(
+    db: &mut SqliteConnection,
+    identifier: &Identifier,
+) -> Result<(), Failure> {
+    let Some(IdentityRecord { key: Some(_), .. }) = by_identifier(db, identifier).await? else {
+        return Ok(());
+    };
+    sqlx::query("UPDATE identity SET is_default = 0 WHERE is_default = 1")
+        .execute(&mut *db)
+        .await?;
+    sqlx::query("UPDATE identity SET is_default = 1 WHERE identifier = ?1")
+        .bind(identifier.to_string())
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Adds the row of an identity whose history is stored. The first that can act becomes the default.
+pub(crate) async fn insert_row(
+    db: &mut SqliteConnection,
+    vault: &OpenVault,
+    identity: &NewIdentity<'_>,
+) -> Result<(), Failure> {
     sqlx::query(
         "INSERT INTO identity (name, identifier, vault, key_handle, is_default)
          VALUES (?1, ?2, ?3, ?4,
                  ?4 IS NOT NULL AND NOT EXISTS (SELECT 1 FROM identity WHERE is_default = 1))",
     )
     .bind(identity.name.as_str())
-    .bind(identifier.to_string())
+    .bind(identity.history.identifier().to_string())
     .bind(vault.name.as_str())
     .bind(identity.key.as_ref().map(|key| key.as_bytes().to_vec()))
-    .execute(&mut *db)
+    .execute(db)
     .await?;
-    find(db, &identity.name).await
+    Ok(())
 }
 
 /// Handles of the secrets that only this identity uses.
@@ -356,7 +404,7 @@ async fn find(db: &mut SqliteConnection, name: &IdentityName) -> Result<Identity
         .ok_or_else(|| StoreError::NoIdentity(name.to_string()).into())
 }
 
-async fn look_up(
+pub(crate) async fn look_up(
     db: &mut SqliteConnection,
     name: &IdentityName,
 ) -> Result<Option<IdentityRecord>, Failure> {
@@ -368,7 +416,7 @@ async fn look_up(
     row.map(Stored::into_record).transpose()
 }
 
-async fn default(db: &mut SqliteConnection) -> Result<Option<IdentityRecord>, Failure> {
+pub(crate) async fn default(db: &mut SqliteConnection) -> Result<Option<IdentityRecord>, Failure> {
     let row: Option<Stored> = sqlx::query_as(
         "SELECT * FROM identity JOIN history USING (identifier) WHERE is_default = 1",
     )

@@ -23,7 +23,7 @@
 //! - Any number of processes may work on one home at once.
 //! - Of vaults, identities and nodes, exactly one of each is the default while there are any.
 //! - A schema newer than this program is refused, an older one is brought up to date in one transaction.
-//! - The database of the published program (`database.sqlite3`) is never opened.
+//! - The files of the published program (`database.sqlite3`) are never written; a copy of them is read when asked for.
 //!
 //! Specification: `docs/protocol/2-trust.md` 1.4 and 2.6, `docs/protocol/3-command.md` 3.5 to 3.7.
 
@@ -36,12 +36,14 @@ mod identities;
 mod name;
 mod nodes;
 mod process;
+mod published;
 mod purpose_keys;
 mod requests;
 mod schema;
 mod seal;
 mod secrets;
 mod store;
+mod takeover;
 mod vaults;
 
 #[cfg(test)]
@@ -54,8 +56,13 @@ pub use identities::{Creation, IdentityRecord, NewIdentity};
 pub use name::{IdentityName, NameError, NodeName, VaultName};
 pub use nodes::{IfRunning, NodeRecord, NodeStart};
 pub use process::{ProcessMark, ProcessState};
+pub use published::{Published, read_published};
 pub use purpose_keys::PurposeKeyRecord;
 pub use requests::RequestRecord;
-pub use seal::Passphrase;
+pub use seal::{NewSeal, Passphrase};
 pub use store::Store;
+pub use takeover::{
+    Effect, Fate, IfVaultExists, Taken, TakenIdentity, TakenNode, TakenVault, Takeover,
+    TakeoverReport,
+};
 pub use vaults::{OpenVault, VaultRecord};

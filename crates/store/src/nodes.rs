@@ -188,7 +188,7 @@ impl Store {
     }
 }
 
-async fn put(
+pub(crate) async fn put(
     db: &mut SqliteConnection,
     node: &NodeStart,
     if_running: IfRunning,
@@ -230,7 +230,10 @@ async fn put(
     }
 }
 
-async fn make_default(db: &mut SqliteConnection, name: &NodeName) -> Result<(), Failure> {
+pub(crate) async fn make_default(
+    db: &mut SqliteConnection,
+    name: &NodeName,
+) -> Result<(), Failure> {
     // First off, then on: there is never a second one.
     sqlx::query("UPDATE node SET is_default = 0 WHERE is_default = 1")
         .execute(&mut *db)
@@ -248,7 +251,7 @@ async fn find(db: &mut SqliteConnection, name: &NodeName) -> Result<NodeRecord, 
         .ok_or_else(|| StoreError::NoNode(name.to_string()).into())
 }
 
-async fn look_up(
+pub(crate) async fn look_up(
     db: &mut SqliteConnection,
     name: &NodeName,
 ) -> Result<Option<NodeRecord>, Failure> {
@@ -259,7 +262,7 @@ async fn look_up(
     row.map(|row| row.0).transpose()
 }
 
-async fn default(db: &mut SqliteConnection) -> Result<Option<NodeRecord>, Failure> {
+pub(crate) async fn default(db: &mut SqliteConnection) -> Result<Option<NodeRecord>, Failure> {
     let row: Option<Stored> = sqlx::query_as("SELECT * FROM node WHERE is_default = 1")
         .fetch_optional(db)
         .await?;

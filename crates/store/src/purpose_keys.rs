@@ -82,7 +82,10 @@ impl Store {
     }
 }
 
-async fn store(db: &mut SqliteConnection, new: &PurposeKeyRecord) -> Result<(), Failure> {
+pub(crate) async fn store(
+    db: &mut SqliteConnection,
+    new: &PurposeKeyRecord,
+) -> Result<(), Failure> {
     sqlx::query(
         "INSERT INTO purpose_key (identifier, purpose, attestation, key_handle) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (identifier, purpose) DO UPDATE SET attestation = excluded.attestation,
@@ -97,7 +100,7 @@ async fn store(db: &mut SqliteConnection, new: &PurposeKeyRecord) -> Result<(), 
     Ok(())
 }
 
-async fn look_up(
+pub(crate) async fn look_up(
     db: &mut SqliteConnection,
     subject: &Identifier,
     purpose: Purpose,

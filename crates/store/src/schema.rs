@@ -23,7 +23,7 @@ impl Schema {
 /// The database of a home.
 pub(crate) static HOME: Schema = Schema {
     application: i32::from_be_bytes(*b"OckH"),
-    migrations: &[HOME_1],
+    migrations: &[HOME_1, HOME_2],
 };
 
 /// The file of one further vault.
@@ -97,6 +97,13 @@ CREATE TABLE request (
     PRIMARY KEY (node, noun, name)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX request_order ON request (node, position);
+";
+
+/// What the user was told once and is not told again.
+const HOME_2: &str = "
+CREATE TABLE notice (
+    name TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
 ";
 
 /// `seal` has one row if the file is sealed: the key of the secrets, itself sealed under the passphrase.

@@ -34,9 +34,36 @@ impl core::fmt::Debug for Passphrase {
     }
 }
 
-/// Makes a key and seals it under the passphrase.
-pub(crate) async fn new_key(passphrase: &Passphrase) -> Result<Vec<u8>, StoreError> {
-    let key = SecretBytes::<KEY>::new(random()?);
+/// A fresh key for the secrets of one vault, and the same key sealed under a passphrase.
+pub struct NewSeal {
+    pub(crate) key: SecretBytes<KEY>,
+    pub(crate) sealed: Vec<u8>,
+}
+
+impl NewSeal {
+    /// Makes a key and seals it under the passphrase.
+    ///
+    /// # Errors
+    /// [`StoreError::EmptyPassphrase`]; [`StoreError::PassphraseMemory`]; [`StoreError::Random`].
+    pub async fn under(passphrase: &Passphrase) -> Result<Self, StoreError> {
+        let key = SecretBytes::new(random()?);
+        let plaintext = Zeroizing::new(key.as_bytes().to_vec());
+        let sealed = seal_bytes(passphrase, plaintext).await?;
+        Ok(Self { key, sealed })
+    }
+}
+
+impl core::fmt::Debug for NewSeal {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("NewSeal(..)")
+    }
+}
+
+/// Seals bytes under the passphrase.
+pub(crate) async fn seal_bytes(
+    passphrase: &Passphrase,
+    plaintext: Zeroizing<Vec<u8>>,
+) -> Result<Vec<u8>, StoreError> {
     let salt_and_nonce = Zeroizing::new(random::<64>()?);
     let passphrase = passphrase.copy();
     let work = move || {
@@ -50,13 +77,14 @@ pub(crate) async fn new_key(passphrase: &Passphrase) -> Result<Vec<u8>, StoreErr
         sealed::seal(
             ockam_vault::fast(),
             passphrase.0.as_bytes(),
-            key.as_bytes(),
+            &plaintext,
             Cost::RECOMMENDED,
             &mut fill,
         )
     };
     aside(work).await?.map_err(|error| match error {
         SealError::EmptyPassphrase => StoreError::EmptyPassphrase,
+        SealError::TooLarge => StoreError::BackupTooLarge,
         _ => StoreError::PassphraseMemory,
     })
 }

@@ -109,6 +109,23 @@ pub(crate) async fn add(
     Ok(())
 }
 
+/// The handles of every secret of a vault. Needs no passphrase.
+pub(crate) async fn handles(
+    db: &mut SqliteConnection,
+    vault: &VaultRecord,
+) -> Result<Vec<Handle>, Failure> {
+    let query = sqlx::query_scalar("SELECT handle FROM secret");
+    let rows: Vec<Vec<u8>> = match open_file(vault).await? {
+        None => query.fetch_all(db).await?,
+        Some(mut file) => {
+            let rows = query.fetch_all(&mut file).await?;
+            file.close().await?;
+            rows
+        }
+    };
+    Ok(rows.into_iter().map(Handle::new).collect())
+}
+
 /// Deletes secrets inside a transaction of the database; those of a file vault at once.
 pub(crate) async fn delete(
     db: &mut SqliteConnection,

@@ -44,6 +44,32 @@ impl Store {
         self.database.close().await;
     }
 
+    /// Whether this is the first time that the user is told this. Of several processes one tells.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub async fn tell_once(&self, notice: &str) -> Result<bool, StoreError> {
+        let known: Option<i64> = self
+            .read(async |db| {
+                Ok(sqlx::query_scalar("SELECT 1 FROM notice WHERE name = ?1")
+                    .bind(notice)
+                    .fetch_optional(db)
+                    .await?)
+            })
+            .await?;
+        if known.is_some() {
+            return Ok(false);
+        }
+        self.write(async |db| {
+            let done = sqlx::query("INSERT INTO notice (name) VALUES (?1) ON CONFLICT DO NOTHING")
+                .bind(notice)
+                .execute(db)
+                .await?;
+            Ok(done.rows_affected() > 0)
+        })
+        .await
+    }
+
     pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Failure>,
@@ -56,6 +82,14 @@ impl Store {
         F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Failure>,
     {
         self.database.write(work).await
+    }
+
+    /// Like [`Store::write`], but nothing stays.
+    pub(crate) async fn trial<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Failure>,
+    {
+        self.database.trial(work).await
     }
 
     /// Paths below the home are stored without it, so that a home can be moved.

@@ -19,7 +19,7 @@ use crate::error::{Failure, StoreError};
 use crate::home::{HomeError, private_directory};
 use crate::name::VaultName;
 use crate::schema;
-use crate::seal::{self, Passphrase};
+use crate::seal::{self, NewSeal, Passphrase};
 use crate::store::Store;
 
 /// A vault as stored.
@@ -68,7 +68,7 @@ impl Store {
         let path = path.map(absolute).transpose()?;
         // Deriving a key from a passphrase takes a while, so it is done before the lock is taken.
         let sealed = match passphrase {
-            Some(passphrase) => Some(seal::new_key(passphrase).await?),
+            Some(passphrase) => Some(NewSeal::under(passphrase).await?),
             None => None,
         };
         self.write(async |db| {
@@ -77,13 +77,18 @@ impl Store {
             }
             let count = count(db).await?;
             let inside = count == 0 && path.is_none() && passphrase.is_none();
-            let path = (!inside).then(|| path.unwrap_or_else(|| self.home().vault_file(name)));
+            let path = match path {
+                _ if inside => None,
+                None => Some(self.home().free_vault_file(name)?),
+                given => given,
+            };
             if let Some(path) = &path {
                 if let Some(other) = user_of_file(db, self, path).await? {
                     let path = path.clone();
                     return Err(StoreError::VaultFileTaken { path, vault: other }.into());
                 }
-                make_or_adopt(name, path, passphrase, sealed.as_deref()).await?;
+                let sealed = sealed.as_ref().map(|seal| seal.sealed.as_slice());
+                make_or_adopt(name, path, passphrase, sealed).await?;
             }
             let vault = VaultRecord {
                 name: name.clone(),
@@ -302,7 +307,7 @@ pub(crate) async fn connect(name: &VaultName, path: &Path) -> Result<SqliteConne
         })
 }
 
-async fn look_up(
+pub(crate) async fn look_up(
     db: &mut SqliteConnection,
     store: &Store,
     name: &VaultName,
@@ -321,7 +326,7 @@ async fn all(db: &mut SqliteConnection, store: &Store) -> Result<Vec<VaultRecord
     rows.into_iter().map(|row| row.into_record(store)).collect()
 }
 
-async fn count(db: &mut SqliteConnection) -> Result<i64, Failure> {
+pub(crate) async fn count(db: &mut SqliteConnection) -> Result<i64, Failure> {
     Ok(sqlx::query_scalar("SELECT count(*) FROM vault")
         .fetch_one(db)
         .await?)
@@ -338,7 +343,7 @@ async fn user_of_file(
         .await?)
 }
 
-async fn insert(
+pub(crate) async fn insert(
     db: &mut SqliteConnection,
     store: &Store,
     vault: &VaultRecord,
@@ -368,6 +373,11 @@ async fn make_or_adopt(
         open_file_key(name, path, passphrase).await?;
         return Ok(());
     }
+    Ok(make_file(path, sealed_key).await?)
+}
+
+/// Makes the file of a vault.
+pub(crate) async fn make_file(path: &Path, sealed_key: Option<&[u8]>) -> Result<(), StoreError> {
     if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
         private_directory(directory)?;
     }
@@ -380,8 +390,7 @@ async fn make_or_adopt(
         }
         Ok(())
     })
-    .await?;
-    Ok(())
+    .await
 }
 
 async fn open_file_key(

@@ -24,6 +24,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod pty;
+#[path = "../fixtures/published_home.rs"]
+mod published_home;
 mod stable;
 
 use std::fmt::Write as _;
@@ -58,6 +60,7 @@ transcripts! {
     help
     identity
     implicit
+    import
     json
     logging
     manual
@@ -101,6 +104,11 @@ fn check(name: &str) {
     let path = folder().join(format!("{name}.txt"));
     let expected = std::fs::read_to_string(&path).unwrap();
     let home = Home::new();
+    if name == "import" {
+        use published_home::NodeTable;
+        published_home::make(&home.0.path().join("published"), NodeTable::Present);
+        published_home::make(&home.0.path().join("older"), NodeTable::Missing);
+    }
     let mut actual = String::new();
     for step in parse(&expected) {
         match step {

@@ -20,6 +20,9 @@ mod authority;
 mod home;
 mod portal;
 mod process;
+mod published;
+#[path = "../fixtures/published_home.rs"]
+mod published_home;
 mod traffic;
 mod trial;
 mod wire;

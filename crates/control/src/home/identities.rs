@@ -14,6 +14,7 @@ use ockam_store::{
 use ockam_vault::{Handle, Provider, Signer, SigningKeyType, SoftwareVault, X25519Secret};
 
 use crate::hint;
+use crate::home::vaults;
 use crate::noun::identity::{IdentityChange, IdentityHistory, IdentityItem};
 use crate::outcome::{Code, Failure};
 use crate::state::{State, refused, unused_name};
@@ -181,11 +182,7 @@ pub async fn local(state: &State, record: &IdentityRecord) -> Result<Arc<LocalId
     let provider = ockam_vault::fast();
     let now = now();
     let history = verified(record)?;
-    let vault = state
-        .store()
-        .open_vault(&record.vault, None)
-        .await
-        .map_err(refused)?;
+    let vault = vaults::open(state, &record.vault).await?;
     let found = state
         .store()
         .purpose_key(&record.identifier, Purpose::SecureChannel)
@@ -410,11 +407,7 @@ async fn draft(state: &State, vault: &OpenVault, key: Option<Handle>) -> Result<
 
 async fn open_vault(state: &State, name: Option<&VaultName>) -> Result<OpenVault, Failure> {
     let vault = state.store().vault_or_only(name).await.map_err(refused)?;
-    state
-        .store()
-        .open_vault(&vault.name, None)
-        .await
-        .map_err(refused)
+    vaults::open(state, &vault.name).await
 }
 
 async fn load(
@@ -435,7 +428,7 @@ async fn new_name(state: &State) -> Result<IdentityName, Failure> {
         .map_err(|error| Failure::internal("no name could be made", &error))
 }
 
-fn now() -> UnixTime {
+pub(crate) fn now() -> UnixTime {
     // A clock before 1970 makes everything "not yet valid", which is the safe side.
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     UnixTime(since.map_or(0, |since| since.as_secs()))

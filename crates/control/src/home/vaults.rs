@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ockam_store::{VaultName, VaultRecord};
+use ockam_store::{OpenVault, VaultName, VaultRecord};
 
 use crate::noun::vault::{UseAwsKms, VaultItem, VaultType, VaultView};
 use crate::outcome::Failure;
@@ -27,6 +27,14 @@ pub async fn create(
         .create_vault(&name, path, None)
         .await
         .map_err(refused)
+}
+
+/// Opens a vault for use.
+///
+/// # Errors
+/// It is not there, or it is sealed and does not open.
+pub(crate) async fn open(state: &State, name: &VaultName) -> Result<OpenVault, Failure> {
+    state.store().open_vault(name, None).await.map_err(refused)
 }
 
 /// A vault as it is shown.
