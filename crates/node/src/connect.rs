@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ockam_channel::LocalIdentity;
@@ -74,6 +75,14 @@ impl Connection {
     /// The channels that were opened for it, outermost first.
     pub fn channels(&self) -> &[SecureChannel] {
         &self.channels
+    }
+
+    /// Who is at the end of each of these channels.
+    pub fn peers(&self) -> Vec<Identifier> {
+        self.channels
+            .iter()
+            .map(|channel| channel.peer().identifier)
+            .collect()
     }
 
     /// Who is at the end of the innermost channel: one that was opened for it, or one that its first hop belongs to.
@@ -241,6 +250,25 @@ impl Node {
         options: ConnectOptions,
         entrance: Option<Address>,
     ) -> Result<Connection, ConnectError> {
+        self.connect_watched(to, options, entrance, &AtomicUsize::new(0))
+            .await
+    }
+
+    /// As [`Node::connect_at`]. `reached` is at each moment, and after a failure, which part of `to` is being connected,
+    /// from 0; after success it is their number.
+    ///
+    /// # Errors
+    /// As for [`Node::connect_at`].
+    ///
+    /// # Cancel safety
+    /// As for [`Node::connect`].
+    pub async fn connect_watched(
+        &self,
+        to: &MultiAddr,
+        options: ConnectOptions,
+        entrance: Option<Address>,
+        reached: &AtomicUsize,
+    ) -> Result<Connection, ConnectError> {
         let mut guard = CloseUnfinished {
             finished: false,
             connection: Connection {
@@ -256,7 +284,7 @@ impl Node {
         let deadline = Instant::now() + options.timeout;
         match timeout_at(
             deadline,
-            self.connect_parts(to, &options, entrance, deadline, connection),
+            self.connect_parts(to, &options, entrance, connection, reached),
         )
         .await
         {
@@ -266,11 +294,13 @@ impl Node {
                     // An end that is there from the beginning would be noticed at once, again and again.
                     if !self.router().is_running(&first) {
                         connection.close().await;
+                        reached.store(0, Ordering::Relaxed);
                         return Err(ConnectError::NotRunning(first));
                     }
                     connection.peer = self.router().channel_peer(&first);
                 }
                 guard.finished = true;
+                reached.store(to.protocols().len(), Ordering::Relaxed);
                 Ok(guard.connection.clone())
             }
             Ok(Err(ConnectError::Channel(ChannelError::Timeout(_)))) => {
@@ -302,15 +332,17 @@ impl Node {
         to: &MultiAddr,
         options: &ConnectOptions,
         entrance: Option<Address>,
-        deadline: Instant,
         connection: &mut Connection,
+        reached: &AtomicUsize,
     ) -> Result<(), ConnectError> {
+        let deadline = Instant::now() + options.timeout;
         let last_secure = to
             .protocols()
             .iter()
             .rposition(|part| matches!(part, Protocol::Secure(_)));
         let mut parts = to.protocols().iter().enumerate();
         while let Some((at, part)) = parts.next() {
+            reached.store(at, Ordering::Relaxed);
             match part {
                 Protocol::Ip4(_) | Protocol::Ip6(_) | Protocol::DnsAddr(_) => {
                     let port = match parts.next() {

@@ -9,10 +9,11 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use ockam_identity::Identifier;
 use ockam_node::{Access, ConnectOptions, Connection as Path, FlowId, Node};
 use ockam_wire::{MultiAddr, Route};
 use tokio::io::Interest;
@@ -123,6 +124,7 @@ impl Inlet {
             backlogs: Backlogs::new(),
             hints: session.hints(),
             live: session.live(),
+            answer: Mutex::default(),
             stopped,
             options,
         });
@@ -148,15 +150,15 @@ impl Inlet {
 
     /// What it is doing.
     pub fn status(&self) -> InletStatus {
-        let route = self
-            .shared
-            .live
-            .borrow()
-            .as_ref()
-            .map(|way| way.route().clone());
+        let live = self.shared.live.borrow().clone();
         InletStatus {
             session: self.session.status(),
-            route,
+            outlet: live
+                .as_ref()
+                .map(|way| self.shared.answer_over(way))
+                .unwrap_or_default(),
+            route: live.as_ref().map(|way| way.route().clone()),
+            peers: live.map(|way| way.peers()).unwrap_or_default(),
             activity: self.shared.counters.activity(),
         }
     }
@@ -182,8 +184,24 @@ pub struct InletStatus {
     pub session: SessionStatus,
     /// The present route to the outlet.
     pub route: Option<Route>,
+    /// Who is at the end of each channel on the way, outermost first.
+    pub peers: Vec<Identifier>,
+    /// What the outlet said to the last client of the present way.
+    pub outlet: OutletAnswer,
     /// What it has carried.
     pub activity: Activity,
+}
+
+/// What an outlet said when it was asked for a connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum OutletAnswer {
+    /// It was not asked: no client has come.
+    #[default]
+    NotAsked,
+    /// It connected the client.
+    Connected,
+    /// It did not, or did not answer.
+    Failed(String),
 }
 
 struct Shared {
@@ -193,6 +211,8 @@ struct Shared {
     backlogs: Backlogs<Option<FlowId>>,
     hints: Hints,
     live: watch::Receiver<Option<Arc<Path>>>,
+    // With the way it came over; held for a copy.
+    answer: Mutex<(Weak<Path>, OutletAnswer)>,
     // Its sender lives in the inlet.
     stopped: watch::Receiver<()>,
 }
@@ -273,10 +293,31 @@ impl Shared {
         loop {
             let path = self.path().await?;
             match self.open(&path, answer_by).await {
-                Attempt::Opened(opened) => return Ok(opened),
-                Attempt::Failed(reason) => return Err(reason),
+                Attempt::Opened(opened) => {
+                    self.note_answer(&path, OutletAnswer::Connected);
+                    return Ok(opened);
+                }
+                Attempt::Failed(reason) => {
+                    self.note_answer(&path, OutletAnswer::Failed(reason.to_string()));
+                    return Err(reason);
+                }
                 Attempt::PathGone => {}
             }
+        }
+    }
+
+    fn note_answer(&self, path: &Arc<Path>, answer: OutletAnswer) {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) =
+            (Arc::downgrade(path), answer);
+    }
+
+    /// What the outlet said over this way.
+    fn answer_over(&self, path: &Arc<Path>) -> OutletAnswer {
+        let (over, answer) = &*self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        if over.as_ptr() == Arc::as_ptr(path) {
+            answer.clone()
+        } else {
+            OutletAnswer::NotAsked
         }
     }
 

@@ -47,6 +47,7 @@ impl KeptOptions {
 /// A connection that is kept up under one address until this is dropped.
 #[derive(Debug)]
 pub struct KeptConnection {
+    to: MultiAddr,
     entrance: Address,
     session: Session<Way>,
 }
@@ -73,14 +74,20 @@ impl KeptConnection {
         let way = Arc::new(Way {
             node: node.clone(),
             label: format!("{to}, entered at {entrance},"),
-            to,
+            to: to.clone(),
             connect,
             entrance: Some(entrance.clone()),
         });
         Self {
+            to,
             entrance,
             session: Session::start(node, way, pace, live, over),
         }
+    }
+
+    /// Where it leads.
+    pub fn to(&self) -> &MultiAddr {
+        &self.to
     }
 
     /// Where it is entered.

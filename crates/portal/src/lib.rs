@@ -41,7 +41,7 @@ mod window;
 pub use admission::{Limit, Limits};
 pub use connection::Activity;
 pub use http::{HttpHeader, HttpHeaders, InvalidHttpHeader, TooManyHttpHeaders};
-pub use inlet::{Inlet, InletOptions, InletStatus, Nagle};
+pub use inlet::{Inlet, InletOptions, InletStatus, Nagle, OutletAnswer};
 pub use interceptor::{Intercept, Intercepted, Interception, Interceptor};
 pub use kept::{KeptConnection, KeptOptions};
 pub use outlet::{InvalidTarget, Outlet, OutletOptions, TargetAddress};
@@ -49,7 +49,7 @@ pub use relay::{
     AllowEveryone, InvalidRelayName, RegisteredRelay, Relay, RelayAuthority, RelayInfo, RelayName,
     RelayOptions, RelayService, RelayServiceOptions, RelayStatus,
 };
-pub use session::{Hints, SessionStatus};
+pub use session::{Heard, Hints, SessionStatus, Stuck};
 pub use tls::{NoRoots, Tls};
 
 use ockam_node::ChannelPeer;

@@ -46,6 +46,7 @@ pub(crate) trait Dial: Send + Sync + 'static {
 #[derive(Debug)]
 pub(crate) struct Failed {
     why: String,
+    stuck: Option<Stuck>,
     /// What is worth an attempt at once when a worker runs there.
     missing: Option<Address>,
 }
@@ -54,7 +55,16 @@ impl Failed {
     pub(crate) fn new(why: impl Into<String>) -> Self {
         Self {
             why: why.into(),
+            stuck: None,
             missing: None,
+        }
+    }
+
+    /// The same, when it is known where it ended.
+    pub(crate) fn at(self, stuck: Stuck) -> Self {
+        Self {
+            stuck: Some(stuck),
+            ..self
         }
     }
 
@@ -120,6 +130,7 @@ impl<D: Dial> Session<D> {
             up,
             connects: notes.connects,
             last_failure: notes.last_failure.clone(),
+            stuck: notes.stuck,
         }
     }
 
@@ -156,6 +167,26 @@ pub struct SessionStatus {
     pub connects: u64,
     /// Why the last attempt failed, or the last connection ended; empty while all is well.
     pub last_failure: Option<String>,
+    /// Where the last attempt ended; empty while all is well, and until the first attempt has ended.
+    pub stuck: Option<Stuck>,
+}
+
+/// Where an attempt to connect a multi-address ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stuck {
+    /// Which part of it could not be connected, from 0; their number when all were and what came then failed.
+    pub part: usize,
+    /// What was heard from there.
+    pub heard: Heard,
+}
+
+/// What was heard from the place where an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing: it is not there, or something on the way to it is not.
+    Nothing,
+    /// A refusal, or an answer that was not accepted.
+    Refusal,
 }
 
 /// Tells a session what others have noticed.
@@ -215,6 +246,7 @@ impl Shared {
 struct Notes {
     connects: u64,
     last_failure: Option<String>,
+    stuck: Option<Stuck>,
 }
 
 struct Driver<D: Dial> {
@@ -273,7 +305,7 @@ impl<D: Dial> Driver<D> {
                         }
                     }
                     Err(failure) => {
-                        self.note_failure(&failure.why);
+                        self.note_failure(&failure.why, failure.stuck);
                         missing = failure.missing;
                         state.handle_failed(now(), id, random());
                     }
@@ -339,6 +371,7 @@ impl<D: Dial> Driver<D> {
             let mut notes = self.shared.notes();
             notes.connects += 1;
             notes.last_failure = None;
+            notes.stuck = None;
         }
         tracing::info!("{} is connected", self.dial.label());
         self.publish.send_replace(Some(live.clone()));
@@ -347,7 +380,7 @@ impl<D: Dial> Driver<D> {
 
     async fn down(&self, up: &mut Option<Up<D::Live>>, why: &str) {
         self.publish.send_replace(None);
-        self.note_failure(why);
+        self.note_failure(why, None);
         if let Some(up) = up.take() {
             D::close(&up.live).await;
         }
@@ -361,8 +394,9 @@ impl<D: Dial> Driver<D> {
         }
     }
 
-    fn note_failure(&self, why: &str) {
+    fn note_failure(&self, why: &str, stuck: Option<Stuck>) {
         let mut notes = self.shared.notes();
+        notes.stuck = stuck;
         if notes.last_failure.as_deref() != Some(why) {
             tracing::warn!("{} is not connected: {why}", self.dial.label());
             notes.last_failure = Some(why.to_owned());

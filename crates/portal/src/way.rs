@@ -1,12 +1,13 @@
 //! The way to a place, as a session dials it.
 
 use std::error::Error;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use ockam_node::{ConnectOptions, Connection, Node};
+use ockam_node::{ChannelError, ConnectError, ConnectOptions, Connection, Node};
 use ockam_wire::{Address, MultiAddr, Protocol, Route};
 
-use crate::session::{Attempts, Dial, Failed};
+use crate::session::{Attempts, Dial, Failed, Heard, Stuck};
 
 /// The way to a place.
 pub(crate) struct Way {
@@ -35,12 +36,15 @@ impl Dial for Way {
             timeout: until.saturating_duration_since(Instant::now()),
             ..self.connect.clone()
         };
+        let reached = AtomicUsize::new(0);
         self.node
-            .connect_at(&self.to, options, self.entrance.clone())
+            .connect_watched(&self.to, options, self.entrance.clone(), &reached)
             .await
             .map_err(|error| {
                 let after = || missing(&self.node, &self.to);
-                Failed::new(describe(&error)).without(before.or_else(after))
+                Failed::new(describe(&error))
+                    .at(stuck(&reached, &error))
+                    .without(before.or_else(after))
             })
     }
 
@@ -59,6 +63,20 @@ impl Dial for Way {
 
     fn label(&self) -> String {
         self.label.clone()
+    }
+}
+
+/// Where an attempt ended.
+pub(crate) fn stuck(reached: &AtomicUsize, error: &ConnectError) -> Stuck {
+    let heard = match error {
+        ConnectError::Timeout(_) | ConnectError::Channel(ChannelError::Timeout(_)) => {
+            Heard::Nothing
+        }
+        _ => Heard::Refusal,
+    };
+    Stuck {
+        part: reached.load(Ordering::Relaxed),
+        heard,
     }
 }
 

@@ -1,8 +1,10 @@
 //! Registering a name with a relay node, and staying registered (spec: messaging 6.1, 6.5; W12).
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use ockam_identity::Identifier;
 use ockam_node::{Access, ConnectOptions, Connection, Mailbox, Node, Origin, Router};
 use ockam_wire::{Address, Buffer, MultiAddr, Route, bare};
 use tokio::task::JoinHandle;
@@ -10,8 +12,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::STATIC_SERVICE;
 use super::name::RelayName;
-use crate::session::{Attempts, Dial, Failed, Pace, Session, SessionStatus};
-use crate::way::{describe, missing};
+use crate::session::{Attempts, Dial, Failed, Heard, Pace, Session, SessionStatus, Stuck};
+use crate::way::{describe, missing, stuck};
 
 /// What a relay is, at the node that registers it.
 #[derive(Debug, Clone)]
@@ -85,10 +87,11 @@ impl Relay {
     /// What it is doing.
     pub fn status(&self) -> RelayStatus {
         let live = self.session.live();
-        let registered = live.borrow().as_ref().map(|live| live.registered.clone());
+        let live = live.borrow().clone();
         RelayStatus {
             session: self.session.status(),
-            registered,
+            registered: live.as_ref().map(|live| live.registered.clone()),
+            peers: live.map(|live| live.connection.peers()).unwrap_or_default(),
         }
     }
 
@@ -119,6 +122,8 @@ pub struct RelayStatus {
     pub session: SessionStatus,
     /// What the relay node has confirmed.
     pub registered: Option<RegisteredRelay>,
+    /// Who is at the end of each channel on the way to the relay node, outermost first.
+    pub peers: Vec<Identifier>,
 }
 
 /// A confirmed registration.
@@ -243,11 +248,12 @@ impl Dial for Registration {
             timeout: budget,
             ..self.options.connect.clone()
         };
+        let reached = AtomicUsize::new(0);
         let connection = self
             .node
-            .connect(&self.options.at, options)
+            .connect_watched(&self.options.at, options, None, &reached)
             .await
-            .map_err(|error| failed(describe(&error)))?;
+            .map_err(|error| failed(describe(&error)).at(stuck(&reached, &error)))?;
         let registered = timeout_at(until, self.register(&connection, until)).await;
         match registered.unwrap_or_else(|_| Err(self.unconfirmed())) {
             Ok((registered, mailbox)) => {
@@ -260,7 +266,10 @@ impl Dial for Registration {
             }
             Err(why) => {
                 connection.close().await;
-                Err(failed(why))
+                Err(failed(why).at(Stuck {
+                    part: self.options.at.protocols().len(),
+                    heard: Heard::Nothing,
+                }))
             }
         }
     }

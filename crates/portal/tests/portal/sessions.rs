@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use ockam_node::services;
+use ockam_portal::{Heard, OutletAnswer};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -198,4 +199,64 @@ async fn failures(inlet: &ockam_portal::Inlet, relay: &ockam_portal::Relay) {
     while inlet.status().session.up || relay.status().session.up {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+#[tokio::test]
+async fn an_inlet_that_is_down_knows_how_far_it_came() {
+    let inlet_node = Host::start().await;
+    let outlet_node = Host::start().await;
+    let nobody = crate::world::closed_port().port();
+    let there = outlet_node.tcp();
+    for (to, expected) in [
+        (
+            format!("/ip4/127.0.0.1/tcp/{nobody}/secure/api/service/outlet"),
+            (0, Heard::Refusal),
+        ),
+        (
+            format!("{there}/service/nobody/secure/api/service/outlet"),
+            (3, Heard::Nothing),
+        ),
+        (
+            format!("{there}/secure/api/secure/nobody/service/outlet"),
+            (3, Heard::Nothing),
+        ),
+        ("/service/nobody".to_owned(), (0, Heard::Refusal)),
+    ] {
+        let inlet = inlet_node.inlet(&to).await;
+        soon(async {
+            while inlet.status().session.stuck.is_none() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        let stuck = inlet.status().session.stuck.unwrap();
+        assert_eq!((stuck.part, stuck.heard), expected, "{to}");
+    }
+}
+
+#[tokio::test]
+async fn an_inlet_tells_what_the_outlet_said_to_the_last_client() {
+    let outlet_node = Host::start().await;
+    let _outlet = outlet_node.outlet(echo_target().await);
+    let _refusing = outlet_node.outlet_with(crate::world::closed_port(), |options| {
+        options.address = ockam_wire::Address::from_static("refusing");
+    });
+    let inlet_node = Host::start().await;
+    let to = |outlet: &str| format!("{}/secure/api/service/{outlet}", outlet_node.tcp());
+    let inlet = inlet_node.inlet(&to("outlet")).await;
+    soon(inlet.connected()).await;
+    assert_eq!(inlet.status().outlet, OutletAnswer::NotAsked);
+    assert_eq!(inlet.status().peers.len(), 1);
+    let mut client = TcpStream::connect(inlet.bound()).await.unwrap();
+    soon(ping_pong(&mut client, b"hello")).await.unwrap();
+    assert_eq!(inlet.status().outlet, OutletAnswer::Connected);
+
+    let inlet = inlet_node.inlet(&to("refusing")).await;
+    soon(inlet.connected()).await;
+    let mut client = TcpStream::connect(inlet.bound()).await.unwrap();
+    assert!(soon(client.read_u8()).await.is_err());
+    assert_eq!(
+        inlet.status().outlet,
+        OutletAnswer::Failed("the target refused the connection".to_owned())
+    );
 }
