@@ -58,7 +58,7 @@ pub(in crate::command) struct Create {
     #[arg(long, value_name = "ADDRESS")]
     status_endpoint: Option<std::net::SocketAddr>,
     /// The port where to answer health checks
-    #[arg(long, value_name = "PORT", hide = true, conflicts_with_all = ["status_endpoint", "no_status_endpoint"])]
+    #[arg(long, alias = "http-server-port", value_name = "PORT", hide = true, conflicts_with_all = ["status_endpoint", "no_status_endpoint"])]
     status_endpoint_port: Option<u16>,
     /// Has no effect any more
     #[arg(long, alias = "enable-http-server", hide = true)]
