@@ -55,7 +55,7 @@ pub(in crate::command) struct Create {
     #[arg(long)]
     no_status_endpoint: bool,
     /// Where to answer health checks: IP:PORT
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = ip_port)]
     status_endpoint: Option<std::net::SocketAddr>,
     /// The port where to answer health checks
     #[arg(long, alias = "http-server-port", value_name = "PORT", hide = true, conflicts_with_all = ["status_endpoint", "no_status_endpoint"])]
@@ -452,6 +452,11 @@ impl Create {
         );
         Ok(())
     }
+}
+
+fn ip_port(text: &str) -> Result<std::net::SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "write an IP address and a port, for example 127.0.0.1:4000")
 }
 
 fn is_true(value: &str) -> bool {
