@@ -62,6 +62,7 @@ transcripts! {
     implicit
     import
     json
+    json_forms
     logging
     manual
     mistakes

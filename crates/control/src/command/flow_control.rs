@@ -5,7 +5,7 @@ use hyper::Method;
 use ockam_wire::MultiAddr;
 
 use crate::command::argument::At;
-use crate::command::{Run, Session};
+use crate::command::{Example, Run, Session};
 use crate::noun::flow_control::{ConsumerSpec, NOUN};
 use crate::outcome::Failure;
 use crate::record::FlowControlId;
@@ -25,6 +25,13 @@ pub(super) struct AddConsumer {
 impl Run for AddConsumer {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "add-consumer";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "Let a channel's messages reach a service",
+            "ockam flow-control add-consumer 0123456789abcdef0123456789abcdef /service/echo --at n1",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;

@@ -6,7 +6,7 @@ use ockam_vault::Handle;
 use serde_json::json;
 
 use crate::command::flow::{self, Chosen};
-use crate::command::{Note, Run, Session, text};
+use crate::command::{Example, Note, Run, Session, text};
 use crate::home::identities::{self, IdentitySpec};
 use crate::noun::identity::{IdentityChange, NOUN};
 use crate::outcome::{Failure, Outcome};
@@ -31,6 +31,13 @@ pub(super) struct Create {
 impl Run for Create {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "create";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "An identity with a name of your own",
+            "ockam identity create alice",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
@@ -144,6 +151,19 @@ impl Run for Show {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "show";
 
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new(
+                "The identifier, to be given to others for --authorized",
+                "ockam identity show alice",
+            ),
+            Example::new(
+                "Everything that proves it, for `identity create --identity`",
+                "ockam identity show alice --full --encoding hex",
+            ),
+        ]
+    }
+
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
         let known = state.store().identities().await.map_err(refused)?;
@@ -186,6 +206,10 @@ impl Run for List {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "list";
 
+    fn examples() -> Vec<Example> {
+        vec![Example::new("All identities", "ockam identity list")]
+    }
+
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
         let known = state.store().identities().await.map_err(refused)?;
@@ -212,6 +236,16 @@ pub(super) struct Default {
 impl Run for Default {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "default";
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new(
+                "Which identity is used where none is named",
+                "ockam identity default",
+            ),
+            Example::new("Make it another one", "ockam identity default alice"),
+        ]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
@@ -249,6 +283,13 @@ pub(super) struct Rotate {
 impl Run for Rotate {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "rotate";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "A new key for an identity",
+            "ockam identity rotate alice",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
@@ -294,6 +335,13 @@ pub(super) struct Delete {
 impl Run for Delete {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "delete";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "An identity that no node uses",
+            "ockam identity delete alice --yes",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;

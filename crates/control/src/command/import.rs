@@ -6,7 +6,7 @@ use clap::Args;
 use ockam_store::Effect;
 use serde_json::json;
 
-use crate::command::{Note, Run, Session, flow, text};
+use crate::command::{Example, Note, Run, Session, flow, text};
 use crate::home::import;
 use crate::noun::import::{ImportResult, Imported, ImportedItem, NOUN};
 use crate::outcome::{Failure, Outcome};
@@ -30,6 +30,16 @@ pub(super) struct Import {
 impl Run for Import {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "";
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("What would be taken over", "ockam import --dry-run"),
+            Example::new(
+                "Vaults, identities and nodes of a home of the published program",
+                "ockam import ~/.ockam --yes",
+            ),
+        ]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open_quietly().await?;

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::command::argument::At;
 use crate::command::flow::{self, Chosen};
-use crate::command::{Run, Session, text};
+use crate::command::{Example, Run, Session, text};
 use crate::outcome::{Code, Failure, Outcome};
 use crate::resource::Resource;
 use crate::table::Noun;
@@ -51,6 +51,8 @@ pub(super) trait NamedTogether: Named {
 pub(super) trait Addressed: Listed<Name: Argument> {
     /// Help of the argument that gives the address.
     const ADDRESS_HELP: &'static str;
+    /// An address, for examples.
+    const EXAMPLE: &'static str;
     /// The result of show.
     fn shown(item: &Self::View) -> Outcome;
     /// The result of delete.
@@ -79,6 +81,14 @@ pub(super) struct List<N: Listed> {
 impl<N: Listed> Run for List<N> {
     const NOUN: &'static Noun = N::NOUN;
     const VERB: &'static str = "list";
+
+    fn examples() -> Vec<Example> {
+        let noun = N::NOUN.one;
+        vec![Example::new(
+            "Those of a node, not of the default one",
+            format!("ockam {noun} list --at n1"),
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         list::<N>(session, self.at.at.as_ref()).await
@@ -114,6 +124,14 @@ impl<N: Named> Run for Show<N> {
     const NOUN: &'static Noun = N::NOUN;
     const VERB: &'static str = "show";
 
+    fn examples() -> Vec<Example> {
+        let noun = N::NOUN.one;
+        vec![Example::new(
+            "One of a node, by its name",
+            format!("ockam {noun} show web --at n1"),
+        )]
+    }
+
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
         let node = session.node(&state, self.at.at.as_ref()).await?;
@@ -147,6 +165,20 @@ pub(super) struct Delete<N: NamedTogether> {
 impl<N: NamedTogether> Run for Delete<N> {
     const NOUN: &'static Noun = N::NOUN;
     const VERB: &'static str = "delete";
+
+    fn examples() -> Vec<Example> {
+        let noun = N::NOUN.one;
+        vec![
+            Example::new(
+                "One, without a question",
+                format!("ockam {noun} delete web --yes"),
+            ),
+            Example::new(
+                "All of a node",
+                format!("ockam {noun} delete --all --yes --at n1"),
+            ),
+        ]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let chosen = Chosen {
@@ -205,6 +237,14 @@ impl<N: Addressed> Run for ShowAt<N> {
     const NOUN: &'static Noun = N::NOUN;
     const VERB: &'static str = "show";
 
+    fn examples() -> Vec<Example> {
+        let noun = N::NOUN.one;
+        vec![Example::new(
+            "One of a node, by its address",
+            format!("ockam {noun} show {} --at n1", N::EXAMPLE),
+        )]
+    }
+
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
         let node = session.node(&state, self.at.at.as_ref()).await?;
@@ -232,6 +272,14 @@ pub(super) struct DeleteAt<N: Addressed> {
 impl<N: Addressed> Run for DeleteAt<N> {
     const NOUN: &'static Noun = N::NOUN;
     const VERB: &'static str = "delete";
+
+    fn examples() -> Vec<Example> {
+        let noun = N::NOUN.one;
+        vec![Example::new(
+            "One, without a question",
+            format!("ockam {noun} delete {} --at n1 --yes", N::EXAMPLE),
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;

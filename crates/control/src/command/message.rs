@@ -5,7 +5,7 @@ use hyper::Method;
 use ockam_wire::{MultiAddr, Protocol, bare};
 
 use crate::command::argument::{Identity, Retry, Trust, ends_at_worker};
-use crate::command::{Run, Session};
+use crate::command::{Example, Run, Session};
 use crate::ephemeral::Ephemeral;
 use crate::noun::message::{MessageReply, MessageSpec, NOUN};
 use crate::outcome::{Code, Failure, Outcome};
@@ -69,6 +69,23 @@ impl Send {
 impl Run for Send {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "send";
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new(
+                "Is the node there?",
+                "ockam message send hello --to /node/n1/service/echo",
+            ),
+            Example::new(
+                "Through a secure channel",
+                "ockam message send hello --to /node/n1/secure/api/service/uppercase",
+            ),
+            Example::new(
+                "Bytes",
+                "ockam message send 0102ff --hex --to /node/n1/service/echo",
+            ),
+        ]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         self.trust.refuse()?;

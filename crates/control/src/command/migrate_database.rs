@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::command::{Run, Session};
+use crate::command::{Example, Run, Session};
 use crate::noun::migrate_database::NOUN;
 use crate::outcome::Failure;
 use crate::table::Noun;
@@ -17,6 +17,13 @@ pub(super) struct MigrateDatabase {
 impl Run for MigrateDatabase {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "What would be done",
+            "ockam migrate-database --dry-run",
+        )]
+    }
 
     async fn run<'a>(self, _session: &'a Session<'a>) -> Result<(), Failure> {
         let Self { dry_run: _ } = self;

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::command::argument::deprecated;
 use crate::command::flow::{self, Chosen};
-use crate::command::{Run, Session, text};
+use crate::command::{Example, Run, Session, text};
 use crate::home::nodes;
 use crate::noun::node::{NOUN, NodeStatus};
 use crate::outcome::{Failure, Outcome};
@@ -30,6 +30,13 @@ pub(super) struct List {}
 impl Run for List {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "list";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "All nodes, and whether they run",
+            "ockam node list",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
@@ -76,6 +83,13 @@ impl Run for Delete {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "delete";
 
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("One node, without a question", "ockam node delete n1 --yes"),
+            Example::new("Every node", "ockam node delete --all --yes"),
+        ]
+    }
+
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         if self.force {
             deprecated(session, "--force", "it has no effect");
@@ -108,6 +122,13 @@ pub(super) struct Default {
 impl Run for Default {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "default";
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("Which node acts where none is named", "ockam node default"),
+            Example::new("Make it another one", "ockam node default n1"),
+        ]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::command::argument::{At, Retry, deprecated};
 use crate::command::flow::Chosen;
 use crate::command::item::{self, Listed, Named};
-use crate::command::{Note, Run, Session, text};
+use crate::command::{Example, Note, Run, Session, text};
 use crate::noun::relay::{NOUN, Relay, RelayInfo, RelaySpec};
 use crate::outcome::{Failure, Outcome};
 use crate::record::Connection;
@@ -49,6 +49,19 @@ pub(super) struct Create {
 impl Run for Create {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "create";
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new(
+                "Make node n1 reachable at the node relay",
+                "ockam relay create n1 --at /node/relay --to n1",
+            ),
+            Example::new(
+                "At a relay on another machine",
+                "ockam relay create n1 --at /dnsaddr/relay.example/tcp/4000 --to n1",
+            ),
+        ]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         if self.project_relay {
@@ -139,6 +152,13 @@ impl Run for List {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "list";
 
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "The relays of a node",
+            "ockam relay list --to n1",
+        )]
+    }
+
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         item::list::<Relay>(session, self.to.as_ref()).await
     }
@@ -158,6 +178,13 @@ pub(super) struct Delete {
 impl Run for Delete {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "delete";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "Without a question",
+            "ockam relay delete n1 --yes",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let chosen = Chosen {

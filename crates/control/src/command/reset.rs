@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::command::flow;
-use crate::command::{Note, Run, Session, text};
+use crate::command::{Example, Note, Run, Session, text};
 use crate::home::reset;
 use crate::noun::reset::NOUN;
 use crate::outcome::{Failure, Outcome};
@@ -22,6 +22,13 @@ pub(super) struct Reset {
 impl Run for Reset {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "Start from nothing, without a question",
+            "ockam reset --yes",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         if self.all {

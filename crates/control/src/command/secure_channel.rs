@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::command::argument::{At, Identity, refuse};
 use crate::command::flow;
 use crate::command::item::{Listed, look_at_list};
-use crate::command::{Note, Run, Session, text};
+use crate::command::{Example, Note, Run, Session, text};
 use crate::ephemeral::Ephemeral;
 use crate::noun::secure_channel::{ChannelItem, ChannelSpec, NOUN, SecureChannel};
 use crate::outcome::{Failure, Outcome};
@@ -36,6 +36,19 @@ pub(super) struct Create {
 impl Run for Create {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "create";
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new(
+                "From one node to another",
+                "ockam secure-channel create --from n1 --to /node/n2/service/api",
+            ),
+            Example::new(
+                "To a node behind a relay",
+                "ockam secure-channel create --from n1 --to /node/relay/service/forward_to_n2/service/api",
+            ),
+        ]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         refuse("--credential", self.credential.as_ref())?;
@@ -107,6 +120,19 @@ impl Run for Show {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "show";
 
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new(
+                "A channel of a node",
+                "ockam secure-channel show --at /node/n1/service/0123456789abcdef0123456789abcdef",
+            ),
+            Example::new(
+                "Who answers at a listener",
+                "ockam secure-channel show --at /ip4/127.0.0.1/tcp/4000/service/api",
+            ),
+        ]
+    }
+
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
         let channel = match self.at.protocols() {
@@ -175,6 +201,13 @@ pub(super) struct Delete {
 impl Run for Delete {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "delete";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "By its address",
+            "ockam secure-channel delete 0123456789abcdef0123456789abcdef --at n1 --yes",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;

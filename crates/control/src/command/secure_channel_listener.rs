@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::command::argument::{At, Identity};
 use crate::command::item::{self, Addressed, Listed};
-use crate::command::{Run, Session, text};
+use crate::command::{Example, Run, Session, text};
 use crate::noun::secure_channel_listener::{Listener, ListenerSpec, NOUN, SecureChannelListener};
 use crate::outcome::{Failure, Outcome};
 use crate::table::Noun;
@@ -29,6 +29,13 @@ pub(super) struct Create {
 impl Run for Create {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "create";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "A listener that answers the identity with the identifier $ALICE only",
+            "ockam secure-channel-listener create private --at n1 --authorized $ALICE",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
@@ -67,6 +74,13 @@ impl Run for List {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "list";
 
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "The listeners of a node",
+            "ockam secure-channel-listener list --at n1",
+        )]
+    }
+
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         item::list::<SecureChannelListener>(session, self.at.at.as_ref()).await
     }
@@ -83,6 +97,13 @@ pub(super) struct Delete {
 impl Run for Delete {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "delete";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "By its address",
+            "ockam secure-channel-listener delete private --at n1",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
@@ -115,6 +136,7 @@ impl Listed for SecureChannelListener {
 
 impl Addressed for SecureChannelListener {
     const ADDRESS_HELP: &'static str = "The address of the listener";
+    const EXAMPLE: &'static str = "private";
 
     fn shown(listener: &Listener) -> Outcome {
         Outcome::plain(text::service(listener.address.name()))

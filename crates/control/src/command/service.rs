@@ -5,7 +5,7 @@ use hyper::Method;
 use serde_json::json;
 
 use crate::command::argument::At;
-use crate::command::{Note, Run, Session, text};
+use crate::command::{Example, Note, Run, Session, text};
 use crate::noun::service::{NOUN, Service, ServiceKind, ServiceSpec};
 use crate::outcome::{Failure, Outcome};
 use crate::table::Noun;
@@ -32,6 +32,13 @@ enum Startable {
 impl Run for Start {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "start";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "A worker that hands on what it gets",
+            "ockam service start hop --at n1",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let Startable::Hop { addr, at } = self.service;
@@ -64,6 +71,13 @@ pub(super) struct List {
 impl Run for List {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "list";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "The services of a node",
+            "ockam service list --at n1",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;

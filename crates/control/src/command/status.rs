@@ -7,7 +7,7 @@ use ockam_store::IdentityRecord;
 use serde_json::json;
 
 use crate::command::node::resources_of_all;
-use crate::command::{Run, Session, text};
+use crate::command::{Example, Run, Session, text};
 use crate::home::identities;
 use crate::noun::node::{NodeResources, NodeStatus};
 use crate::noun::status::{Enrollment, IdentityStatus, NOUN, OrchestratorVersion, Status};
@@ -26,6 +26,13 @@ pub(super) struct Show {
 impl Run for Show {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "";
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("What there is on this machine", "ockam status"),
+            Example::new("For a script", "ockam status --output json"),
+        ]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::command::item::{Addressed, Listed};
 use crate::command::tcp_listener::line;
-use crate::command::{Run, Session, text};
+use crate::command::{Example, Run, Session, text};
 use crate::noun::tcp_connection::{NOUN, TcpConnection, TcpConnectionSpec};
 use crate::noun::tcp_listener::{Transport, TransportName};
 use crate::outcome::{Failure, Outcome};
@@ -26,6 +26,13 @@ pub(super) struct Create {
 impl Run for Create {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "create";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "From a node to another machine",
+            "ockam tcp-connection create --from n1 --to relay.example:4000",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
@@ -69,6 +76,7 @@ impl Listed for TcpConnection {
 
 impl Addressed for TcpConnection {
     const ADDRESS_HELP: &'static str = "The connection's worker address or socket address";
+    const EXAMPLE: &'static str = "0123456789abcdef0123456789abcdef";
 
     fn shown(connection: &Transport) -> Outcome {
         let plain = [

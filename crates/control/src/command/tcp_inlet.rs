@@ -13,7 +13,7 @@ use crate::command::argument::{At, Identity, deprecated, ends_at_worker, refuse,
 use crate::command::flow;
 use crate::command::item::{Listed, Named, NamedTogether};
 use crate::command::tcp_outlet::PortalOptions;
-use crate::command::{Note, Run, Session, text};
+use crate::command::{Example, Note, Run, Session, text};
 use crate::noun::tcp_inlet::{InletSpec, InletStatus, NOUN, TcpInlet};
 use crate::outcome::{Code, Failure, Outcome};
 use crate::record::Connection;
@@ -111,6 +111,19 @@ impl Create {
 impl Run for Create {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "create";
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new(
+                "A port of this machine that leads to an outlet of a node beside it",
+                "ockam tcp-inlet create --from 7000 --to /node/n1/secure/api/service/outlet",
+            ),
+            Example::new(
+                "Only if the identity with the identifier $ALICE answers",
+                "ockam tcp-inlet create --from 7000 --to /node/n1/secure/api/service/outlet --authorized $ALICE",
+            ),
+        ]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         self.refuse_unsupported()?;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::command::argument::At;
 use crate::command::item::{Addressed, Listed};
-use crate::command::{Run, Session, text};
+use crate::command::{Example, Run, Session, text};
 use crate::noun::tcp_listener::{
     NOUN, TcpListener, TcpListenerSpec, Transport, TransportMode, TransportName,
 };
@@ -25,6 +25,13 @@ pub(super) struct Create {
 impl Run for Create {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "create";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "A second port for a node",
+            "ockam tcp-listener create 0.0.0.0:4001 --at n1",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
@@ -70,6 +77,7 @@ pub(super) fn line(transport: &Transport) -> String {
 
 impl Addressed for TcpListener {
     const ADDRESS_HELP: &'static str = "The listener's socket address or worker address";
+    const EXAMPLE: &'static str = "127.0.0.1:4000";
 
     fn shown(listener: &Transport) -> Outcome {
         Outcome::plain(text::more(line(listener))).json(json!(listener))

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::command::argument::{At, refuse, refuse_flag};
 use crate::command::item::{Listed, Named, NamedTogether};
-use crate::command::{Run, Session, text};
+use crate::command::{Example, Run, Session, text};
 use crate::noun::tcp_outlet::{NOUN, OutletSpec, OutletStatus, TcpOutlet};
 use crate::outcome::{Failure, Outcome};
 use crate::table::Noun;
@@ -90,6 +90,19 @@ fn variable(session: &Session<'_>, name: &str) -> bool {
 impl Run for Create {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "create";
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new(
+                "A portal to a server of this machine ends here",
+                "ockam tcp-outlet create --to 5000",
+            ),
+            Example::new(
+                "One of several, at a node that is named",
+                "ockam tcp-outlet create db --at n1 --to db.internal:5432",
+            ),
+        ]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         // An outlet always writes at once, so there is nothing to switch (spec: messaging 7.9).

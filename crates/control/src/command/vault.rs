@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::command::argument::refuse_flag;
 use crate::command::flow::{self, Chosen};
-use crate::command::{Note, Run, Session, text};
+use crate::command::{Example, Note, Run, Session, text};
 use crate::home::vaults;
 use crate::noun::vault::NOUN;
 use crate::outcome::{Failure, Outcome};
@@ -30,6 +30,19 @@ pub(super) struct Create {
 impl Run for Create {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "create";
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new(
+                "A further vault, in a file of its own",
+                "ockam vault create work",
+            ),
+            Example::new(
+                "A vault on a disk that can be taken along",
+                "ockam vault create usb --path /media/usb/ockam-vault",
+            ),
+        ]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         refuse_flag("--aws-kms", self.aws_kms)?;
@@ -63,6 +76,13 @@ pub(super) struct Show {
 impl Run for Show {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "show";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "A vault, and where it is",
+            "ockam vault show work",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
@@ -99,6 +119,10 @@ impl Run for List {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "list";
 
+    fn examples() -> Vec<Example> {
+        vec![Example::new("All vaults", "ockam vault list")]
+    }
+
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
         let known = state.store().vaults().await.map_err(refused)?;
@@ -125,6 +149,13 @@ pub(super) struct Move {
 impl Run for Move {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "move";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "To another disk",
+            "ockam vault move work --path /media/usb/ockam-vault",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
@@ -159,6 +190,13 @@ pub(super) struct Delete {
 impl Run for Delete {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "delete";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "A vault that no identity uses",
+            "ockam vault delete work --yes",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;

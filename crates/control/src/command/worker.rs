@@ -5,7 +5,7 @@ use hyper::Method;
 use serde_json::json;
 
 use crate::command::argument::At;
-use crate::command::{Run, Session, text};
+use crate::command::{Example, Run, Session, text};
 use crate::noun::worker::{NOUN, Worker};
 use crate::outcome::{Failure, Outcome};
 use crate::table::Noun;
@@ -19,6 +19,13 @@ pub(super) struct List {
 impl Run for List {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "list";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "Everything that has an address at a node",
+            "ockam worker list --at n1",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::command::argument::{Identity, Trust, deprecated, refuse, refuse_flag};
 use crate::command::node::configured;
 use crate::command::node::show::resources;
-use crate::command::{ChildOutput, Note, Run, Session, Stdin, text};
+use crate::command::{ChildOutput, Example, Note, Run, Session, Stdin, text};
 use crate::configuration::Source;
 use crate::home::nodes;
 use crate::managed::{ManagedNode, NodeSettings, Start, StatusEndpoint};
@@ -388,6 +388,20 @@ impl Create {
 impl Run for Create {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "create";
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("A node with a random name", "ockam node create"),
+            Example::new(
+                "A node that others can connect to",
+                "ockam node create relay --tcp-listener-address 0.0.0.0:4000",
+            ),
+            Example::new(
+                "A node in this process, until Ctrl-C",
+                "ockam node create n1 --foreground",
+            ),
+        ]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         if let Some(source) = self.source(session)? {

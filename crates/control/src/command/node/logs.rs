@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use crate::command::{Note, Run, Session, Stdin, text};
+use crate::command::{Example, Note, Run, Session, Stdin, text};
 use crate::home::logs::{LogReader, Part};
 use crate::home::nodes;
 use crate::noun::node::NOUN;
@@ -29,6 +29,13 @@ pub(in crate::command) struct Logs {
 impl Run for Logs {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "logs";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "Read what a node has logged",
+            "less \"$(ockam node logs n1)\"",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;

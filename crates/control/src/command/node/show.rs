@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{find, names};
 use crate::client::Client;
 use crate::command::item::Listed;
-use crate::command::{Run, Session, flow, service, tcp_listener, text};
+use crate::command::{Example, Run, Session, flow, service, tcp_listener, text};
 use crate::home::nodes;
 use crate::noun::node::{NOUN, NodeResources, NodeStatus};
 use crate::noun::secure_channel_listener::SecureChannelListener;
@@ -29,6 +29,16 @@ pub(in crate::command) struct Show {
 impl Run for Show {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "show";
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("The default node", "ockam node show"),
+            Example::new(
+                "Where a node listens, for a script",
+                "ockam node show n1 --jq '.transports[].socket_addr'",
+            ),
+        ]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::names;
 use super::show::resources;
 use crate::command::argument::deprecated;
-use crate::command::{ChildOutput, Note, Run, Session, text};
+use crate::command::{ChildOutput, Example, Note, Run, Session, text};
 use crate::home::nodes;
 use crate::noun::node::{NOUN, NodeResources};
 use crate::outcome::{Failure, Outcome};
@@ -27,6 +27,13 @@ pub(in crate::command) struct Start {
 impl Run for Start {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "start";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "A node that was stopped, with all it had",
+            "ockam node start n1",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
@@ -98,6 +105,13 @@ pub(in crate::command) struct Stop {
 impl Run for Stop {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "stop";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "A node; it keeps what it was asked for",
+            "ockam node stop n1",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         if self.force {
