@@ -19,6 +19,7 @@ mod channel_listeners;
 mod channels;
 mod histories;
 mod inlets;
+mod names;
 mod outlets;
 mod registry;
 mod relays;
@@ -46,6 +47,7 @@ pub use self::status_endpoint::StatusEndpoint;
 use self::channel_listeners::KeptListener;
 use self::channels::KeptChannel;
 use self::inlets::KeptInlet;
+use self::names::StoredNodes;
 use self::outlets::KeptOutlet;
 use self::registry::{Made, Registry};
 use self::relays::KeptRelay;
@@ -131,6 +133,7 @@ impl ManagedNode {
         let histories = Arc::new(StoredHistories(state.store().clone()));
         let node = Node::new(NodeOptions {
             histories,
+            names: Arc::new(StoredNodes(state.clone())),
             ..NodeOptions::default()
         });
         let listener = listen(
@@ -391,6 +394,18 @@ impl Managed {
                 .await
             }
             None => Ok(self.identity.clone()),
+        }
+    }
+
+    /// Where a route leads now. A node in it must be known when it is asked for; when it is restored, it may come back.
+    pub(crate) async fn place_of(
+        &self,
+        route: &MultiAddr,
+        made: Made,
+    ) -> Result<MultiAddr, Failure> {
+        match (self.state.replace_nodes(route).await, made) {
+            (Err(_), Made::Restored) => Ok(route.clone()),
+            (place, _) => place,
         }
     }
 

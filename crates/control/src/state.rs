@@ -119,16 +119,10 @@ impl State {
         let mut replaced = MultiAddr::default();
         for protocol in route.protocols() {
             let part = match protocol {
-                Protocol::Node(name) => {
-                    let listener = self.listener_of(name).await.map_err(|cause| Failure {
-                        help: cause.help,
-                        ..unconvertible().cause(cause.message)
-                    })?;
-                    listener
-                        .multiaddr()
-                        .parse()
-                        .map_err(|error| unconvertible().caused_by(&error))?
-                }
+                Protocol::Node(name) => self
+                    .node_address(name)
+                    .await
+                    .map_err(|cause| unconvertible().cause(cause.message))?,
                 Protocol::Space(_) => {
                     return Err(unconvertible().cause("a space cannot be part of a route"));
                 }
@@ -168,6 +162,17 @@ impl State {
             }
         }
         None
+    }
+
+    /// Where a node is reached from this machine.
+    ///
+    /// # Errors
+    /// It is unknown or has never listened.
+    pub async fn node_address(&self, name: &str) -> Result<MultiAddr, Failure> {
+        let listener = self.listener_of(name).await?;
+        listener.multiaddr().parse().map_err(|error| {
+            Failure::internal(format!("node {name} has no usable listener"), &error)
+        })
     }
 
     async fn listener_of(&self, name: &str) -> Result<HostPort, Failure> {

@@ -688,6 +688,7 @@ fn inlet(to: &str) -> InletSpec {
         connection_wait: Some(DurationText(Duration::from_secs(10))),
         enable_nagle: false,
         skip_handshake: false,
+        http_headers: Vec::new(),
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::flow_control::{FlowId, Producer};
 use crate::message::ChannelPeer;
+use crate::names::UnknownNode;
 use crate::node::{DRAIN_TIMEOUT, Node};
 use crate::router::Router;
 use crate::secure_channel::{ChannelError, ChannelOptions, SecureChannel};
@@ -34,6 +35,7 @@ pub struct ConnectOptions {
 /// What stands between this node and the place that an address names.
 #[derive(Debug, Clone)]
 pub struct Connection {
+    place: MultiAddr,
     route: Route,
     transport: Option<TransportConnection>,
     channels: Vec<SecureChannel>,
@@ -43,6 +45,11 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// What was connected: the address as it was given, names of nodes replaced.
+    pub fn place(&self) -> &MultiAddr {
+        &self.place
+    }
+
     /// The route to send along; all hops are local addresses of the nodes they are on.
     pub fn route(&self) -> &Route {
         &self.route
@@ -167,6 +174,9 @@ pub enum ConnectError {
     /// The address has a part that this node cannot resolve.
     #[error("`{0}` cannot be used in a route here")]
     Unsupported(String),
+    /// The address names a node that nobody knows.
+    #[error(transparent)]
+    Name(#[from] UnknownNode),
     /// A second transport part.
     #[error("a route can have only one transport part, `{0}` is one too many")]
     SecondTransport(String),
@@ -221,7 +231,7 @@ impl Drop for CloseUnfinished {
 impl Node {
     /// Connects what `to` names: dials its transport, opens each of its channels.
     ///
-    /// Local names (`/node`, `/project`) must have been replaced before.
+    /// Names of nodes are looked up each time; projects must have been replaced before.
     ///
     /// # Errors
     /// [`ConnectError`]; what had been opened until then is closed again.
@@ -255,7 +265,7 @@ impl Node {
     }
 
     /// As [`Node::connect_at`]. `reached` is at each moment, and after a failure, which part of `to` is being connected,
-    /// from 0; after success it is their number.
+    /// from 0, when names of nodes are replaced; after success it is their number.
     ///
     /// # Errors
     /// As for [`Node::connect_at`].
@@ -272,6 +282,7 @@ impl Node {
         let mut guard = CloseUnfinished {
             finished: false,
             connection: Connection {
+                place: MultiAddr::default(),
                 route: Route::new(),
                 transport: None,
                 channels: Vec::new(),
@@ -282,10 +293,12 @@ impl Node {
         };
         let connection = &mut guard.connection;
         let deadline = Instant::now() + options.timeout;
-        match timeout_at(
-            deadline,
-            self.connect_parts(to, &options, entrance, connection, reached),
-        )
+        match timeout_at(deadline, async {
+            let place = self.resolve(to).await?;
+            connection.place = place.clone();
+            self.connect_parts(&place, &options, entrance, connection, reached)
+                .await
+        })
         .await
         {
             Ok(Ok(())) => {
@@ -300,7 +313,8 @@ impl Node {
                     connection.peer = self.router().channel_peer(&first);
                 }
                 guard.finished = true;
-                reached.store(to.protocols().len(), Ordering::Relaxed);
+                let parts = connection.place.protocols().len();
+                reached.store(parts, Ordering::Relaxed);
                 Ok(guard.connection.clone())
             }
             Ok(Err(ConnectError::Channel(ChannelError::Timeout(_)))) => {

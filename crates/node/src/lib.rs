@@ -1,7 +1,7 @@
 //! The node: workers at addresses, messages between them, transports and secure channels around them.
 //!
 //! It does not know stores, portals or users: what it must look up is a trait beside its consumer
-//! ([`PeerHistories`]). It has no globals, so many nodes can live in one process.
+//! ([`PeerHistories`], [`NodeNames`]). It has no globals, so many nodes can live in one process.
 //!
 //! ```text
 //! tcp ─┐                                   ┌─ mailbox workers (echo, channel listeners, ...)
@@ -25,6 +25,7 @@ mod connect;
 mod ephemeral;
 mod flow_control;
 mod message;
+mod names;
 mod node;
 mod queue;
 mod router;
@@ -37,6 +38,7 @@ pub use connect::{ConnectError, ConnectOptions, Connection};
 pub use ephemeral::EphemeralIdentityError;
 pub use flow_control::{FlowId, InvalidFlowId, Producer};
 pub use message::{ChannelPeer, LocalMessage, Origin};
+pub use names::{NodeNames, UnknownNode};
 pub use node::{Limits, Node, NodeOptions};
 pub use queue::{Permit, Queue, QueueClosed, QueueReader, Queued, Weight};
 pub use router::{

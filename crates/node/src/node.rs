@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::admission::{Admission, millis_since};
 use crate::flow_control::FlowId;
+use crate::names::{NoNames, NodeNames};
 use crate::router::Router;
 use crate::secure_channel::{MemoryHistories, PeerHistories, SecureChannel};
 use crate::transport::{Connection, WeakConnection};
@@ -24,6 +25,8 @@ pub struct NodeOptions {
     pub provider: &'static dyn Provider,
     /// Where the change histories of peers are remembered.
     pub histories: Arc<dyn PeerHistories>,
+    /// Where nodes are that addresses call by name.
+    pub names: Arc<dyn NodeNames>,
     /// Connections and handshakes that strangers may hold.
     pub limits: Limits,
 }
@@ -33,6 +36,7 @@ impl Default for NodeOptions {
         Self {
             provider: ockam_vault::fast(),
             histories: Arc::new(MemoryHistories::default()),
+            names: Arc::new(NoNames),
             limits: Limits::default(),
         }
     }
@@ -123,6 +127,11 @@ impl Node {
     /// Where histories of peers are remembered.
     pub(crate) fn histories(&self) -> &dyn PeerHistories {
         &*self.inner.options.histories
+    }
+
+    /// Where nodes are that addresses call by name.
+    pub(crate) fn names(&self) -> &dyn NodeNames {
+        &*self.inner.options.names
     }
 
     /// What strangers may hold.

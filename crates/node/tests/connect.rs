@@ -108,7 +108,7 @@ async fn address_that_cannot_be_connected_says_why() {
         ),
         (
             "/node/n1/service/a",
-            "`/node/n1` cannot be used in a route here",
+            "no way to node `n1`: nodes are not known by name here",
         ),
         (
             "/project/p/service/a",

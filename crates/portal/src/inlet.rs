@@ -157,6 +157,7 @@ impl Inlet {
                 .as_ref()
                 .map(|way| self.shared.answer_over(way))
                 .unwrap_or_default(),
+            place: live.as_ref().map(|way| way.place().clone()),
             route: live.as_ref().map(|way| way.route().clone()),
             peers: live.map(|way| way.peers()).unwrap_or_default(),
             activity: self.shared.counters.activity(),
@@ -184,6 +185,8 @@ pub struct InletStatus {
     pub session: SessionStatus,
     /// The present route to the outlet.
     pub route: Option<Route>,
+    /// Where the outlet is at present: its address with the names of nodes replaced.
+    pub place: Option<MultiAddr>,
     /// Who is at the end of each channel on the way, outermost first.
     pub peers: Vec<Identifier>,
     /// What the outlet said to the last client of the present way.

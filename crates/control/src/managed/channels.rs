@@ -49,7 +49,8 @@ impl Managed {
         spec: ChannelSpec,
     ) -> Result<ChannelItem, Failure> {
         let budget = spec.timeout.map_or(CONNECT_TIMEOUT, |timeout| timeout.0);
-        let (to, options) = self.way_of(&spec).await?;
+        let to = ends_at_listener(&self.place_of(&spec.to, Made::Asked).await?)?;
+        let (way, options) = self.way_of(&spec).await?;
         let first = ConnectOptions {
             timeout: budget,
             ..options.clone()
@@ -74,7 +75,7 @@ impl Managed {
             connection.close().await;
             return Err(failure);
         }
-        self.keep_channel(name, spec, (to, options), Some(connection), Made::Asked)
+        self.keep_channel(name, spec, (way, options), Some(connection), Made::Asked)
     }
 
     /// Opens a channel again that was asked for earlier.
@@ -108,7 +109,7 @@ impl Managed {
     }
 
     async fn way_of(&self, spec: &ChannelSpec) -> Result<(MultiAddr, ConnectOptions), Failure> {
-        let to = ends_at_listener(&self.state.replace_nodes(&spec.to).await?)?;
+        let to = ends_at_listener(&spec.to)?;
         let options = ConnectOptions {
             identity: self.identity_for(spec.identity.as_ref()).await?,
             authorized: spec.authorized.clone(),

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use ockam_node::ConnectOptions;
 use ockam_portal::{Handshake, HttpHeaders, Inlet, InletOptions, Nagle};
-use ockam_wire::MultiAddr;
 
 use crate::managed::registry::{Made, Taken};
 use crate::managed::restore::Restore;
@@ -23,7 +22,7 @@ use crate::value::{Alias, HostPort};
 pub(crate) struct KeptInlet {
     alias: Alias,
     pub(super) spec: InletSpec,
-    /// The route as given, nodes replaced by their listeners.
+    /// The route with nodes replaced by their listeners, as they were when it was made.
     pub(super) outlet_addr: String,
     pub(super) running: Inlet,
 }
@@ -42,7 +41,9 @@ impl KeptInlet {
             } else {
                 Connection::Down
             },
-            outlet_addr: self.outlet_addr.clone(),
+            outlet_addr: status
+                .place
+                .map_or_else(|| self.outlet_addr.clone(), |place| place.to_string()),
             privileged: false,
             last_failure: status.session.last_failure.filter(|_| !status.session.up),
             http_headers: self
@@ -97,10 +98,9 @@ impl Managed {
             }
             Err(Taken::Held) => return Err(exists(&alias)),
         };
-        let to = self.state.replace_nodes(&spec.to).await?;
-        let outlet_addr = to.to_string();
+        let outlet_addr = self.place_of(&spec.to, made).await?.to_string();
         spec.alias = Some(alias.clone());
-        let running = self.run_inlet(&spec, &alias, to).await?;
+        let running = self.run_inlet(&spec, &alias).await?;
         let wait = spec.connection_wait.take();
         // The port that was bound is kept: clients know it.
         spec.from = HostPort::from(running.bound());
@@ -123,20 +123,15 @@ impl Managed {
         Ok(reservation.fill(inlet)?.view())
     }
 
-    async fn run_inlet(
-        &self,
-        spec: &InletSpec,
-        alias: &Alias,
-        to: MultiAddr,
-    ) -> Result<Inlet, Failure> {
+    async fn run_inlet(&self, spec: &InletSpec, alias: &Alias) -> Result<Inlet, Failure> {
         let connect = ConnectOptions {
             identity: self.identity_for(spec.identity.as_ref()).await?,
             authorized: spec.authorized.into_iter().collect(),
             timeout: CONNECT_TIMEOUT,
         };
         let bind = spec.from.to_string();
-        let over = self.hints_below(&to);
-        let mut options = InletOptions::new(bind.as_str(), to, connect);
+        let over = self.hints_below(&spec.to);
+        let mut options = InletOptions::new(bind.as_str(), spec.to.clone(), connect);
         options.over = over;
         options.handshake = if spec.skip_handshake {
             Handshake::Skip

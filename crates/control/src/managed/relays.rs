@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use ockam_node::{ConnectOptions, FlowId};
 use ockam_portal::{Relay, RelayName, RelayOptions};
-use ockam_wire::MultiAddr;
 
 use crate::managed::registry::{Made, Taken};
 use crate::managed::restore::Restore;
@@ -20,7 +19,7 @@ use crate::value::Alias;
 #[derive(Debug)]
 pub(crate) struct KeptRelay {
     pub(super) spec: RelaySpec,
-    /// Where the relaying node is, nodes replaced by their listeners.
+    /// Where the relaying node was when this was made, nodes replaced by their listeners.
     pub(super) destination: String,
     pub(super) running: Relay,
 }
@@ -58,9 +57,8 @@ impl Managed {
             Err(Taken::Held) => return Err(exists(&name)),
         };
         let wait = spec.connection_wait.take();
-        let at = self.state.replace_nodes(&spec.at).await?;
-        let destination = at.to_string();
-        let running = self.run_relay(&spec, at).await?;
+        let destination = self.place_of(&spec.at, made).await?.to_string();
+        let running = self.run_relay(&spec).await?;
         if made == Made::Asked
             && let Some(wait) = wait
         {
@@ -79,7 +77,7 @@ impl Managed {
         Ok(self.relay_view(&relay))
     }
 
-    async fn run_relay(&self, spec: &RelaySpec, at: MultiAddr) -> Result<Relay, Failure> {
+    async fn run_relay(&self, spec: &RelaySpec) -> Result<Relay, Failure> {
         let asked = spec.relay_address.as_ref().unwrap_or(&spec.name);
         let name: RelayName = asked.as_str().parse().map_err(|error| {
             Failure::new(format!("`{asked}` cannot be the name of a relay"))
@@ -90,7 +88,7 @@ impl Managed {
             authorized: spec.authorized.into_iter().collect(),
             timeout: CONNECT_TIMEOUT,
         };
-        let options = RelayOptions::new(at, name, connect);
+        let options = RelayOptions::new(spec.at.clone(), name, connect);
         let node = Arc::downgrade(&self.own()?);
         Ok(Relay::start(&self.node, options, move |connection| {
             if let (Some(node), Some(flow)) = (node.upgrade(), connection.flow()) {
@@ -135,7 +133,9 @@ impl Managed {
                 Some(_) => Connection::Up,
                 None => Connection::Down,
             },
-            destination_address: relay.destination.clone(),
+            destination_address: status
+                .place
+                .map_or_else(|| relay.destination.clone(), |place| place.to_string()),
             name: relay.spec.name.to_string(),
             last_failure: status.session.last_failure,
         }

@@ -91,6 +91,7 @@ impl Relay {
         RelayStatus {
             session: self.session.status(),
             registered: live.as_ref().map(|live| live.registered.clone()),
+            place: live.as_ref().map(|live| live.connection.place().clone()),
             peers: live.map(|live| live.connection.peers()).unwrap_or_default(),
         }
     }
@@ -122,6 +123,8 @@ pub struct RelayStatus {
     pub session: SessionStatus,
     /// What the relay node has confirmed.
     pub registered: Option<RegisteredRelay>,
+    /// Where the relay node is at present: its address with the names of nodes replaced.
+    pub place: Option<MultiAddr>,
     /// Who is at the end of each channel on the way to the relay node, outermost first.
     pub peers: Vec<Identifier>,
 }
