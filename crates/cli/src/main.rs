@@ -28,6 +28,7 @@ mod printer;
 mod progress;
 mod prompt;
 mod report;
+mod suggestion;
 mod terminal;
 mod version;
 
@@ -84,12 +85,16 @@ fn start(words: Vec<OsString>, no_color: bool, environment: Environment) -> u8 {
         output: Colours::of(terminal, no_color, &environment),
         error: Colours::of(io::stderr().is_terminal(), no_color, &environment),
     };
-    let parsed = command::root(&environment)
-        .try_get_matches_from(words)
+    let mut root = command::root(&environment);
+    let parsed = root
+        .try_get_matches_from_mut(&words)
         .and_then(|matches| Globals::of(&matches, &environment).map(|globals| (matches, globals)));
     let (matches, globals) = match parsed {
         Ok(parsed) => parsed,
-        Err(error) => return help::show(&error, streams, &environment),
+        Err(mut error) => {
+            suggestion::improve(&mut error, &root, &words);
+            return help::show(&error, streams, &environment);
+        }
     };
     if globals.parse_only() {
         return 0;

@@ -13,6 +13,7 @@ use tokio::net::UnixStream;
 
 use crate::outcome::{Code, Failure};
 use crate::resource::Resource;
+use crate::value::DurationText;
 
 /// Asks one node. Each request opens its own connection.
 #[derive(Debug, Clone)]
@@ -157,7 +158,7 @@ impl Client {
             Ok(result) => result,
             Err(_) => Err(Failure::coded(
                 Code::Unavailable,
-                format!("timeout: {}s", self.timeout.as_secs()),
+                format!("timeout: {}", DurationText(self.timeout)),
             )
             .cause(format!("node {} did not answer in time", self.node))),
         }
