@@ -30,12 +30,13 @@ mod tcp_connections;
 mod tcp_listeners;
 mod workers;
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ockam_channel::LocalIdentity;
 use ockam_node::{FlowId, Node, NodeOptions};
-use ockam_portal::{Hints, RelayService, RelayServiceOptions};
+use ockam_portal::{DEFAULT_CHUNK, Hints, RelayService, RelayServiceOptions};
 use ockam_store::{IdentityName, IfRunning, NodeName, NodeStart, ProcessMark};
 use ockam_wire::{Address, MultiAddr, Protocol};
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,8 @@ pub struct NodeSettings {
     pub if_running: IfRunning,
     /// Whether it is created or was there before.
     pub start: Start,
+    /// Most content that a portal puts into one message; the usual, when it is not given.
+    pub portal_chunk: Option<NonZeroUsize>,
 }
 
 /// How a node comes to be started.
@@ -187,6 +190,9 @@ impl ManagedNode {
             state,
             node,
             identity: local_identity,
+            portal_chunk: settings
+                .portal_chunk
+                .map_or(DEFAULT_CHUNK, NonZeroUsize::get),
             services: Arc::default(),
             outlets: Arc::default(),
             inlets: Arc::default(),
@@ -311,6 +317,7 @@ pub(crate) struct Managed {
     pub(crate) state: State,
     pub(crate) node: Node,
     identity: Arc<LocalIdentity>,
+    portal_chunk: usize,
     services: Arc<Registry<KeptService>>,
     outlets: Arc<Registry<KeptOutlet>>,
     inlets: Arc<Registry<KeptInlet>>,

@@ -667,6 +667,7 @@ fn settings(name: &str) -> NodeSettings {
         status_endpoint: StatusEndpoint::Preferred,
         if_running: IfRunning::Refuse,
         start: Start::Create,
+        portal_chunk: None,
     }
 }
 

@@ -141,6 +141,11 @@ pub(crate) const VARIABLES: &[Variable] = &[
         "false",
         "as --enable-nagle of inlets and outlets",
     ),
+    honoured(
+        "OCKAM_TCP_PORTAL_PAYLOAD_LENGTH",
+        "131072",
+        "most bytes that a portal of the node puts into one message",
+    ),
     refused(
         "ENROLLMENT_TICKET",
         "as --enrollment-ticket of `node create`",
@@ -164,10 +169,6 @@ pub(crate) const VARIABLES: &[Variable] = &[
     without(
         "OCKAM_LOG_MAX_SIZE_MB",
         "the size of a log file; files change by day only",
-    ),
-    without(
-        "OCKAM_TCP_PORTAL_PAYLOAD_LENGTH",
-        "the read buffer of a portal; it is 131072 bytes",
     ),
     without("OCKAM_RENDEZVOUS_SERVER", UDP),
     without("OCKAM_UDP_PENDING_MESSAGES_PER_PEER", UDP),

@@ -52,7 +52,7 @@ pub(super) struct Create {
     /// Zero gives up after the first failure; otherwise the inlet goes on trying at its own pace
     #[arg(long, value_name = "DURATION", default_value = "20s")]
     retry_wait: DurationText,
-    /// The limit for the whole request
+    /// The limit for the whole request, the wait for the far side too
     #[arg(long, value_name = "DURATION")]
     timeout: Option<DurationText>,
     /// Do not wait for the far side
@@ -138,10 +138,11 @@ impl Run for Create {
         state.replace_nodes(&to).await?;
         let node = session.node_or_new(&state, self.at.at.as_ref()).await?;
         let limit = self.timeout.map_or(session.timeout()?, |timeout| timeout.0);
-        let wait = (!self.no_connection_wait).then_some(self.connection_wait);
+        let patience = DurationText(self.connection_wait.0.min(limit));
+        let wait = (!self.no_connection_wait).then_some(patience);
         let client = session
             .client(&state, &node)?
-            .within(limit.max(self.connection_wait.0 + GRACE));
+            .within(limit.max(patience.0 + GRACE));
         let spec = InletSpec {
             alias: self.alias.or(self.name),
             from: self.from,
@@ -163,10 +164,7 @@ impl Run for Create {
                 client.delete::<TcpInlet>(&alias).await?;
                 let failure =
                     Failure::coded(Code::Unavailable, "The TCP Outlet could not be reached").cause(
-                        format!(
-                            "no connection to {} within {}",
-                            status.outlet_addr, self.connection_wait
-                        ),
+                        format!("no connection to {} within {patience}", status.outlet_addr),
                     );
                 return Err(match status.last_failure {
                     Some(reason) => failure.cause(reason),

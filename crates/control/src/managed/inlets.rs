@@ -133,6 +133,7 @@ impl Managed {
         let over = self.hints_below(&spec.to);
         let mut options = InletOptions::new(bind.as_str(), spec.to.clone(), connect);
         options.over = over;
+        options.chunk = self.portal_chunk;
         options.handshake = if spec.skip_handshake {
             Handshake::Skip
         } else {

@@ -70,6 +70,7 @@ impl Managed {
             .map_err(|_| Failure::new(format!("{} cannot be connected to", spec.to)))?;
         let mut options = OutletOptions::new(address, target);
         options.access = Access::ALLOW_ALL;
+        options.chunk = self.portal_chunk;
         // Without an authority an outlet is reachable from plain transports too (spec: messaging 4.3).
         options.consumers = self.all_ways_in();
         options.handshake = if spec.skip_handshake {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::world::{Host, closed_port, manual_target, soon};
+use crate::world::{Host, closed_port, exchange, manual_target, soon};
 
 const PUBLISHED: &str = "/service/outlet";
 const STREAMS: &str = "/secure/api/service/outlet";
@@ -201,4 +201,28 @@ impl Pair {
             _outlet_node: outlet_node,
         }
     }
+}
+
+/// A server that is overloaded, or a firewall that swallows: nobody answers.
+#[tokio::test]
+async fn a_target_that_accepts_nobody_is_given_up_in_time() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = socket.listen(1).unwrap();
+    let address = full.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    let connect = || tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address));
+    while let Ok(client) = connect().await {
+        waiting.push(client.unwrap());
+    }
+
+    let [near, far] = [Host::start().await, Host::start().await];
+    let outlet = far.outlet_with(address, |options| {
+        options.connect_timeout = Duration::from_millis(300);
+    });
+    let to = format!("{}/secure/api/service/outlet", far.tcp());
+    let inlet = near.inlet(&to).await;
+    soon(inlet.connected()).await;
+    soon(exchange(inlet.bound(), b"hello")).await.unwrap_err();
+    assert_eq!(outlet.activity().refused, 1);
 }

@@ -349,6 +349,7 @@ impl Create {
             } else {
                 Start::Create
             },
+            portal_chunk: session.parsed_variable("OCKAM_TCP_PORTAL_PAYLOAD_LENGTH")?,
         };
         let start = settings.start;
         let node = ManagedNode::start(state, settings).await?;
