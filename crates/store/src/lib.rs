@@ -27,6 +27,7 @@
 //!
 //! Specification: `docs/protocol/2-trust.md` 1.4 and 2.6, `docs/protocol/3-command.md` 3.5 to 3.7.
 
+mod backup;
 mod database;
 mod error;
 mod glance;
@@ -35,6 +36,7 @@ mod home;
 mod identities;
 mod name;
 mod nodes;
+mod passphrase;
 mod process;
 mod published;
 mod purpose_keys;
@@ -49,6 +51,7 @@ mod vaults;
 #[cfg(test)]
 mod testing;
 
+pub use backup::{Backup, BackupSeal, MAX_BACKUP_LEN};
 pub use error::StoreError;
 pub use glance::Glance;
 pub use home::{Home, HomeError};

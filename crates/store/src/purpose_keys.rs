@@ -100,6 +100,19 @@ pub(crate) async fn store(
     Ok(())
 }
 
+/// The attestations of an identity as they are stored.
+pub(crate) async fn all(
+    db: &mut SqliteConnection,
+    subject: &Identifier,
+) -> Result<Vec<Vec<u8>>, Failure> {
+    Ok(
+        sqlx::query_scalar("SELECT attestation FROM purpose_key WHERE identifier = ?1")
+            .bind(subject.to_string())
+            .fetch_all(db)
+            .await?,
+    )
+}
+
 pub(crate) async fn look_up(
     db: &mut SqliteConnection,
     subject: &Identifier,

@@ -23,6 +23,12 @@ impl Passphrase {
         Self(Zeroizing::new(text))
     }
 
+    /// The words themselves, for whoever hands them on.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
     fn copy(&self) -> Self {
         Self(self.0.clone())
     }
@@ -46,11 +52,28 @@ impl NewSeal {
     /// # Errors
     /// [`StoreError::EmptyPassphrase`]; [`StoreError::PassphraseMemory`]; [`StoreError::Random`].
     pub async fn under(passphrase: &Passphrase) -> Result<Self, StoreError> {
-        let key = SecretBytes::new(random()?);
+        Self::of(&SecretBytes::new(random()?), passphrase).await
+    }
+}
+
+impl NewSeal {
+    /// Seals a key that is in use already under another passphrase.
+    pub(crate) async fn of(
+        key: &SecretBytes<KEY>,
+        passphrase: &Passphrase,
+    ) -> Result<Self, StoreError> {
         let plaintext = Zeroizing::new(key.as_bytes().to_vec());
         let sealed = seal_bytes(passphrase, plaintext).await?;
-        Ok(Self { key, sealed })
+        Ok(Self {
+            key: copy(key),
+            sealed,
+        })
     }
+}
+
+/// A second copy of a key.
+pub(crate) fn copy(key: &SecretBytes<KEY>) -> SecretBytes<KEY> {
+    SecretBytes::copy_of(key.as_bytes())
 }
 
 impl core::fmt::Debug for NewSeal {
@@ -89,21 +112,31 @@ pub(crate) async fn seal_bytes(
     })
 }
 
+/// Opens what [`seal_bytes`] sealed.
+pub(crate) async fn open_bytes(
+    passphrase: &Passphrase,
+    sealed: Vec<u8>,
+) -> Result<Result<Zeroizing<Vec<u8>>, UnsealError>, StoreError> {
+    let passphrase = passphrase.copy();
+    let work = move || sealed::open(ockam_vault::fast(), passphrase.0.as_bytes(), &sealed);
+    match aside(work).await? {
+        Err(UnsealError::OutOfMemory) => Err(StoreError::PassphraseMemory),
+        opened => Ok(opened),
+    }
+}
+
 /// Opens the key of a vault file; `None` if the passphrase is wrong or the bytes were altered.
 pub(crate) async fn open_key(
     passphrase: &Passphrase,
     sealed: Vec<u8>,
 ) -> Result<Option<SecretBytes<KEY>>, StoreError> {
-    let passphrase = passphrase.copy();
-    let work = move || sealed::open(ockam_vault::fast(), passphrase.0.as_bytes(), &sealed);
-    match aside(work).await? {
-        Ok(mut key) => {
+    Ok(open_bytes(passphrase, sealed)
+        .await?
+        .ok()
+        .and_then(|mut key| {
             let key: Option<&mut [u8; KEY]> = key.as_mut_slice().try_into().ok();
-            Ok(key.map(SecretBytes::take))
-        }
-        Err(UnsealError::OutOfMemory) => Err(StoreError::PassphraseMemory),
-        Err(_) => Ok(None),
-    }
+            key.map(SecretBytes::take)
+        }))
 }
 
 /// Deriving from a passphrase takes a tenth of a second and is not done on the runtime's own thread.

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Failure, StoreError};
 use crate::name::VaultName;
-use crate::seal;
+use crate::seal::{self, NewSeal};
 use crate::store::Store;
 use crate::vaults::{self, OpenVault, VaultRecord};
 
@@ -109,6 +109,40 @@ pub(crate) async fn add(
     Ok(())
 }
 
+/// Every secret of the vault inside the database.
+pub(crate) async fn all_inside(
+    db: &mut SqliteConnection,
+    vault: &OpenVault,
+) -> Result<Vec<SecretRecord>, Failure> {
+    let rows: Vec<Stored> = sqlx::query_as("SELECT * FROM secret").fetch_all(db).await?;
+    rows.into_iter().map(|row| row.open(vault)).collect()
+}
+
+/// Stores the secrets of an opened vault file once more: under this seal, or in clear.
+pub(crate) async fn reseal(
+    file: &mut SqliteConnection,
+    vault: &OpenVault,
+    seal: Option<&NewSeal>,
+) -> Result<(), Failure> {
+    let rows: Vec<Stored> = sqlx::query_as("SELECT * FROM secret")
+        .fetch_all(&mut *file)
+        .await?;
+    let secrets: Vec<SecretRecord> = rows
+        .into_iter()
+        .map(|row| row.open(vault))
+        .collect::<Result<_, _>>()?;
+    sqlx::raw_sql("DELETE FROM secret; DELETE FROM seal")
+        .execute(&mut *file)
+        .await?;
+    if let Some(seal) = seal {
+        sqlx::query("INSERT INTO seal (id, sealed_key) VALUES (1, ?1)")
+            .bind(seal.sealed.clone())
+            .execute(&mut *file)
+            .await?;
+    }
+    insert(file, seal.map(|seal| &seal.key), &secrets).await
+}
+
 /// The handles of every secret of a vault. Needs no passphrase.
 pub(crate) async fn handles(
     db: &mut SqliteConnection,
@@ -146,7 +180,7 @@ pub(crate) async fn delete(
 
 /// The vault, if it still is sealed or not as it was when opened: it may have been deleted and made anew since, and a
 /// secret meant for a sealed vault is never stored in clear.
-async fn find_opened(
+pub(crate) async fn find_opened(
     db: &mut SqliteConnection,
     store: &Store,
     vault: &OpenVault,
@@ -166,7 +200,7 @@ async fn open_file(vault: &VaultRecord) -> Result<Option<SqliteConnection>, Stor
     }
 }
 
-async fn insert(
+pub(crate) async fn insert(
     db: &mut SqliteConnection,
     key: Option<&SecretBytes<32>>,
     secrets: &[SecretRecord],

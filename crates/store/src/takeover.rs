@@ -10,7 +10,7 @@ use ockam_identity::{
     Identifier, OlderHistory, Purpose, PurposeKeyAttestation, PurposePublicKey, UnixTime,
     VerifiedHistory,
 };
-use ockam_vault::{Handle, SecretBytes, SecretRecord, Signer as _, SoftwareVault};
+use ockam_vault::{Handle, SecretRecord, Signer as _, SoftwareVault};
 use sqlx::sqlite::SqliteConnection;
 
 use crate::error::{Failure, StoreError};
@@ -19,7 +19,7 @@ use crate::identities::{self, NewIdentity};
 use crate::name::{IdentityName, NodeName, VaultName};
 use crate::nodes::{self, IfRunning, NodeStart};
 use crate::purpose_keys::{self, PurposeKeyRecord};
-use crate::seal::NewSeal;
+use crate::seal::{self, NewSeal};
 use crate::secrets;
 use crate::store::Store;
 use crate::vaults::{self, OpenVault, VaultRecord};
@@ -214,19 +214,13 @@ impl Work<'_> {
         let open = match (record.is_sealed, &vault.seal) {
             (true, Some(seal)) if is_new => OpenVault {
                 name: record.name.clone(),
-                key: Some(SecretBytes::copy_of(seal.key.as_bytes())),
+                key: Some(seal::copy(&seal.key)),
             },
             (true, _) => self
                 .opened
                 .iter()
                 .find(|open| open.name == record.name)
-                .map(|open| OpenVault {
-                    name: open.name.clone(),
-                    key: open
-                        .key
-                        .as_ref()
-                        .map(|key| SecretBytes::copy_of(key.as_bytes())),
-                })
+                .map(OpenVault::again)
                 .ok_or_else(|| StoreError::VaultSealed(name.clone()))?,
             (false, _) => OpenVault {
                 name: record.name.clone(),

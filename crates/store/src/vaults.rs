@@ -158,7 +158,7 @@ impl Store {
         name: &VaultName,
         passphrase: Option<&Passphrase>,
     ) -> Result<OpenVault, StoreError> {
-        let vault = self.vault(name).await?;
+        let vault = self.mend_seal(&self.vault(name).await?).await?;
         let key = match (&vault.path, passphrase) {
             (Some(path), _) if vault.is_sealed || passphrase.is_some() => {
                 open_file_key(name, path, passphrase).await?
@@ -674,8 +674,7 @@ mod tests {
             .await
             .unwrap();
         fs::remove_file(second.path.unwrap()).unwrap();
-        let open = store.open_vault(&name("second"), None).await.unwrap();
-        let error = store.secrets(&open).await.unwrap_err();
+        let error = store.open_vault(&name("second"), None).await.unwrap_err();
         assert!(matches!(error, StoreError::VaultFileMissing { .. }));
         store.delete_vault(&name("second")).await.unwrap();
     }
