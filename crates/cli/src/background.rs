@@ -20,16 +20,18 @@ use std::net::Ipv4Addr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use ockam_control::{ChildOutput, Code, Failure};
+use ockam_control::{ChildOutput, Code, Failure, Passphrase};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 use crate::arguments::CHILD_PROCESS;
-use crate::environment::{Environment, OCKAM};
+use crate::environment::{Environment, OCKAM, VAULT_PASSPHRASE_FILE};
 use crate::global::{Globals, Quiet};
 use crate::logging::open_private;
 use crate::pager::locate;
@@ -38,6 +40,7 @@ use crate::pager::locate;
 pub(crate) async fn spawn(
     arguments: &[String],
     output: ChildOutput,
+    passphrases: Vec<Arc<Passphrase>>,
     globals: &Globals,
     environment: &Environment,
 ) -> Result<(), Failure> {
@@ -62,6 +65,12 @@ pub(crate) async fn spawn(
         .args(arguments)
         .envs(environment.overlay())
         .stdin(Stdio::null());
+    if !passphrases.is_empty() {
+        // Over a pipe: arguments and variables can be read by others, and stay where they are.
+        command
+            .env(VAULT_PASSPHRASE_FILE, "-")
+            .stdin(Stdio::piped());
+    }
     if globals.quiet == Quiet::Yes || output == ChildOutput::Discard {
         command.stdout(Stdio::null());
     }
@@ -71,6 +80,13 @@ pub(crate) async fn spawn(
     let mut interrupted = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminated = signal(SignalKind::terminate()).map_err(failed)?;
     let mut child = command.spawn().map_err(failed)?;
+    if let Some(mut pipe) = child.stdin.take() {
+        for passphrase in &passphrases {
+            // A child that does not read has a reason, and says it.
+            let _ = pipe.write_all(passphrase.expose().as_bytes()).await;
+            let _ = pipe.write_all(b"\n").await;
+        }
+    }
     let status = tokio::select! {
         connection = callback.accept() => return connection.map(drop).map_err(failed),
         status = child.wait() => status.map_err(failed)?,

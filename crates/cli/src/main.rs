@@ -266,6 +266,7 @@ fn prepare(
             Notes::Shown
         },
         unprinted: RefCell::new(None),
+        handed_on: RefCell::default(),
         environment,
         globals,
         printer,

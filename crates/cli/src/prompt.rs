@@ -5,7 +5,8 @@
 use std::fmt::{self, Display};
 
 use inquire::ui::{Attributes, Color, RenderConfig, StyleSheet, Styled};
-use inquire::{Confirm, InquireError, MultiSelect};
+use inquire::{Confirm, InquireError, MultiSelect, Password, PasswordDisplayMode};
+use ockam_control::{Passphrase, Repeat};
 
 use crate::colour::Colours;
 
@@ -35,6 +36,24 @@ pub(crate) fn choose(
         .with_render_config(drawn(colours))
         .raw_prompt()?;
     Ok(chosen.into_iter().map(|item| item.index).collect())
+}
+
+/// Asks for a passphrase, of which nothing is shown.
+pub(crate) fn passphrase(
+    question: &str,
+    repeat: Repeat,
+    colours: Colours,
+) -> Result<Passphrase, Unanswered> {
+    let asked = Password::new(question)
+        .with_display_mode(PasswordDisplayMode::Hidden)
+        .with_render_config(drawn(colours));
+    let asked = match repeat {
+        Repeat::Yes => asked
+            .with_custom_confirmation_message("The same once more:")
+            .with_custom_confirmation_error_message("these were two different ones"),
+        Repeat::No => asked.without_confirmation(),
+    };
+    Ok(Passphrase::new(asked.prompt()?))
 }
 
 /// Questions look like the other lines: two blanks, a sign, a blank.

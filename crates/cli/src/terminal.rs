@@ -1,11 +1,13 @@
 //! The terminal, the environment and the process, as commands see them.
 
 use std::cell::RefCell;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ockam_control::{
-    ChildOutput, Failure, Host, LocalFuture, Note, Outcome, ProgramVersion, Stdin,
+    ChildOutput, Failure, Host, LocalFuture, Note, Outcome, Passphrase, ProgramVersion, Repeat,
+    Stdin,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -38,6 +40,8 @@ pub(crate) struct Terminal {
     pub notes: Notes,
     /// The first result that could not be printed.
     pub unprinted: RefCell<Option<PrintError>>,
+    /// Passphrases for background nodes.
+    pub handed_on: RefCell<Vec<Arc<Passphrase>>>,
 }
 
 /// How this process runs.
@@ -138,6 +142,22 @@ impl Host for Terminal {
         self.ask(|| prompt::choose(question, items, self.colours))
     }
 
+    fn passphrase(&self, question: &str, repeat: Repeat) -> Result<Passphrase, Failure> {
+        self.progress
+            .aside(|| prompt::passphrase(question, repeat, self.colours))
+            .map_err(|why| Failure::new(format!("no passphrase was given: {why}")))
+    }
+
+    fn read_input(&self, most: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(usize::try_from(most).unwrap_or_default());
+        io::stdin().lock().take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn hand_on(&self, passphrase: &Arc<Passphrase>) {
+        self.handed_on.borrow_mut().push(Arc::clone(passphrase));
+    }
+
     fn spawn_node<'a>(
         &'a self,
         arguments: &'a [String],
@@ -148,6 +168,7 @@ impl Host for Terminal {
         Box::pin(background::spawn(
             arguments,
             output,
+            self.handed_on.borrow().clone(),
             &self.globals,
             &self.environment,
         ))

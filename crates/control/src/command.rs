@@ -18,6 +18,7 @@ mod live;
 mod message;
 mod migrate_database;
 mod node;
+mod passphrase;
 mod relay;
 mod reset;
 mod secure_channel;
@@ -39,7 +40,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ockam_store::NodeRecord;
+use ockam_store::{NodeRecord, Passphrase};
 
 pub use example::{Example, examples_help};
 pub use live::{Live, live};
@@ -91,6 +92,22 @@ pub trait Host {
     /// # Errors
     /// When the terminal is gone.
     fn choose(&self, question: &str, items: &[String]) -> Result<Vec<usize>, Failure>;
+    /// Asks for a passphrase without showing what is typed. Called only when [`Host::can_prompt`].
+    ///
+    /// # Errors
+    /// When the terminal is gone, or nothing was typed.
+    fn passphrase(&self, _question: &str, _repeat: Repeat) -> Result<Passphrase, Failure> {
+        Err(Failure::new("nobody can be asked for a passphrase"))
+    }
+    /// Reads standard input to its end, or so many bytes of it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn read_input(&self, _most: u64) -> std::io::Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+    /// Background nodes that are started from now on get this passphrase, over a pipe.
+    fn hand_on(&self, _passphrase: &Arc<Passphrase>) {}
     /// Starts this program again as `node create` with these arguments in the background, and waits until the child says
     /// that it is ready (spec: command 3.6). `--foreground`, `--child-process` and the callback are added by the host.
     fn spawn_node<'a>(
@@ -105,6 +122,15 @@ pub trait Host {
     fn ready<'a>(&'a self, callback_port: u16) -> LocalFuture<'a, Result<(), Failure>>;
     /// Completes when a foreground node is to end: a signal, or the end of stdin.
     fn end_of_process<'a>(&'a self, stdin: Stdin) -> LocalFuture<'a, ()>;
+}
+
+/// Whether a passphrase has to be typed twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// It is a new one: a slip would lock its owner out.
+    Yes,
+    /// It either fits or does not.
+    No,
 }
 
 /// What becomes of a background node's standard output.
@@ -352,6 +378,7 @@ impl Session<'_> {
             self.host.note(Note::Info(format!(
                 "There is no node yet, creating one named {name}"
             )));
+            self.unlock_for(state, None).await?;
             self.host
                 .spawn_node(&[name.to_string()], ChildOutput::Discard)
                 .await?;
@@ -406,6 +433,9 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<vault::Show>(),
     Command::of::<vault::List>(),
     Command::of::<vault::Move>(),
+    Command::of::<vault::Passphrase>(),
+    Command::of::<vault::Export>(),
+    Command::of::<vault::Import>(),
     Command::of::<vault::Delete>(),
     Command::of::<tcp_outlet::Create>(),
     Command::of::<item::Show<TcpOutlet>>(),

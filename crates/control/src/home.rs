@@ -1,5 +1,7 @@
 //! Operations on the home itself, handled in the command's own process.
 
+#[cfg(feature = "cli")]
+pub(crate) mod backup;
 pub mod identities;
 pub mod import;
 #[cfg(feature = "cli")]

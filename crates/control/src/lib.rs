@@ -21,6 +21,7 @@ mod client;
 mod ephemeral;
 mod hint;
 mod home;
+mod keyring;
 mod managed;
 mod noun;
 mod outcome;
@@ -41,7 +42,7 @@ pub use client::Client;
 pub use ephemeral::Ephemeral;
 pub use home::{identities, import, nodes, reset, vaults};
 pub use managed::{ManagedNode, NodeSettings, Start, StatusEndpoint};
-pub use ockam_store::{Glance, IfRunning};
+pub use ockam_store::{Glance, IfRunning, Passphrase};
 pub use outcome::{Code, Failure, Outcome};
 pub use record::{Connection, FlowControlId, RawAddress};
 pub use resource::{Resource, Serve};
@@ -54,8 +55,8 @@ pub use value::{
 
 #[cfg(feature = "cli")]
 pub use command::{
-    COMMANDS, ChildOutput, Command, Example, Host, Live, LocalFuture, Note, Run, Session, Stdin,
-    clap_commands, command, examples_help, live,
+    COMMANDS, ChildOutput, Command, Example, Host, Live, LocalFuture, Note, Repeat, Run, Session,
+    Stdin, clap_commands, command, examples_help, live,
 };
 
 pub use noun::flow_control::ConsumerSpec;

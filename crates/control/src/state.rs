@@ -1,11 +1,13 @@
 //! The state of one home, opened: what home-scoped operations work on and what nodes are looked up in.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ockam_store::{Home, NodeName, NodeRecord, ProcessState, Store, StoreError};
 use ockam_wire::{MultiAddr, Protocol};
 
 use crate::hint;
+use crate::keyring::Keyring;
 use crate::noun::node::NodeStatus;
 use crate::outcome::{Code, Failure};
 use crate::value::{HostPort, random_name};
@@ -15,6 +17,7 @@ use crate::value::{HostPort, random_name};
 pub struct State {
     store: Store,
     runtime: Option<PathBuf>,
+    keyring: Arc<Keyring>,
 }
 
 impl State {
@@ -31,7 +34,16 @@ impl State {
 
     /// The state in an opened store.
     pub(crate) fn over(store: Store, runtime: Option<PathBuf>) -> Self {
-        Self { store, runtime }
+        Self {
+            store,
+            runtime,
+            keyring: Arc::default(),
+        }
+    }
+
+    /// What opens sealed vaults.
+    pub(crate) fn keyring(&self) -> &Keyring {
+        &self.keyring
     }
 
     /// The store.

@@ -68,6 +68,11 @@ pub(crate) const VARIABLES: &[Variable] = &[
         "~/.ockam",
         "the directory that holds identities, nodes and logs",
     ),
+    honoured(
+        "OCKAM_VAULT_PASSPHRASE_FILE",
+        "",
+        "a file with the passphrases of sealed vaults, one on each line; `-` is standard input",
+    ),
     honoured("QUIET", "false", "as --quiet"),
     honoured("NO_COLOR", "false", "as --no-color"),
     honoured("NO_INPUT", "false", "as --no-input"),

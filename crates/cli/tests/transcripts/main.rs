@@ -82,6 +82,8 @@ transcripts! {
     traps
     values
     vault
+    vault_backup
+    vault_passphrase
     worker
 }
 

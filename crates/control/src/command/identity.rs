@@ -41,6 +41,10 @@ impl Run for Create {
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
+        match &self.vault {
+            Some(vault) => session.unlock(&state, vault).await?,
+            None => session.unlock_only(&state).await?,
+        }
         if let Some(history) = &self.identity {
             let imported =
                 identities::import(&state, self.name, self.vault.as_ref(), history).await?;
@@ -262,6 +266,15 @@ impl Run for Default {
                 .machine(name.as_str())
             }
             None => {
+                if state
+                    .store()
+                    .default_identity()
+                    .await
+                    .map_err(refused)?
+                    .is_none()
+                {
+                    session.unlock_only(&state).await?;
+                }
                 let record = identities::find_or_default(&state, None).await?;
                 Outcome::plain(text::info(format!(
                     "The name of the default identity is '{}'",
@@ -293,6 +306,7 @@ impl Run for Rotate {
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
+        session.unlock_for(&state, self.name.as_ref()).await?;
         let record = identities::rotate(&state, self.name.as_ref()).await?;
         let name = &record.name;
         let history = identities::history(&record)?;

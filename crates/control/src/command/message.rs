@@ -47,6 +47,7 @@ impl Send {
     ) -> Result<MessageReply, Failure> {
         let Some(from) = &self.from else {
             begins_outside(&spec.to)?;
+            session.unlock_for(state, spec.identity.as_ref()).await?;
             let ephemeral = Ephemeral::start(state, spec.identity.as_ref()).await?;
             return self
                 .retry

@@ -155,6 +155,7 @@ impl Run for Show {
                     .host
                     .note(Note::Info("Creating Secure Channel...".to_owned()));
                 let identity = self.identity.identity.as_ref();
+                session.unlock_for(&state, identity).await?;
                 let ephemeral = Ephemeral::start(&state, identity).await?;
                 let seen = ephemeral
                     .look_at_listener(&state, &self.at, self.timeout.0)

@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use ockam_store::{VaultName, VaultRecord};
+use ockam_store::{BackupSeal, Effect, VaultName, VaultRecord};
 use serde_json::json;
 
 use crate::command::argument::refuse_flag;
 use crate::command::flow::{self, Chosen};
-use crate::command::{Example, Note, Run, Session, text};
-use crate::home::vaults;
+use crate::command::passphrase::PassphraseFile;
+use crate::command::{self, Example, Note, Repeat, Run, Session, text};
+use crate::home::{backup, vaults};
 use crate::noun::vault::NOUN;
 use crate::outcome::{Failure, Outcome};
-use crate::state::refused;
+use crate::state::{State, refused};
 use crate::table::Noun;
 
 #[derive(Debug, Args)]
@@ -22,6 +23,11 @@ pub(super) struct Create {
     /// The file that holds its keys; one that is a vault already is used as it is
     #[arg(long, value_name = "PATH")]
     path: Option<PathBuf>,
+    /// Seal its keys under a passphrase, which is asked for
+    #[arg(long)]
+    sealed: bool,
+    #[command(flatten)]
+    passphrase: PassphraseFile,
     /// Keep signing keys in AWS KMS
     #[arg(long, hide = true)]
     aws_kms: bool,
@@ -47,7 +53,14 @@ impl Run for Create {
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         refuse_flag("--aws-kms", self.aws_kms)?;
         let state = session.open().await?;
-        let vault = vaults::create(&state, self.name, self.path.as_deref()).await?;
+        let passphrase = if self.sealed || self.passphrase.is_given() {
+            let question = "Passphrase of the new vault:";
+            Some(self.passphrase.read(session, question, Repeat::Yes)?)
+        } else {
+            None
+        };
+        let vault =
+            vaults::create(&state, self.name, self.path.as_deref(), passphrase.as_ref()).await?;
         let name = vault.name.as_str();
         let mut plain = vec![text::done(format!("Created a new Vault named {name}"))];
         if let Some(path) = &vault.path {
@@ -172,6 +185,185 @@ impl Run for Move {
             path.display()
         )));
         Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Passphrase {
+    /// The name of the vault; the default one when none is given
+    name: Option<VaultName>,
+    #[command(flatten)]
+    passphrase: PassphraseFile,
+    /// Store the keys in clear from now on
+    #[arg(long, conflicts_with = "passphrase_file")]
+    remove: bool,
+}
+
+impl Run for Passphrase {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "passphrase";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let before = named_or_default(&state, self.name.as_ref()).await?;
+        let name = &before.name;
+        if self.remove && !before.is_sealed {
+            let text = format!("The vault {name} has no passphrase");
+            session.host.print(Outcome::plain(text::info(text)));
+            return Ok(());
+        }
+        session.unlock(&state, name).await?;
+        let vault = vaults::open(&state, name).await?;
+        let passphrase = if self.remove {
+            None
+        } else {
+            let question = format!("New passphrase of the vault {name}:");
+            Some(self.passphrase.read(session, &question, Repeat::Yes)?)
+        };
+        let after = state
+            .store()
+            .set_passphrase(&vault, passphrase.as_ref())
+            .await
+            .map_err(refused)?;
+        let text = match (before.is_sealed, after.is_sealed) {
+            (_, false) => format!("The keys of the vault {name} are stored in clear now"),
+            (true, true) => format!("The vault {name} has a new passphrase"),
+            (false, true) => format!("The keys of the vault {name} are sealed under a passphrase"),
+        };
+        let mut plain = vec![text::done(text)];
+        if let (None, Some(path)) = (&before.path, &after.path) {
+            plain.push(text::more(format!("They are in {} now", path.display())));
+        }
+        session.host.print(
+            Outcome::plain(plain.join("\n"))
+                .machine(name.as_str())
+                .json(json!({ "name": name.as_str(), "is_sealed": after.is_sealed })),
+        );
+        Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// The name of the vault; the default one when none is given
+    name: Option<VaultName>,
+    /// The backup file to write
+    #[arg(long, value_name = "FILE")]
+    path: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseFile,
+    /// Write the keys in clear
+    #[arg(long, conflicts_with = "passphrase_file")]
+    without_passphrase: bool,
+    /// Replace a file that is there already
+    #[arg(long)]
+    force: bool,
+}
+
+impl Run for Export {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "export";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let record = named_or_default(&state, self.name.as_ref()).await?;
+        let name = &record.name;
+        let replace = if self.force {
+            backup::IfFileExists::Replace
+        } else {
+            backup::IfFileExists::Refuse
+        };
+        backup::check(&self.path, replace)?;
+        session.unlock(&state, name).await?;
+        let vault = vaults::open(&state, name).await?;
+        let passphrase = if self.without_passphrase {
+            None
+        } else {
+            let question = "Passphrase of the backup:";
+            let read = self.passphrase.read(session, question, Repeat::Yes);
+            Some(read.map_err(|failure| match failure.help {
+                Some(help) => failure_with(
+                    failure.message,
+                    format!("{help}; --without-passphrase writes the keys in clear"),
+                ),
+                None => failure,
+            })?)
+        };
+        let bytes = state
+            .store()
+            .back_up_vault(&vault, passphrase.as_ref())
+            .await
+            .map_err(refused)?;
+        backup::write(&self.path, &bytes, replace)?;
+        let path = self.path.display().to_string();
+        if passphrase.is_none() {
+            session.host.note(Note::Warning(format!(
+                "Whoever reads {path} can act as every identity in it"
+            )));
+        }
+        session.host.print(
+            Outcome::plain(text::done(format!(
+                "The vault {name} was written to {path}"
+            )))
+            .machine(path.clone())
+            .json(json!({ "name": name.as_str(), "path": path })),
+        );
+        Ok(())
+    }
+}
+
+fn failure_with(message: String, help: String) -> Failure {
+    Failure::new(message).help(help)
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// The backup file
+    file: PathBuf,
+    /// The name of the vault here; the one it had when none is given
+    name: Option<VaultName>,
+    #[command(flatten)]
+    passphrase: PassphraseFile,
+}
+
+impl Run for Import {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "import";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let bytes = backup::read(&self.file)?;
+        let passphrase = match BackupSeal::of(&bytes) {
+            BackupSeal::Open => None,
+            BackupSeal::Sealed => {
+                let question = format!("Passphrase of {}:", self.file.display());
+                Some(self.passphrase.read(session, &question, Repeat::No)?)
+            }
+        };
+        let (imported, unsealed) =
+            backup::restore(&state, &bytes, passphrase.as_ref(), self.name).await?;
+        if let Some(vault) = unsealed {
+            session.host.note(Note::Warning(format!(
+                "The vault {vault} was sealed where it came from and is not here: `ockam vault passphrase {vault}` seals it"
+            )));
+        }
+        command::import::print(session, &imported, Effect::Store);
+        Ok(())
+    }
+}
+
+/// The named vault, or the default one.
+async fn named_or_default(state: &State, name: Option<&VaultName>) -> Result<VaultRecord, Failure> {
+    match name {
+        Some(name) => state.store().vault(name).await.map_err(refused),
+        None => state
+            .store()
+            .default_vault()
+            .await
+            .map_err(refused)?
+            .ok_or_else(|| {
+                Failure::new("There is no vault yet").help("`ockam vault create` makes one")
+            }),
     }
 }
 

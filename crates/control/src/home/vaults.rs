@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ockam_store::{OpenVault, VaultName, VaultRecord};
+use ockam_store::{OpenVault, Passphrase, StoreError, VaultName, VaultRecord};
 
 use crate::noun::vault::{UseAwsKms, VaultItem, VaultType, VaultView};
 use crate::outcome::Failure;
@@ -17,6 +17,7 @@ pub async fn create(
     state: &State,
     name: Option<VaultName>,
     path: Option<&Path>,
+    passphrase: Option<&Passphrase>,
 ) -> Result<VaultRecord, Failure> {
     let name = match name {
         Some(name) => name,
@@ -24,7 +25,7 @@ pub async fn create(
     };
     state
         .store()
-        .create_vault(&name, path, None)
+        .create_vault(&name, path, passphrase)
         .await
         .map_err(refused)
 }
@@ -34,7 +35,32 @@ pub async fn create(
 /// # Errors
 /// It is not there, or it is sealed and does not open.
 pub(crate) async fn open(state: &State, name: &VaultName) -> Result<OpenVault, Failure> {
-    state.store().open_vault(name, None).await.map_err(refused)
+    let store = state.store();
+    let record = store.vault(name).await.map_err(refused)?;
+    if let Some(open) = state.keyring().opened(name).filter(|_| record.is_sealed) {
+        return Ok(open);
+    }
+    let mut result = store.open_vault(name, None).await;
+    if matches!(result, Err(StoreError::VaultSealed(_))) {
+        for passphrase in state.keyring().passphrases() {
+            result = store.open_vault(name, Some(&passphrase)).await;
+            match &result {
+                Ok(open) => {
+                    state.keyring().keep(open);
+                    break;
+                }
+                Err(StoreError::WrongPassphrase(_)) => {}
+                Err(_) => break,
+            }
+        }
+    }
+    result.map_err(|error| match error {
+        StoreError::VaultSealed(_) => refused(error).help(
+            "run it on a terminal, or set OCKAM_VAULT_PASSPHRASE_FILE to a file that holds the passphrase; \
+             `-` is standard input",
+        ),
+        other => refused(other),
+    })
 }
 
 /// A vault as it is shown.

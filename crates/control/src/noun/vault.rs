@@ -40,6 +40,27 @@ pub(crate) static NOUN: Noun = Noun {
             forms: Forms::PLAIN,
         },
         Verb {
+            name: "passphrase",
+            about: "Seal the keys of a vault under a passphrase, change it, or remove it",
+            scope: Scope::Home,
+            who: Who::HomeOwner,
+            forms: Forms::ALL,
+        },
+        Verb {
+            name: "export",
+            about: "Write a vault and its identities into one backup file",
+            scope: Scope::Home,
+            who: Who::HomeOwner,
+            forms: Forms::ALL,
+        },
+        Verb {
+            name: "import",
+            about: "Restore a vault and its identities from a backup file",
+            scope: Scope::Home,
+            who: Who::HomeOwner,
+            forms: Forms::JSON,
+        },
+        Verb {
             name: "delete",
             about: "Delete a vault with its keys",
             scope: Scope::Home,

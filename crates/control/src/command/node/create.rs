@@ -322,6 +322,9 @@ impl Create {
         name: NodeName,
         then: impl AsyncFnOnce() -> Result<(), Failure>,
     ) -> Result<(), Failure> {
+        session
+            .unlock_for(&state, self.identity_of(&state, &name).await?.as_ref())
+            .await?;
         if self.identity.identity.is_none()
             && state
                 .store()
@@ -428,12 +431,29 @@ impl Run for Create {
 }
 
 impl Create {
+    /// The identity that was named, or the one the node had before.
+    async fn identity_of(
+        &self,
+        state: &State,
+        name: &NodeName,
+    ) -> Result<Option<IdentityName>, Failure> {
+        if self.identity.identity.is_some() {
+            return Ok(self.identity.identity.clone());
+        }
+        let before = nodes::find(state, name).await?;
+        Ok(before.and_then(|node| node.identity))
+    }
+
     /// Starts the node in the background.
     pub(super) async fn start(
         &self,
         session: &Session<'_>,
         name: &NodeName,
     ) -> Result<(), Failure> {
+        let state = session.open().await?;
+        session
+            .unlock_for(&state, self.identity_of(&state, name).await?.as_ref())
+            .await?;
         session
             .host
             .spawn_node(&self.child_arguments(name), ChildOutput::Inherit)

@@ -57,6 +57,7 @@ async fn start(session: &Session<'_>, state: &State, node: &NodeRecord) -> Resul
         session.host.print(Outcome::plain(text::info(text)));
         return Ok(());
     }
+    session.unlock_for(state, node.identity.as_ref()).await?;
     session
         .host
         .spawn_node(
