@@ -131,10 +131,10 @@ impl State {
         let mut replaced = MultiAddr::default();
         for protocol in route.protocols() {
             let part = match protocol {
-                Protocol::Node(name) => self
-                    .node_address(name)
-                    .await
-                    .map_err(|cause| unconvertible().cause(cause.message))?,
+                Protocol::Node(name) => self.node_address(name).await.map_err(|cause| Failure {
+                    help: cause.help,
+                    ..unconvertible().cause(cause.message)
+                })?,
                 Protocol::Space(_) => {
                     return Err(unconvertible().cause("a space cannot be part of a route"));
                 }
