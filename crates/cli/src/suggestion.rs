@@ -15,6 +15,7 @@ pub(crate) fn improve(error: &mut clap::Error, root: &Command, words: &[OsString
         .skip(1)
         .filter_map(|word| word.to_str())
         .collect();
+    only_close(error, root, &words);
     match error.kind() {
         ErrorKind::InvalidSubcommand => {
             if let Some(wrong) = text(error, ContextKind::InvalidSubcommand) {
@@ -41,10 +42,10 @@ fn subcommand(error: &mut clap::Error, root: &Command, words: &[&str], wrong: &s
         similar(error, verbs.collect());
         return;
     }
-    if NOT_HERE.contains(&wrong) {
+    if let Some((_, instead)) = NOT_HERE.iter().find(|(name, _)| *name == wrong) {
         tip(
             error,
-            format!("`{wrong}` is not in this release; `ockam help` shows what is"),
+            format!("`{wrong}` is not in this release. {instead}"),
         );
         return;
     }
@@ -97,6 +98,44 @@ fn argument(error: &mut clap::Error, root: &Command, words: &[&str], wrong: &str
     }
 }
 
+/// Takes away what the parser proposes although it does not look like what was typed.
+fn only_close(error: &mut clap::Error, root: &Command, words: &[&str]) {
+    for (wrong, proposed) in [
+        (
+            ContextKind::InvalidSubcommand,
+            ContextKind::SuggestedSubcommand,
+        ),
+        (ContextKind::InvalidArg, ContextKind::SuggestedArg),
+    ] {
+        let Some(word) = text(error, wrong) else {
+            continue;
+        };
+        match error.remove(proposed) {
+            Some(ContextValue::Strings(names)) => {
+                let close = names.into_iter().filter(|name| is_close(&word, name));
+                similar(error, close.collect());
+            }
+            Some(ContextValue::String(name)) if is_close(&word, &name) => {
+                error.insert(proposed, ContextValue::String(name));
+            }
+            // The usage was that of the proposal.
+            Some(ContextValue::String(_)) => {
+                let usage = leaf(root, words.iter().copied()).clone().render_usage();
+                error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether somebody may have meant this word and typed that.
+fn is_close(typed: &str, meant: &str) -> bool {
+    let (typed, meant) = (typed.trim_start_matches('-'), meant.trim_start_matches('-'));
+    let meant = meant.split([' ', '=']).next().unwrap_or_default();
+    let longest = typed.chars().count().max(meant.chars().count());
+    strsim::damerau_levenshtein(typed, meant) <= (longest / 3).max(1)
+}
+
 /// The command that the words lead to.
 fn leaf<'c, 'w>(root: &'c Command, words: impl Iterator<Item = &'w str>) -> &'c Command {
     words.fold(root, |command, word| {
@@ -147,30 +186,35 @@ const OTHER_VERBS: &[(&str, &str)] = &[
     ("log", "logs"),
 ];
 
-/// Commands of the published program that may not be here (docs/out-of-scope.md). Those that are, are found before.
-const NOT_HERE: &[&str] = &[
-    "admin",
-    "authority",
-    "credential",
-    "enroll",
-    "influxdb-inlet",
-    "influxdb-outlet",
-    "kafka-consumer",
-    "kafka-inlet",
-    "kafka-outlet",
-    "kafka-producer",
-    "lease",
-    "policy",
-    "project",
-    "project-admin",
-    "project-member",
-    "rendezvous",
-    "run",
-    "share",
-    "sidecar",
-    "space",
-    "space-admin",
-    "subscription",
+const ORCHESTRATOR: &str = "It needs the Orchestrator; without one, a relay is a node of your own: \
+    `ockam relay create NAME --at /node/RELAY --to NODE`";
+const POLICY: &str = "Who may connect is decided by identifier: `--authorized` of channels, listeners, relays and inlets";
+const KAFKA: &str = "`ockam tcp-inlet` and `ockam tcp-outlet` carry TCP as it is";
+const UDP: &str = "Nodes connect over TCP, and through `ockam relay`";
+
+/// Commands of the published program that are not here, and what there is (docs/out-of-scope.md).
+const NOT_HERE: &[(&str, &str)] = &[
+    ("enroll", ORCHESTRATOR),
+    ("project", ORCHESTRATOR),
+    ("project-admin", ORCHESTRATOR),
+    ("project-member", ORCHESTRATOR),
+    ("space", ORCHESTRATOR),
+    ("space-admin", ORCHESTRATOR),
+    ("subscription", ORCHESTRATOR),
+    ("admin", ORCHESTRATOR),
+    ("share", ORCHESTRATOR),
+    ("sidecar", ORCHESTRATOR),
+    ("policy", POLICY),
+    ("credential", POLICY),
+    ("authority", POLICY),
+    ("kafka-inlet", KAFKA),
+    ("kafka-outlet", KAFKA),
+    ("kafka-consumer", KAFKA),
+    ("kafka-producer", KAFKA),
+    ("influxdb-inlet", KAFKA),
+    ("influxdb-outlet", KAFKA),
+    ("lease", KAFKA),
+    ("rendezvous", UDP),
 ];
 
 #[cfg(test)]
@@ -217,5 +261,42 @@ mod tests {
     fn hidden_options_are_not_recommended() {
         let told = told("ockam node create n1 --port 4000");
         assert!(!told.contains("--pretty"), "{told}");
+    }
+
+    #[test]
+    fn what_is_said_not_to_be_here_is_not() {
+        let root = crate::command::root(&Environment::bare());
+        for (name, _) in NOT_HERE {
+            assert!(
+                root.find_subcommand(name).is_none(),
+                "`ockam {name}` is there: its row in crates/cli/src/suggestion.rs can go"
+            );
+        }
+    }
+
+    #[test]
+    fn only_what_looks_alike_is_proposed() {
+        assert!(told("ockam nod list").contains("a similar subcommand exists: 'node'"));
+        assert!(
+            told("ockam node create --tcp-listner-address 1").contains("'--tcp-listener-address'")
+        );
+        let told = told("ockam node show --at n1");
+        assert!(!told.contains("tip:"), "{told}");
+        assert!(
+            told.contains("Usage: ockam node show [OPTIONS] [NAME]"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn words_are_close_when_few_letters_differ() {
+        for (typed, meant, close) in [
+            ("cretae", "create", true),
+            ("ls", "list", false),
+            ("--at", "--compact-output", false),
+            ("--identiy", "--identity <NAME>", true),
+        ] {
+            assert_eq!(is_close(typed, meant), close, "{typed} {meant}");
+        }
     }
 }
