@@ -244,7 +244,11 @@ fn prepare(
     // Only the name of the command: arguments may be secrets.
     tracing::debug!(process = std::process::id(), "{} begins", words.join(" "));
 
-    let runtime = runtime(flag(matches, "foreground"))
+    // A configuration may say that the node runs here.
+    let configured = text(matches, "configuration").is_some()
+        || text(matches, "name_or_configuration")
+            .is_some_and(|name| ockam_control::is_configuration(&name));
+    let runtime = runtime(flag(matches, "foreground") || configured)
         .map_err(|error| Failure::internal("the runtime could not be started", &error))?;
 
     // A child draws for its parent; its `-vv` goes to a file.

@@ -88,7 +88,7 @@ impl Client {
         use crate::configuration::{Changed, Mode};
         let path = match course.mode() {
             Mode::Compare => format!("/{}?{}", R::NOUN.many, crate::server::COMPARE),
-            Mode::Check | Mode::Apply => format!("/{}", R::NOUN.many),
+            Mode::Check | Mode::Apply | Mode::ApplyUnprinted => format!("/{}", R::NOUN.many),
         };
         let applied: crate::resource::Applied<R::View> =
             self.ask(Method::PUT, &path, Some(spec)).await?;
@@ -107,7 +107,6 @@ impl Client {
     /// # Errors
     /// What the node answered, or that it did not.
     #[cfg(feature = "cli")]
-    #[allow(dead_code, reason = "a reload needs it")]
     pub(crate) async fn delete_named(
         &self,
         noun: &crate::table::Noun,

@@ -21,6 +21,7 @@ mod node;
 mod passphrase;
 mod relay;
 mod reset;
+mod run;
 mod secure_channel;
 mod secure_channel_listener;
 mod service;
@@ -29,7 +30,7 @@ mod tcp_connection;
 mod tcp_inlet;
 mod tcp_listener;
 mod tcp_outlet;
-mod text;
+pub(crate) mod text;
 mod vault;
 mod worker;
 
@@ -46,7 +47,7 @@ pub use example::{Example, examples_help};
 pub use live::{Live, live};
 
 use crate::client::Client;
-use crate::configuration::{Course, Mode};
+use crate::configuration::{Changed, Course, Mode};
 use crate::noun::relay::Relay;
 use crate::noun::secure_channel::SecureChannel;
 use crate::noun::secure_channel_listener::SecureChannelListener;
@@ -56,6 +57,7 @@ use crate::noun::tcp_inlet::TcpInlet;
 use crate::noun::tcp_listener::TcpListener;
 use crate::noun::tcp_outlet::TcpOutlet;
 use crate::outcome::{Code, Failure, Outcome};
+use crate::resource::Change;
 use crate::state::State;
 use crate::table::{Noun, Verb};
 use crate::value::{DurationText, NodeArgument};
@@ -268,6 +270,18 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Says to a configuration that something of the home stays as it is.
+    pub(crate) fn stays(&self, noun: &'static Noun, name: &str) {
+        if let Some(course) = &self.course {
+            course.changed(Changed {
+                node: String::new(),
+                noun,
+                name: Some(name.to_owned()),
+                change: Change::Unchanged,
+            });
+        }
+    }
+
     /// Whether a configuration asks for the command: then what is there already may stay.
     pub(crate) fn is_applying(&self) -> bool {
         self.course.is_some()
@@ -419,6 +433,7 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<node::Show>(),
     Command::of::<node::List>(),
     Command::of::<node::Start>(),
+    Command::of::<node::Reload>(),
     Command::of::<node::Stop>(),
     Command::of::<node::Delete>(),
     Command::of::<node::Logs>(),
@@ -471,6 +486,7 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<worker::List>(),
     Command::of::<flow_control::AddConsumer>(),
     Command::of::<status::Show>(),
+    Command::of::<run::RunFile>(),
     Command::of::<import::Import>(),
     Command::of::<reset::Reset>(),
     Command::of::<migrate_database::MigrateDatabase>(),

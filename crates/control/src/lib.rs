@@ -54,6 +54,9 @@ pub use value::{
 };
 
 #[cfg(feature = "cli")]
+pub use configuration::is_configuration;
+
+#[cfg(feature = "cli")]
 pub use command::{
     COMMANDS, ChildOutput, Command, Example, Host, Live, LocalFuture, Note, Repeat, Run, Session,
     Stdin, clap_commands, command, examples_help, live,
@@ -64,6 +67,7 @@ pub use noun::identity::{IdentityChange, IdentityHistory, IdentityItem};
 pub use noun::import::{ImportResult, Imported, ImportedItem};
 pub use noun::message::{MessageReply, MessageSpec};
 pub use noun::node::{NodeItem, NodeResources, NodeRoute, NodeStatus};
+pub use noun::node_services::{ListenerService, NodeServices};
 pub use noun::relay::{Relay, RelayInfo, RelaySpec};
 pub use noun::secure_channel::{ChannelItem, ChannelSpec, SecureChannel};
 pub use noun::secure_channel_listener::{Listener, ListenerSpec, SecureChannelListener};

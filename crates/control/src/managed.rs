@@ -58,6 +58,7 @@ use self::tcp_listeners::KeptTcpListener;
 use crate::home::{identities, nodes};
 use crate::noun;
 use crate::noun::node::NodeResources;
+use crate::noun::node_services::NodeServices;
 use crate::outcome::Failure;
 use crate::resource::Serve;
 use crate::socket::ControlSocket;
@@ -75,6 +76,8 @@ pub struct NodeSettings {
     pub identity: Option<IdentityName>,
     /// Where health checks are answered.
     pub status_endpoint: StatusEndpoint,
+    /// Services beside those every node has; those it had before when none are given.
+    pub services: Option<NodeServices>,
     /// What to do when a process of this name runs.
     pub if_running: IfRunning,
     /// Whether it is created or was there before.
@@ -164,6 +167,7 @@ impl ManagedNode {
         };
         let options = NodeOptionsRecord {
             no_status_endpoint: status_choice == StatusEndpoint::Off,
+            services: settings.services.clone().or(prior_options.services),
         };
         let start = NodeStart {
             name: settings.name.clone(),
@@ -206,7 +210,7 @@ impl ManagedNode {
             managed,
             tasks: Vec::new(),
         };
-        match this.run(listener, status).await {
+        match this.run(listener, status, options.services).await {
             Ok(()) => Ok(this),
             Err(failure) => {
                 // The failure that ended the start is the one to tell.
@@ -222,6 +226,7 @@ impl ManagedNode {
         &mut self,
         listener: ockam_node::TcpListener,
         status: Option<tokio::net::TcpListener>,
+        services: Option<NodeServices>,
     ) -> Result<(), Failure> {
         let managed = self.managed.clone();
         let socket = managed.state.socket(&managed.name)?;
@@ -237,7 +242,8 @@ impl ManagedNode {
             .fill(KeptTcpListener { running: listener })?;
         managed.start_default_services()?;
         managed.open_way_in(listener_flow);
-        managed.start_api().await?;
+        let listener = services.and_then(|services| services.secure_channel_listener);
+        managed.start_channel_services(listener.as_ref()).await?;
         let api_flow = managed
             .channel_listeners
             .all()
@@ -342,6 +348,15 @@ pub(crate) struct Kept<S> {
 struct NodeOptionsRecord {
     #[serde(default)]
     no_status_endpoint: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    services: Option<NodeServices>,
+}
+
+/// The services a node was asked for.
+#[cfg(feature = "cli")]
+pub(crate) fn services_of(node: &ockam_store::NodeRecord) -> Option<NodeServices> {
+    let options: NodeOptionsRecord = serde_json::from_str(&node.options).ok()?;
+    options.services
 }
 
 /// How long connecting a route may take (spec: messaging 8).

@@ -121,6 +121,7 @@ pub const RESOURCES: &[&Noun] = &[
     &noun::worker::NOUN,
     &noun::flow_control::NOUN,
     &noun::status::NOUN,
+    &noun::run::NOUN,
     &noun::import::NOUN,
     &noun::reset::NOUN,
     &noun::migrate_database::NOUN,

@@ -664,6 +664,7 @@ fn settings(name: &str) -> NodeSettings {
         name: name.parse().expect("a name"),
         listener: None,
         identity: None,
+        services: None,
         status_endpoint: StatusEndpoint::Preferred,
         if_running: IfRunning::Refuse,
         start: Start::Create,

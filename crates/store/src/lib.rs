@@ -28,6 +28,7 @@
 //! Specification: `docs/protocol/2-trust.md` 1.4 and 2.6, `docs/protocol/3-command.md` 3.5 to 3.7.
 
 mod backup;
+mod configurations;
 mod database;
 mod error;
 mod glance;
@@ -52,6 +53,7 @@ mod vaults;
 mod testing;
 
 pub use backup::{Backup, BackupSeal, MAX_BACKUP_LEN};
+pub use configurations::ConfiguredRecord;
 pub use error::StoreError;
 pub use glance::Glance;
 pub use home::{Home, HomeError};

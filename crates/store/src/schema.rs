@@ -23,7 +23,7 @@ impl Schema {
 /// The database of a home.
 pub(crate) static HOME: Schema = Schema {
     application: i32::from_be_bytes(*b"OckH"),
-    migrations: &[HOME_1, HOME_2],
+    migrations: &[HOME_1, HOME_2, HOME_3],
 };
 
 /// The file of one further vault.
@@ -104,6 +104,12 @@ const HOME_2: &str = "
 CREATE TABLE notice (
     name TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Where a node and its requests come from, when a configuration asked for them.
+const HOME_3: &str = "
+ALTER TABLE node ADD COLUMN configuration TEXT;
+ALTER TABLE request ADD COLUMN origin TEXT;
 ";
 
 /// `seal` has one row if the file is sealed: the key of the secrets, itself sealed under the passphrase.

@@ -72,8 +72,10 @@ transcripts! {
     older_syntax
     questions
     relay
+    reload
     reset
     routing
+    run
     secure_channel
     status
     tcp_inlet

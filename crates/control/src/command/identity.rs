@@ -73,6 +73,9 @@ impl Run for Create {
         .await?;
         let existed = matches!(created, Creation::Existing(_));
         let record = created.into_record();
+        if existed {
+            session.stays(&NOUN, record.name.as_str());
+        }
         if !had_vault {
             session.host.note(Note::Info(format!(
                 "Created a vault named {}",

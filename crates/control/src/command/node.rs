@@ -3,6 +3,7 @@
 mod configured;
 mod create;
 mod logs;
+mod reload;
 mod show;
 mod start;
 
@@ -21,6 +22,7 @@ use crate::value::NodeArgument;
 
 pub(super) use create::Create;
 pub(super) use logs::Logs;
+pub(super) use reload::Reload;
 pub(super) use show::{Show, resources_of_all};
 pub(super) use start::{Start, Stop};
 

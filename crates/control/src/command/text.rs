@@ -1,27 +1,27 @@
 //! Lines of plain texts (spec: command 3.2): four spaces, or two spaces, an icon and a space.
 
 /// Something was done.
-pub(super) fn done(text: impl std::fmt::Display) -> String {
+pub(crate) fn done(text: impl std::fmt::Display) -> String {
     format!("  ✔ {text}")
 }
 
 /// Something to know.
-pub(super) fn info(text: impl std::fmt::Display) -> String {
+pub(crate) fn info(text: impl std::fmt::Display) -> String {
     format!("  > {text}")
 }
 
 /// A further line of the text before.
-pub(super) fn more(text: impl std::fmt::Display) -> String {
+pub(crate) fn more(text: impl std::fmt::Display) -> String {
     format!("    {text}")
 }
 
 /// Lines that are each a further line.
-pub(super) fn block(text: &str) -> String {
+pub(crate) fn block(text: &str) -> String {
     text.lines().map(more).collect::<Vec<_>>().join("\n")
 }
 
 /// The items of a list, each of one or more lines, with a blank line between items.
-pub(super) fn list(items: impl IntoIterator<Item = String>) -> String {
+pub(crate) fn list(items: impl IntoIterator<Item = String>) -> String {
     items
         .into_iter()
         .map(|item| {
@@ -35,6 +35,6 @@ pub(super) fn list(items: impl IntoIterator<Item = String>) -> String {
 }
 
 /// An address as users write it: the name of a local worker becomes `/service/<name>`.
-pub(super) fn service(name: impl std::fmt::Display) -> String {
+pub(crate) fn service(name: impl std::fmt::Display) -> String {
     format!("/service/{name}")
 }

@@ -53,6 +53,25 @@ impl Run for Create {
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         refuse_flag("--aws-kms", self.aws_kms)?;
         let state = session.open().await?;
+        if session.is_applying()
+            && let Some(name) = &self.name
+            && state
+                .store()
+                .vaults()
+                .await
+                .map_err(refused)?
+                .iter()
+                .any(|vault| vault.name == *name)
+        {
+            // A configuration that is applied again finds the vault it made.
+            session.stays(&NOUN, name.as_str());
+            session.host.print(
+                Outcome::plain(text::info(format!("There is a Vault named {name} already")))
+                    .machine(name.as_str())
+                    .json(json!({ "name": name.as_str() })),
+            );
+            return Ok(());
+        }
         let passphrase = if self.sealed || self.passphrase.is_given() {
             let question = "Passphrase of the new vault:";
             Some(self.passphrase.read(session, question, Repeat::Yes)?)

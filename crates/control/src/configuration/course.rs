@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::command::{ChildOutput, Host, LocalFuture, Note, Stdin};
+use crate::command::{ChildOutput, Host, LocalFuture, Note, Stdin, text};
 use crate::noun::status::ProgramVersion;
 use crate::outcome::{Failure, Outcome};
 use crate::resource::Change;
@@ -30,6 +30,8 @@ pub(crate) enum Mode {
     Compare,
     /// To its end.
     Apply,
+    /// To its end, without printing a result: it is told in another way.
+    ApplyUnprinted,
 }
 
 /// What became, or would become, of one thing of a node.
@@ -88,61 +90,124 @@ impl Course {
     }
 }
 
-/// A host that says nothing and starts nothing.
+impl Changed {
+    /// Something that was not there before.
+    pub(crate) fn added(noun: &'static Noun, name: Option<String>) -> Self {
+        Self {
+            node: String::new(),
+            noun,
+            name,
+            change: Change::Added,
+        }
+    }
+
+    /// Whether it is as it was.
+    pub(crate) fn is_none(&self) -> bool {
+        self.change == Change::Unchanged
+    }
+
+    /// As a sentence names it: `tcp outlet db`.
+    pub(crate) fn what(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{} {name}", self.noun.kind),
+            None => format!("{} without a name", self.noun.kind),
+        }
+    }
+}
+
+/// A host that watches what a front half says on behalf of a configuration. While it only looks, it says and starts nothing;
+/// of what stays as it is it does not say that it was created.
 #[allow(
     missing_debug_implementations,
     reason = "the host is a trait object without state worth showing"
 )]
-pub(crate) struct Muted<'h>(pub(crate) &'h dyn Host);
+pub(crate) struct Watched<'h> {
+    host: &'h dyn Host,
+    course: Arc<Course>,
+}
 
-impl Host for Muted<'_> {
+impl<'h> Watched<'h> {
+    /// Watches the front half that goes on this course.
+    pub(crate) fn new(host: &'h dyn Host, course: Arc<Course>) -> Self {
+        Self { host, course }
+    }
+
+    fn only_looks(&self) -> bool {
+        matches!(self.course.mode(), Mode::Check | Mode::Compare)
+    }
+}
+
+impl Host for Watched<'_> {
     fn home(&self) -> PathBuf {
-        self.0.home()
+        self.host.home()
     }
 
     fn variable(&self, name: &str) -> Option<String> {
-        self.0.variable(name)
+        self.host.variable(name)
     }
 
     fn version(&self) -> ProgramVersion {
-        self.0.version()
+        self.host.version()
     }
 
-    fn note(&self, _: Note) {}
+    fn note(&self, note: Note) {
+        if !self.only_looks() {
+            self.host.note(note);
+        }
+    }
 
-    fn print(&self, _: Outcome) {}
+    fn print(&self, mut outcome: Outcome) {
+        if self.course.mode() != Mode::Apply {
+            return;
+        }
+        if let Some(changed) = self.course.changes().last() {
+            let (what, node) = (changed.what(), &changed.node);
+            match changed.change {
+                Change::Unchanged if !node.is_empty() => {
+                    outcome.plain = text::info(format!("The {what} of Node {node} stays as it is"));
+                }
+                Change::Replaced => {
+                    let replaced = text::done(format!("Replaced the {what} of Node {node}"));
+                    outcome.plain = format!("{replaced}\n{}", outcome.plain);
+                }
+                Change::Added | Change::Unchanged => {}
+            }
+        }
+        self.host.print(outcome);
+    }
 
-    fn write(&self, _: &[u8]) -> std::io::Result<()> {
-        Ok(())
+    fn write(&self, text: &[u8]) -> std::io::Result<()> {
+        self.host.write(text)
     }
 
     fn can_prompt(&self) -> bool {
-        false
+        !self.only_looks() && self.host.can_prompt()
     }
 
-    fn confirm(&self, _: &str) -> Result<bool, Failure> {
-        Ok(false)
+    fn confirm(&self, question: &str) -> Result<bool, Failure> {
+        self.host.confirm(question)
     }
 
-    fn choose(&self, _: &str, _: &[String]) -> Result<Vec<usize>, Failure> {
-        Ok(Vec::new())
+    fn choose(&self, question: &str, items: &[String]) -> Result<Vec<usize>, Failure> {
+        self.host.choose(question, items)
     }
 
     fn spawn_node<'a>(
         &'a self,
-        _: &'a [String],
-        _: ChildOutput,
+        arguments: &'a [String],
+        output: ChildOutput,
     ) -> LocalFuture<'a, Result<(), Failure>> {
-        Box::pin(std::future::ready(Err(Failure::new(
-            "no node is started while a configuration is looked at",
-        ))))
+        if self.only_looks() {
+            return Box::pin(std::future::ready(Err(self.course.stop())));
+        }
+        self.host.spawn_node(arguments, output)
     }
 
-    fn ready<'a>(&'a self, _: u16) -> LocalFuture<'a, Result<(), Failure>> {
-        Box::pin(std::future::ready(Ok(())))
+    fn ready<'a>(&'a self, callback_port: u16) -> LocalFuture<'a, Result<(), Failure>> {
+        self.host.ready(callback_port)
     }
 
-    fn end_of_process<'a>(&'a self, _: Stdin) -> LocalFuture<'a, ()> {
-        Box::pin(std::future::ready(()))
+    fn end_of_process<'a>(&'a self, stdin: Stdin) -> LocalFuture<'a, ()> {
+        self.host.end_of_process(stdin)
     }
 }

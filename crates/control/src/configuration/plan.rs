@@ -4,10 +4,12 @@ use clap::error::ContextKind;
 use clap::{Arg, ArgMatches};
 
 use crate::command::{Command, Session, command};
+use crate::configuration::memory::{Known, Owner, Provenance};
 use crate::configuration::section::{Resource, Section};
-use crate::configuration::{Changed, Course, Document, Mode, Muted, Origin, Position};
+use crate::configuration::{Changed, Course, Document, Mode, Origin, Position, Watched};
 use crate::hint;
 use crate::outcome::Failure;
+use crate::state::State;
 
 /// What a configuration asks for, in order.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(crate) struct Step {
     pub(crate) matches: ArgMatches,
     /// What it was made of.
     pub(crate) resource: Resource,
+    /// Whether its name is one that a node chose before.
+    is_recalled: bool,
 }
 
 impl Plan {
@@ -57,8 +61,8 @@ impl Plan {
     pub(crate) async fn check(&self, session: &Session<'_>) -> Result<(), Failure> {
         for step in &self.steps {
             let course = Course::new(Mode::Check);
-            let muted = Muted(session.host);
-            let pass = Session::on(&muted, course.clone());
+            let watched = Watched::new(session.host, course.clone());
+            let pass = Session::on(&watched, course.clone());
             match (step.command.run)(&step.matches, &pass).await {
                 Err(_) if course.was_stopped() => {}
                 Ok(()) => {}
@@ -70,19 +74,87 @@ impl Plan {
 }
 
 impl Plan {
-    /// Carries out every step: what is there and the same stays as it is.
+    /// Finds the names that the nodes chose, the last time, for resources without one.
+    pub(crate) fn recall(&mut self, known: &[Known]) -> Result<(), Failure> {
+        let mut taken = Vec::new();
+        for step in &mut self.steps {
+            if step.resource.name.is_some() {
+                continue;
+            }
+            let words = &step.resource.words;
+            let again = known.iter().enumerate().find(|(index, known)| {
+                !taken.contains(index)
+                    && known.record.noun == step.resource.section.noun
+                    && !known.provenance.named
+                    && known.provenance.words == *words
+            });
+            if let Some((index, known)) = again {
+                taken.push(index);
+                let mut resource = step.resource.clone();
+                resource.name = Some(known.record.name.clone());
+                *step = Step::parse(&self.origin, resource)?;
+                step.is_recalled = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the nodes what would change.
+    ///
+    /// # Errors
+    /// A node does not answer, or a step would fail.
+    pub(crate) async fn compare(&self, session: &Session<'_>) -> Result<Vec<Changed>, Failure> {
+        let mut changes = Vec::new();
+        for step in &self.steps {
+            let course = Course::new(Mode::Compare);
+            let watched = Watched::new(session.host, course.clone());
+            let pass = Session::on(&watched, course.clone());
+            match (step.command.run)(&step.matches, &pass).await {
+                Err(failure) if !course.was_stopped() => {
+                    return Err(step.resource.blame(&self.origin, failure));
+                }
+                _ => changes.extend(course.changes()),
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Carries out every step: what is there and the same stays as it is. What was asked for is noted as the owner's.
     ///
     /// # Errors
     /// A step fails; those before it have been carried out.
-    pub(crate) async fn apply(&self, session: &Session<'_>) -> Result<Vec<Changed>, Failure> {
+    pub(crate) async fn apply(
+        &self,
+        session: &Session<'_>,
+        state: &State,
+        owner: &Owner,
+        mode: Mode,
+    ) -> Result<Vec<Changed>, Failure> {
         let mut changes = Vec::new();
         for step in &self.steps {
-            let course = Course::new(Mode::Apply);
-            let pass = Session::on(session.host, course.clone());
+            let course = Course::new(mode);
+            let watched = Watched::new(session.host, course.clone());
+            let pass = Session::on(&watched, course.clone());
             (step.command.run)(&step.matches, &pass)
                 .await
                 .map_err(|failure| step.resource.blame(&self.origin, failure))?;
-            changes.extend(course.changes());
+            let provenance = Provenance {
+                by: owner.clone(),
+                words: step.resource.words.clone(),
+                named: step.resource.name.is_some() && !step.is_recalled,
+            };
+            let done = course.changes();
+            for changed in &done {
+                changed.remember(state, &provenance).await?;
+            }
+            if done.is_empty() {
+                // Nouns of the home do not say what they found.
+                changes.push(Changed::added(
+                    step.command.noun,
+                    step.resource.name.clone(),
+                ));
+            }
+            changes.extend(done);
         }
         Ok(changes)
     }
@@ -117,6 +189,7 @@ impl Step {
             command,
             matches,
             resource,
+            is_recalled: false,
         })
     }
 }

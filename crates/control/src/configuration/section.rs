@@ -11,8 +11,10 @@
 //!
 //! spec: command 3.11 (forms of a resource section)
 
+use crate::command::{Note, Session};
 use crate::configuration::document::{Entry, Node, Value};
 use crate::configuration::{Document, Position};
+use crate::hint::nearest;
 use crate::outcome::Failure;
 
 /// A section: resources of one noun.
@@ -71,6 +73,8 @@ pub(crate) static RUN_FILE: &[Section] = &[
     section("kafka-outlet", KAFKA_OUTLETS, None, Names::First),
 ];
 
+/// Keys that are no sections of resources.
+const GENERAL: &[&str] = &["version", "variables", "ticket"];
 const AT: Option<&str> = Some("at");
 const RELAYS: &[&str] = &["relays", "relay"];
 const TCP_OUTLETS: &[&str] = &["tcp-outlets", "tcp_outlets", "tcp-outlet"];
@@ -129,6 +133,61 @@ impl Key {
 }
 
 impl Document {
+    /// Unknown keys are passed over, as they always were; a slip of the pen deserves a word all the same. `keys` are those
+    /// that are no sections and may be written with underscores.
+    ///
+    /// # Errors
+    /// The document is no map.
+    pub(crate) fn warn_of_unknown_keys(
+        &self,
+        session: &Session<'_>,
+        sections: &'static [Section],
+        keys: &[&str],
+    ) -> Result<(), Failure> {
+        let Some(entries) = self.root.entries() else {
+            return Err(self.origin.failure(
+                self.root.at,
+                format!("a configuration is a map, not {}", self.root.value.kind()),
+            ));
+        };
+        let spellings = sections.iter().flat_map(|section| section.spellings);
+        let known: Vec<&str> = keys
+            .iter()
+            .chain(GENERAL)
+            .chain(spellings)
+            .copied()
+            .collect();
+        for entry in entries {
+            let spelled = entry.key.replace('_', "-");
+            if known.contains(&entry.key.as_str()) || keys.contains(&spelled.as_str()) {
+                continue;
+            }
+            let meant = nearest(&spelled, &known)
+                .map(|known| format!(", did you mean `{known}`?"))
+                .unwrap_or_default();
+            session.host.note(Note::Warning(format!(
+                "{}: `{}` is unknown and passed over{meant}",
+                self.origin.place(entry.at),
+                entry.key
+            )));
+        }
+        Ok(())
+    }
+
+    /// Refuses the key `ticket`.
+    ///
+    /// # Errors
+    /// It is there.
+    pub(crate) fn refuse_ticket(&self) -> Result<(), Failure> {
+        let mut entries = self.root.entries().unwrap_or_default().iter();
+        match entries.find(|entry| entry.key == "ticket") {
+            Some(entry) => Err(self
+                .origin
+                .locate(entry.at, Failure::unsupported("a ticket"))),
+            None => Ok(()),
+        }
+    }
+
     /// The resources of every section, in the order in which they are to be made. `node` is the node of the file.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::Session;
 use crate::configuration::Origin;
+use crate::configuration::fetch::fetch;
 use crate::outcome::Failure;
 
 /// Where a configuration comes from.
@@ -47,6 +48,15 @@ impl Source {
         Self::of_argument(text).unwrap_or_else(|| Self::Inline(text.to_owned()))
     }
 
+    /// The file of this name, or the text itself.
+    pub(crate) fn of_text(text: &str) -> Self {
+        if Path::new(text).is_file() {
+            Self::File(text.into())
+        } else {
+            Self::Inline(text.to_owned())
+        }
+    }
+
     fn url(text: &str) -> Option<Self> {
         if text.contains("://") {
             return Some(Self::Url(text.to_owned()));
@@ -71,8 +81,18 @@ impl Source {
     ///
     /// # Errors
     /// It cannot be read, is not text, or is larger than a configuration may be.
-    #[allow(clippy::unused_async, reason = "an URL is fetched")]
     pub(crate) async fn load(&self, session: &Session<'_>) -> Result<Origin, Failure> {
+        match self {
+            Self::Url(url) => self.origin(fetch(session, url, LARGEST).await?),
+            _ => self.load_here(),
+        }
+    }
+
+    /// Reads a text that is on this machine.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; it is elsewhere.
+    pub(crate) fn load_here(&self) -> Result<Origin, Failure> {
         let name = self.name();
         let bytes = match self {
             Self::Inline(text) => bounded(text.as_bytes(), &name)?,
@@ -83,8 +103,15 @@ impl Source {
                 bounded(std::fs::File::open(path).map_err(failed)?, &name)?
             }
             Self::Input => bounded(std::io::stdin().lock(), &name)?,
-            Self::Url(url) => fetch(session, url)?,
+            Self::Url(_) => {
+                return Err(Failure::new(format!("{name} is not on this machine")));
+            }
         };
+        self.origin(bytes)
+    }
+
+    fn origin(&self, bytes: Vec<u8>) -> Result<Origin, Failure> {
+        let name = self.name();
         let text = String::from_utf8(bytes).map_err(|error| {
             Failure::new(format!("{name} is not text in UTF-8")).caused_by(&error)
         })?;
@@ -93,15 +120,19 @@ impl Source {
         Ok(Origin { name, text })
     }
 
+    /// The same as it is kept, if that can be said without reading it.
+    pub(crate) fn kept_elsewhere(&self) -> Option<Self> {
+        match self {
+            Self::File(path) => std::path::absolute(path).ok().map(Self::File),
+            Self::Url(url) => Some(Self::Url(url.clone())),
+            Self::Inline(_) | Self::Input => None,
+        }
+    }
+
     /// The same, found again from another directory; the text itself when it is nowhere to be found again.
     pub(crate) fn kept(&self, origin: &Origin) -> Self {
-        match self {
-            Self::File(path) => {
-                Self::File(std::path::absolute(path).unwrap_or_else(|_| path.clone()))
-            }
-            Self::Url(url) => Self::Url(url.clone()),
-            Self::Inline(_) | Self::Input => Self::Inline(origin.text.clone()),
-        }
+        self.kept_elsewhere()
+            .unwrap_or_else(|| Self::Inline(origin.text.clone()))
     }
 }
 
@@ -120,10 +151,6 @@ fn too_large(name: &str) -> Failure {
     Failure::new(format!(
         "{name} is larger than 1 MiB, which no configuration is"
     ))
-}
-
-fn fetch(_session: &Session<'_>, url: &str) -> Result<Vec<u8>, Failure> {
-    Err(Failure::unsupported(format!("a configuration at {url}")))
 }
 
 /// The largest text that is read.

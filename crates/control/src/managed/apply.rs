@@ -4,8 +4,9 @@
 //! What is replaced keeps its place in the order of the node's requests; when the new one cannot be started the old one is
 //! started again.
 
-use crate::managed::Managed;
+use crate::managed::outlets::taken;
 use crate::managed::registry::Made;
+use crate::managed::{Managed, local};
 use crate::noun::relay::{Relay, RelayInfo, RelaySpec};
 use crate::noun::tcp_inlet::{InletSpec, InletStatus, TcpInlet};
 use crate::noun::tcp_outlet::{OutletSpec, OutletStatus, TcpOutlet};
@@ -32,8 +33,15 @@ impl Apply<TcpOutlet> for Managed {
 
     async fn compare(&self, spec: &OutletSpec) -> Result<Change, Failure> {
         let name = spec.address.as_ref();
-        let found = name.and_then(|name| self.outlets.find(name.as_str()));
-        Ok(found.map_or(Change::Added, |outlet| changed(outlet.is_same(spec))))
+        if let Some(outlet) = name.and_then(|name| self.outlets.find(name.as_str())) {
+            return Ok(changed(outlet.is_same(spec)));
+        }
+        if let Some(name) = name
+            && self.node.router().is_running(&local(name.as_str())?)
+        {
+            return Err(taken(name.as_str()));
+        }
+        Ok(Change::Added)
     }
 
     async fn replace(&self, spec: OutletSpec) -> Result<OutletStatus, Failure> {

@@ -8,6 +8,7 @@ use crate::managed::registry::{Made, Taken};
 use crate::managed::restore::Restore;
 use crate::managed::services::API;
 use crate::managed::{HANDSHAKE_TIMEOUT, Managed, local};
+use crate::noun::node_services::ListenerService;
 use crate::noun::secure_channel_listener::{Listener, ListenerSpec, NOUN, SecureChannelListener};
 use crate::outcome::{Code, Failure};
 use crate::record::{FlowControlId, RawAddress};
@@ -39,19 +40,25 @@ impl Drop for KeptListener {
 }
 
 impl Managed {
-    /// Starts the listener that every node has.
-    pub(crate) async fn start_api(&self) -> Result<(), Failure> {
+    /// Starts the listener that every node has, and the one of its services; that may be in place of the former, or switch
+    /// it off.
+    pub(crate) async fn start_channel_services(
+        &self,
+        service: Option<&ListenerService>,
+    ) -> Result<(), Failure> {
         let address = WorkerName::try_from(String::from_utf8_lossy(API.name()).into_owned())
             .map_err(|error| Failure::new(error.to_string()))?;
-        let spec = ListenerSpec {
+        let is_api = service.is_some_and(|service| service.address == address);
+        let api = ListenerSpec {
             address,
             authorized: Vec::new(),
             identity: None,
         };
-        // It is not recorded: every start makes it anew.
-        self.start_channel_listener(spec, Made::Restored)
-            .await
-            .map(drop)?;
+        let asked = service.and_then(ListenerService::spec);
+        // They are not recorded as requests: every start makes them anew.
+        for spec in (!is_api).then_some(api).into_iter().chain(asked) {
+            self.start_channel_listener(spec, Made::Restored).await?;
+        }
         Ok(())
     }
 

@@ -119,7 +119,7 @@ fn exists(name: &str) -> Failure {
 }
 
 /// Another worker of the node has the address.
-fn taken(name: &str) -> Failure {
+pub(super) fn taken(name: &str) -> Failure {
     Failure::coded(
         Code::AlreadyExists,
         format!("the address {name} is used by another worker of the node"),

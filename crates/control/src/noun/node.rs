@@ -46,6 +46,13 @@ pub(crate) static NOUN: Noun = Noun {
             forms: Forms::JSON,
         },
         Verb {
+            name: "reload",
+            about: "Bring a running node to what its configuration says now",
+            scope: Scope::Home,
+            who: Who::HomeOwner,
+            forms: Forms::JSON,
+        },
+        Verb {
             name: "stop",
             about: "Stop a running node",
             scope: Scope::Home,

@@ -6,9 +6,9 @@ use ockam_store::NodeName;
 use crate::command::node::Create;
 use crate::command::{Note, Session};
 use crate::configuration::{
-    Document, NODE_FILE, Plan, RUN_FILE, Resource, Source, Value, Variables,
+    Changed, Document, Memory, Mode, NODE_FILE, Owner, Plan, RUN_FILE, Resource, Source, Value,
+    Variables,
 };
-use crate::hint::nearest;
 use crate::home::nodes;
 use crate::outcome::Failure;
 use crate::state::status_of;
@@ -19,7 +19,8 @@ pub(super) async fn create(
     given: Create,
     source: Source,
 ) -> Result<(), Failure> {
-    let configured = Configured::read(session, given, &source).await?;
+    let variables = Variables::read(&given.variable)?;
+    let configured = Configured::read(session, given, &source, &variables).await?;
     let state = session.open().await?;
     let name = match &configured.name {
         Some(name) => name.clone(),
@@ -28,8 +29,19 @@ pub(super) async fn create(
     let Configured {
         create, document, ..
     } = configured;
-    let plan = Plan::of(document, NODE_FILE, Some(name.as_str()))?;
+    let memory = Memory {
+        source: source.kept(&document.origin),
+        variables: variables.into_map(),
+    };
+    let owner = Owner::Node(name.clone());
+    let mut plan = Plan::of(document, NODE_FILE, Some(name.as_str()))?;
     plan.check(session).await?;
+    plan.recall(&owner.known(&state).await?)?;
+    let apply = async || {
+        let changes = plan.apply(session, &state, &owner, Mode::Apply).await?;
+        memory.keep(&state, &name).await?;
+        Ok(changes)
+    };
 
     let prior = nodes::find(&state, &name).await?;
     let runs = prior.as_ref().filter(|node| status_of(node).is_running());
@@ -37,10 +49,13 @@ pub(super) async fn create(
         && !create.skip_is_running_check
     {
         create.leave_running(session, &state, node).await?;
-        return plan.apply(session).await.map(drop);
+        if apply().await?.iter().all(Changed::is_none) {
+            session.host.note(Note::Info("Nothing changed".to_owned()));
+        }
+        return Ok(());
     }
     let made = if create.foreground {
-        let then = async || plan.apply(session).await.map(drop);
+        let then = async || apply().await.map(drop);
         create
             .run_here(session, state.clone(), name.clone(), then)
             .await
@@ -48,7 +63,7 @@ pub(super) async fn create(
         match create.start(session, &name).await {
             // A node that did not start has said why, and is not there.
             Err(failure) => return Err(failure),
-            Ok(()) => plan.apply(session).await.map(drop),
+            Ok(()) => apply().await.map(drop),
         }
     };
     let Err(failure) = made else { return Ok(()) };
@@ -84,14 +99,16 @@ impl Configured {
         session: &Session<'_>,
         given: Create,
         source: &Source,
+        variables: &Variables,
     ) -> Result<Self, Failure> {
-        let variables = Variables::read(&given.variable)?;
         let typed_name = match &given.configuration {
             Some(_) => given.given_name()?,
             None => None,
         };
-        let document = Document::read(session, source.load(session).await?, &variables)?;
-        warn_of_unknown_keys(session, &document)?;
+        let document = Document::read(session, source.load(session).await?, variables)?;
+        let keys: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
+        document.warn_of_unknown_keys(session, NODE_FILE, &keys)?;
+        document.refuse_ticket()?;
         let (resource, file_name) = node_section(session, &document)?;
         let create = resource.create(&document, given)?;
         create
@@ -125,8 +142,6 @@ const KEYS: &[(&str, &str)] = &[
     ("udp", "udp"),
     ("in-memory", "in-memory"),
 ];
-/// Keys that are neither the node's nor a section of resources.
-const GENERAL: &[&str] = &["version", "variables", "ticket"];
 
 /// The part of a document that is about the node itself, as a command line; and the name of the node.
 fn node_section(
@@ -140,10 +155,6 @@ fn node_section(
     let mut resource = Resource::empty(section);
     let mut name = None;
     for entry in document.root.entries().unwrap_or_default() {
-        if entry.key == "ticket" {
-            let failure = Failure::unsupported("a ticket");
-            return Err(document.origin.locate(entry.at, failure));
-        }
         let spelled = entry.key.replace('_', "-");
         let Some((key, flag)) = KEYS.iter().find(|(key, _)| *key == spelled) else {
             continue;
@@ -188,40 +199,4 @@ impl Resource {
             .map_err(|error| self.complain(&document.origin, &clap, &error))?;
         Ok(given.over(file))
     }
-}
-
-/// Unknown keys of the published program's files are passed over; a slip of the pen deserves a word all the same.
-fn warn_of_unknown_keys(session: &Session<'_>, document: &Document) -> Result<(), Failure> {
-    let Some(entries) = document.root.entries() else {
-        return Err(document.origin.failure(
-            document.root.at,
-            format!(
-                "a configuration is a map, not {}",
-                document.root.value.kind()
-            ),
-        ));
-    };
-    let sections = NODE_FILE.iter().flat_map(|section| section.spellings);
-    let known: Vec<&str> = KEYS
-        .iter()
-        .map(|(key, _)| *key)
-        .chain(GENERAL.iter().copied())
-        .chain(sections.copied())
-        .collect();
-    for entry in entries {
-        let spelled = entry.key.replace('_', "-");
-        let is_known =
-            known.contains(&entry.key.as_str()) || KEYS.iter().any(|(key, _)| *key == spelled);
-        if !is_known {
-            let meant = nearest(&spelled, &known)
-                .map(|known| format!(", did you mean `{known}`?"))
-                .unwrap_or_default();
-            session.host.note(Note::Warning(format!(
-                "{}: `{}` is unknown and passed over{meant}",
-                document.origin.place(entry.at),
-                entry.key
-            )));
-        }
-    }
-    Ok(())
 }

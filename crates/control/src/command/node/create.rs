@@ -8,10 +8,11 @@ use crate::command::argument::{Identity, Trust, deprecated, refuse, refuse_flag}
 use crate::command::node::configured;
 use crate::command::node::show::resources;
 use crate::command::{ChildOutput, Example, Note, Run, Session, Stdin, text};
-use crate::configuration::Source;
+use crate::configuration::{self, Source};
 use crate::home::nodes;
-use crate::managed::{ManagedNode, NodeSettings, Start, StatusEndpoint};
+use crate::managed::{ManagedNode, NodeSettings, Start, StatusEndpoint, services_of};
 use crate::noun::node::{NOUN, NodeStatus};
+use crate::noun::node_services::NodeServices;
 use crate::outcome::{Failure, Outcome};
 use crate::state::{State, status_of};
 use crate::table::Noun;
@@ -70,7 +71,7 @@ pub(in crate::command) struct Create {
     /// Use UDP too
     #[arg(long, alias = "enable-udp", hide = true)]
     udp: bool,
-    /// Further services
+    /// Further services: JSON or a file, {"services":{"secure-channel-listener":{"address":"a"}}}
     #[arg(long, aliases = ["launch-configuration", "launch-config"], value_name = "CONFIGURATION", hide = true)]
     services: Option<String>,
     /// Keep nothing on disk
@@ -107,7 +108,15 @@ impl Create {
             "--udp-listener-address without --udp",
             self.udp_listener_address.port() != 0,
         )?;
-        refuse("--services", self.services.as_ref())?;
+        match self.node_services()? {
+            Some(services) => services.check()?,
+            None if self.services.is_some() && !self.child_process => {
+                session.host.note(Note::Warning(
+                    "--services has no key `services` and is passed over".to_owned(),
+                ));
+            }
+            None => {}
+        }
         let in_memory = session
             .host
             .variable("OCKAM_SQLITE_IN_MEMORY")
@@ -230,6 +239,12 @@ impl Create {
     /// In what a node that runs is not as it is asked to be, and cannot become while it runs.
     pub(super) fn differences(&self, node: &NodeRecord) -> Vec<String> {
         let mut differences = Vec::new();
+        // What cannot be read was refused before.
+        if let Ok(Some(wanted)) = self.node_services()
+            && services_of(node).as_ref() != Some(&wanted)
+        {
+            differences.push("the services are not those asked for".to_owned());
+        }
         let mut differ = |what: &str, is: Option<&str>, wanted: String| {
             let is = is.unwrap_or("none");
             differences.push(format!("the {what} is {is}, not {wanted}"));
@@ -283,6 +298,31 @@ impl Create {
         }
     }
 
+    /// The services that are asked for.
+    fn node_services(&self) -> Result<Option<NodeServices>, Failure> {
+        let Some(text) = &self.services else {
+            return Ok(None);
+        };
+        let wrong = |why: String| {
+            Failure::new("the value of --services is not understood")
+                .cause(why)
+                .help(r#"for example {"services":{"secure-channel-listener":{"address":"a"}}}"#)
+        };
+        let json = configuration::json_of(text).map_err(|failure| {
+            failure
+                .causes
+                .into_iter()
+                .fold(wrong(failure.message), Failure::cause)
+        })?;
+        match json.get("services") {
+            Some(services) => serde_json::from_value(services.clone())
+                .map(Some)
+                .map_err(|error| wrong(error.to_string())),
+            // spec: command 3.11 (without the outer key it is ignored)
+            None => Ok(None),
+        }
+    }
+
     /// The arguments with which the background process is started.
     fn child_arguments(&self, name: &NodeName) -> Vec<String> {
         let mut arguments = Vec::new();
@@ -299,6 +339,7 @@ impl Create {
             "--identity",
             self.identity.identity.as_ref().map(IdentityName::to_string),
         );
+        option("--services", self.services.clone());
         match self.status_endpoint() {
             StatusEndpoint::Off => arguments.push("--no-status-endpoint".to_owned()),
             StatusEndpoint::At(address) => {
@@ -342,6 +383,7 @@ impl Create {
             listener: self.tcp_listener_address.clone(),
             identity: self.identity.identity.clone(),
             status_endpoint: self.status_endpoint(),
+            services: self.node_services()?,
             if_running: if self.skip_is_running_check {
                 IfRunning::TakeOver
             } else {
@@ -479,6 +521,7 @@ impl Create {
             return Err(differences.into_iter().fold(failure, Failure::cause));
         }
         let resources = resources(session, state, node).await?;
+        session.stays(&NOUN, name.as_str());
         let plain = text::info(format!("Node {name} is running already"));
         session.host.print(
             Outcome::plain(plain)

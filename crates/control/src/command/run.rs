@@ -1,0 +1,75 @@
+//! `ockam run`.
+
+use std::path::Path;
+
+use clap::Args;
+
+use crate::command::{Note, Run, Session, Stdin};
+use crate::configuration::{Changed, Document, Mode, Owner, Plan, RUN_FILE, Source, Variables};
+use crate::noun::run::NOUN;
+use crate::outcome::Failure;
+use crate::table::Noun;
+
+#[derive(Debug, Args)]
+pub(super) struct RunFile {
+    /// The file, or its URL; `ockam.yml` or `ockam.yaml` in the current directory when none is given
+    path: Option<String>,
+    /// The text itself
+    #[arg(long, value_name = "YAML", conflicts_with = "path")]
+    inline: Option<String>,
+    /// A variable of the file; repeat for several
+    #[arg(long, value_name = "NAME=VALUE")]
+    variable: Vec<String>,
+    /// Stay until interrupted
+    #[arg(long)]
+    blocking: bool,
+}
+
+impl Run for RunFile {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "";
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let variables = Variables::read(&self.variable)?;
+        let origin = self.source()?.load(session).await?;
+        let document = Document::read(session, origin, &variables)?;
+        document.warn_of_unknown_keys(session, RUN_FILE, &[])?;
+        document.refuse_ticket()?;
+        let mut plan = Plan::of(document, RUN_FILE, None)?;
+        plan.check(session).await?;
+        let state = session.open().await?;
+        plan.recall(&Owner::Run.known(&state).await?)?;
+        let changes = plan
+            .apply(session, &state, &Owner::Run, Mode::Apply)
+            .await?;
+        if changes.iter().all(Changed::is_none) {
+            session.host.note(Note::Info("Nothing changed".to_owned()));
+        }
+        if self.blocking {
+            session.host.end_of_process(Stdin::Ignore).await;
+        }
+        Ok(())
+    }
+}
+
+impl RunFile {
+    fn source(&self) -> Result<Source, Failure> {
+        if let Some(text) = &self.inline {
+            return Ok(Source::Inline(text.clone()));
+        }
+        if let Some(path) = &self.path {
+            return Ok(Source::of_argument(path).unwrap_or_else(|| Source::File(path.into())));
+        }
+        DEFAULT_FILES
+            .iter()
+            .find(|name| Path::new(name).is_file())
+            .map(|name| Source::File(name.into()))
+            .ok_or_else(|| {
+                // spec: command 3.3 (configuration without file)
+                Failure::new("No default configuration file found in current directory")
+                    .help("name the file: `ockam run FILE`, or make one named ockam.yaml")
+            })
+    }
+}
+
+const DEFAULT_FILES: [&str; 2] = ["ockam.yml", "ockam.yaml"];

@@ -1,0 +1,95 @@
+//! A text at an address of the web.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+use crate::command::{Note, Session};
+use crate::outcome::{Code, Failure};
+
+/// Reads what is at an URL, up to a number of bytes and a half minute.
+///
+/// # Errors
+/// It is no URL of the web, or the server does not answer with the text.
+pub(super) async fn fetch(
+    session: &Session<'_>,
+    url: &str,
+    largest: u64,
+) -> Result<Vec<u8>, Failure> {
+    let is_secure = url.starts_with("https://");
+    if !is_secure && !url.starts_with("http://") {
+        let scheme = url.split("://").next().unwrap_or_default();
+        return Err(Failure::new(format!(
+            "a configuration cannot be read from {scheme}: {url}"
+        ))
+        .help("give a file, or a URL that begins with https:// or http://"));
+    }
+    if !is_secure {
+        session.host.note(Note::Warning(format!(
+            "{url} is read without encryption: whoever is on the way can change it"
+        )));
+    }
+    let address = url.to_owned();
+    // The client blocks; it has a thread of its own.
+    let read = tokio::task::spawn_blocking(move || read(&address, is_secure, largest));
+    let failed = |why: String| {
+        Failure::coded(Code::Unavailable, format!("{url} could not be read"))
+            .cause(why)
+            .help("look whether the address is right and the server reachable, or give the text as a file")
+    };
+    read.await
+        .map_err(|error| failed(error.to_string()))?
+        .map_err(failed)
+}
+
+fn read(url: &str, is_secure: bool, largest: u64) -> Result<Vec<u8>, String> {
+    let mut config = ureq::Agent::config_builder()
+        .timeout_global(Some(TIMEOUT))
+        .max_redirects(REDIRECTS)
+        // What begins encrypted stays so, wherever it is redirected.
+        .https_only(is_secure)
+        .http_status_as_error(false)
+        .user_agent("ockam");
+    if is_secure {
+        config = config.tls_config(tls()?);
+    }
+    let agent: ureq::Agent = config.build().into();
+    let mut response = agent.get(url).call().map_err(|error| error.to_string())?;
+    let status = response.status();
+    if !status.is_success() {
+        return Err(format!("the server answered {status}"));
+    }
+    response
+        .body_mut()
+        .with_config()
+        .limit(largest)
+        .read_to_vec()
+        .map_err(|error| match error {
+            ureq::Error::BodyExceedsLimit(_) => "it is larger than any configuration".to_owned(),
+            error => error.to_string(),
+        })
+}
+
+/// The roots of trust of the machine, on the provider of cryptography that is here already.
+fn tls() -> Result<TlsConfig, String> {
+    let roots = rustls_native_certs::load_native_certs();
+    if roots.certs.is_empty() {
+        return Err(
+            "this machine has no root certificates: install those of your system (ca-certificates)"
+                .to_owned(),
+        );
+    }
+    let roots: Vec<Certificate<'static>> = roots
+        .certs
+        .iter()
+        .map(|root| Certificate::from_der(root).to_owned())
+        .collect();
+    Ok(TlsConfig::builder()
+        .root_certs(RootCerts::Specific(Arc::new(roots)))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .build())
+}
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+const REDIRECTS: u32 = 5;
