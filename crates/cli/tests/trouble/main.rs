@@ -39,6 +39,7 @@ mod loops;
 mod names;
 mod nodes;
 mod options;
+mod reload;
 mod restart;
 mod routes;
 mod second_user;

@@ -23,7 +23,7 @@ pub(super) async fn fetch(
         return Err(Failure::new(format!(
             "a configuration cannot be read from {scheme}: {url}"
         ))
-        .help("give a file, or a URL that begins with https:// or http://"));
+        .help("give a file, or a URL that begins with `https://` or `http://`"));
     }
     if !is_secure {
         session.host.note(Note::Warning(format!(

@@ -1,0 +1,142 @@
+//! Configurations under traffic: what is not touched goes on, whatever else changes.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::home::Home;
+use crate::process::wait_until;
+use crate::traffic::{Target, assert_echo, connect};
+use crate::trial::Trial;
+
+#[test]
+fn a_reload_leaves_the_connections_of_what_is_unchanged_open() {
+    let trial = Trial::beside_others();
+    let home = trial.home("home");
+    let (kept, first, second) = (Target::echo(), Target::echo(), Target::echo());
+    let file = trial.directory().join("node.yaml");
+    write(&file, kept.address(), first.address(), "");
+    home.ok(&format!("node create {}", file.display()));
+    home.ok("tcp-outlet create byhand --at n1 --to 9");
+    assert_echo(inlet(&home, "changing"));
+
+    let mut open = connect(inlet(&home, "kept"), PATIENCE).unwrap();
+    let mut echo = |text: &[u8]| {
+        open.write_all(text).unwrap();
+        let mut back = vec![0; text.len()];
+        open.read_exact(&mut back).unwrap();
+        assert_eq!(back, text);
+    };
+    echo(b"before");
+
+    let more = format!("  more: {{to: '{}'}}\n", kept.address());
+    for round in 0..5 {
+        let (target, more) = if round % 2 == 0 {
+            (second.address(), more.as_str())
+        } else {
+            (first.address(), "")
+        };
+        write(&file, kept.address(), target, more);
+        let report = home.json("node reload n1");
+        assert_eq!(report["unchanged"], 3, "{report}");
+        assert_eq!(names(&report["replaced"]), ["changing"], "{report}");
+        let (added, removed) = (names(&report["added"]), names(&report["removed"]));
+        if more.is_empty() {
+            assert_eq!(
+                (added.len(), removed),
+                (0, vec!["more".to_owned()]),
+                "{report}"
+            );
+        } else {
+            assert_eq!(
+                (added, removed.len()),
+                (vec!["more".to_owned()], 0),
+                "{report}"
+            );
+        }
+        echo(format!("after {round}").as_bytes());
+        assert_echo(inlet(&home, "changing"));
+    }
+    let outlets = home.json("tcp-outlet list --at n1");
+    assert!(outlets.to_string().contains("/service/byhand"), "{outlets}");
+    // The last one was added: it takes connections too, and the open one is the same still.
+    echo(b"at the end");
+}
+
+#[test]
+fn what_comes_takes_the_port_of_what_goes() {
+    let trial = Trial::beside_others();
+    let home = trial.home("home");
+    let target = Target::echo();
+    let text = |inlet: &str, from: &str| {
+        format!(
+            "{{name: n1, tcp-outlets: {{o: {{to: '{}'}}}}, tcp-inlets: {{{inlet}: {{from: '{from}', to: /node/n1/service/o}}}}}}",
+            target.address()
+        )
+    };
+    home.run(&["node", "create", &text("a", "127.0.0.1:0")])
+        .success();
+    let bound = inlet(&home, "a");
+    home.run(&["node", "reload", &text("b", &bound.to_string())])
+        .success();
+    assert_eq!(inlet(&home, "b"), bound);
+    assert_echo(bound);
+}
+
+#[test]
+fn a_configuration_that_fails_leaves_no_node_behind() {
+    let trial = Trial::beside_others();
+    let home = trial.home("home");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = format!(
+        "{{name: n1, tcp-inlets: {{a: {{from: '{}', to: /node/n1/service/o}}}}}}",
+        taken.local_addr().unwrap()
+    );
+    for foreground in [&["--foreground"][..], &[]] {
+        let arguments = [&["node", "create", text.as_str()], foreground].concat();
+        let report = home.run(&arguments).failure();
+        assert!(
+            report.contains("Another process is already listening"),
+            "{report}"
+        );
+        assert!(report.contains("line 1, column"), "{report}");
+        assert_eq!(home.json("node list"), serde_json::json!([]));
+    }
+    // A node that was there is stopped again, and keeps what it had.
+    home.ok("node create n1");
+    home.ok("tcp-outlet create byhand --at n1 --to 9");
+    home.ok("node stop n1");
+    home.run(&["node", "create", &text]).failure();
+    assert_eq!(home.json("node list")[0]["status"]["status"], "stopped");
+    home.ok("node start n1");
+    wait_until("the outlet is back", PATIENCE, || {
+        home.json("tcp-outlet list --at n1")
+            .to_string()
+            .contains("byhand")
+    });
+}
+
+fn write(file: &Path, kept: SocketAddr, changing: SocketAddr, more: &str) {
+    let text = format!(
+        "name: n1\n\
+         tcp-outlets:\n  kept: {{to: '{kept}'}}\n  changing: {{to: '{changing}'}}\n{more}\
+         tcp-inlets:\n  kept: {{to: /node/n1/secure/api/service/kept}}\n  \
+         changing: {{to: /node/n1/service/changing}}\n"
+    );
+    std::fs::write(file, text).unwrap();
+}
+
+fn inlet(home: &Home, name: &str) -> SocketAddr {
+    let inlet = home.json(&format!("tcp-inlet show {name} --at n1"));
+    inlet["bind_addr"].as_str().unwrap().parse().unwrap()
+}
+
+fn names(changes: &serde_json::Value) -> Vec<String> {
+    let changes = changes.as_array().unwrap().iter();
+    changes
+        .map(|change| change["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+const PATIENCE: Duration = Duration::from_secs(10);
