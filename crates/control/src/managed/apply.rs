@@ -68,15 +68,10 @@ impl Apply<TcpInlet> for Managed {
     }
 
     async fn compare(&self, spec: &InletSpec) -> Result<Change, Failure> {
+        // Nodes in its route need not be compared: it finds them anew by itself.
         let name = spec.alias.as_ref();
-        let Some(inlet) = name.and_then(|name| self.inlets.find(name.as_str())) else {
-            return Ok(Change::Added);
-        };
-        // A node that was created anew may listen elsewhere.
-        let to = self.state.replace_nodes(&spec.to).await?;
-        Ok(changed(
-            inlet.is_same(spec) && inlet.outlet_addr == to.to_string(),
-        ))
+        let found = name.and_then(|name| self.inlets.find(name.as_str()));
+        Ok(found.map_or(Change::Added, |inlet| changed(inlet.is_same(spec))))
     }
 
     async fn replace(&self, mut spec: InletSpec) -> Result<InletStatus, Failure> {
@@ -107,13 +102,8 @@ impl Apply<Relay> for Managed {
     }
 
     async fn compare(&self, spec: &RelaySpec) -> Result<Change, Failure> {
-        let Some(relay) = self.relays.find(spec.name.as_str()) else {
-            return Ok(Change::Added);
-        };
-        let at = self.state.replace_nodes(&spec.at).await?;
-        Ok(changed(
-            relay.is_same(spec) && relay.destination == at.to_string(),
-        ))
+        let found = self.relays.find(spec.name.as_str());
+        Ok(found.map_or(Change::Added, |relay| changed(relay.is_same(spec))))
     }
 
     async fn replace(&self, spec: RelaySpec) -> Result<RelayInfo, Failure> {
