@@ -290,6 +290,12 @@ fn help(error: &StoreError) -> Option<&'static str> {
             Some("delete the node(s) first, with `ockam node delete`")
         }
         StoreError::NodeRunning { .. } => Some(NODE_RUNS),
+        StoreError::Damaged { .. } => Some(
+            "without a backup: `ockam reset` starts anew, `ockam vault import` restores what `ockam vault export` wrote",
+        ),
+        StoreError::WrongPassphrase(_) => Some(
+            "it is the passphrase that `ockam vault passphrase` or `ockam vault create` was given",
+        ),
         _ => None,
     }
 }

@@ -27,6 +27,9 @@ pub enum StoreError {
     /// The disk is full.
     #[error("the disk that holds {} is full: free some space and try again", .0.display())]
     Full(PathBuf),
+    /// The system did not let the database grow.
+    #[error("{} cannot grow: free some space on its disk, or raise the limit on the size of files (`ulimit -f`)", .0.display())]
+    CannotGrow(PathBuf),
     /// The database cannot be written.
     #[error("{} is read-only: make the file and its directory writable, or set OCKAM_HOME to another place", .0.display())]
     ReadOnly(PathBuf),
@@ -281,6 +284,9 @@ fn explain(path: &Path, error: sqlx::Error) -> StoreError {
         // The files beside the database could not be made or grown.
         Some(SQLITE_IOERR | SQLITE_CANTOPEN) if has_no_room(path) => StoreError::Full(file),
         Some(SQLITE_IOERR | SQLITE_CANTOPEN) if is_not_writable(path) => StoreError::ReadOnly(file),
+        Some(SQLITE_IOERR) if code.is_some_and(|code| GROWING.contains(&code)) => {
+            StoreError::CannotGrow(file)
+        }
         _ => StoreError::Database {
             path: file,
             source: Box::new(error),
@@ -298,6 +304,9 @@ fn is_not_writable(path: &Path) -> bool {
     let directory = path.parent().unwrap_or(path);
     access(directory, Access::WRITE_OK).is_err() || access(path, Access::WRITE_OK).is_err()
 }
+
+/// Writing, and growing the shared memory beside the database.
+const GROWING: [i32; 2] = [SQLITE_IOERR | (3 << 8), SQLITE_IOERR | (19 << 8)];
 
 const SQLITE_PERM: i32 = 3;
 const SQLITE_BUSY: i32 = 5;

@@ -77,20 +77,25 @@ fn everything_in_a_home_is_its_owners_alone() {
 fn two_hundred_commands_at_once_in_one_home() {
     let trial = Trial::alone();
     let home = trial.home("home");
-    home.ok("node create n");
+    home.ok("node create n --identity m");
     let begin = Arc::new(Barrier::new(COMMANDS));
     let commands: Vec<_> = (0..COMMANDS)
         .map(|number| {
             let (home, begin) = (home.clone(), begin.clone());
             std::thread::spawn(move || {
-                let line = match number % 5 {
-                    0 => format!("identity create i{number}"),
+                let line = match number % KINDS {
+                    0 => format!("identity create i{number} --vault default"),
                     1 => format!(
                         "tcp-outlet create o{number} --at n --to 127.0.0.1:{}",
                         10_000 + number
                     ),
                     2 => "node list".to_owned(),
                     3 => format!("secure-channel-listener create l{number} --at n"),
+                    5 => format!("vault create v{number}"),
+                    6 => "vault list".to_owned(),
+                    // A node is a process of its own, so there are fewer of them.
+                    7 if number % (5 * KINDS) == 7 => format!("node create n{number} --identity m"),
+                    7 => "identity show m".to_owned(),
                     _ => format!(
                         "tcp-inlet create t{number} --at n --no-connection-wait --to /service/o1"
                     ),
@@ -115,7 +120,7 @@ fn two_hundred_commands_at_once_in_one_home() {
     let check = || {
         let expected = |kind: usize, prefix: &str| {
             (0..COMMANDS)
-                .filter(move |number| number % 5 == kind)
+                .filter(move |number| number % KINDS == kind)
                 .map(move |number| format!("{prefix}{number}"))
                 .collect::<Vec<_>>()
         };
@@ -125,6 +130,15 @@ fn two_hundred_commands_at_once_in_one_home() {
                 .iter()
                 .all(|name| identities.contains(name))
         );
+        let vaults = home.ok("vault list --jq .[].vault.name");
+        assert!(
+            expected(5, "v")
+                .iter()
+                .all(|name| vaults.contains(&format!("\"{name}\""))),
+            "{vaults}"
+        );
+        let nodes = names("node list", "node_name");
+        assert_eq!(nodes.len(), 1 + COMMANDS / (5 * KINDS), "{nodes:?}");
         let outlets = home.ok("tcp-outlet list --at n --output json");
         assert!(
             expected(1, "o")
@@ -221,4 +235,5 @@ fn assert_private(path: &Path, seen: &mut usize) {
 }
 
 const COMMANDS: usize = 200;
+const KINDS: usize = 8;
 const NODES: usize = 20;

@@ -43,6 +43,7 @@ mod reload;
 mod restart;
 mod routes;
 mod second_user;
+mod sick_homes;
 mod status;
 mod targets;
 mod tls;

@@ -222,6 +222,19 @@ impl Run for Passphrase {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "passphrase";
 
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new(
+                "Seal the keys of the default vault",
+                "ockam vault passphrase",
+            ),
+            Example::new(
+                "Store the keys of a vault in clear again",
+                "ockam vault passphrase work --remove",
+            ),
+        ]
+    }
+
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
         let before = named_or_default(&state, self.name.as_ref()).await?;
@@ -282,6 +295,13 @@ pub(super) struct Export {
 impl Run for Export {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "export";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "A backup, sealed under a passphrase",
+            "ockam vault export default --path ockam.backup",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
@@ -348,6 +368,16 @@ pub(super) struct Import {
 impl Run for Import {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "import";
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("Restore a backup", "ockam vault import ockam.backup"),
+            Example::new(
+                "Restore it beside a vault of the same name",
+                "ockam vault import ockam.backup restored",
+            ),
+        ]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;

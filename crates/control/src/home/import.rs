@@ -23,6 +23,8 @@ pub async fn published(state: &State, directory: &Path) -> Result<Published, Fai
             StoreError::NotPublished { .. } => {
                 refused(error).help("name the directory that holds its database.sqlite3")
             }
+            StoreError::Damaged { .. } => refused(error)
+                .help("nothing was taken over; `ockam import DIR` reads a copy elsewhere"),
             other => refused(other),
         })
 }
