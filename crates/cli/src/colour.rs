@@ -1,5 +1,6 @@
 //! Colours: on only for a terminal, never the bearer of meaning.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::environment::{Environment, NO_COLOR, TERM};
@@ -86,10 +87,27 @@ impl Colours {
                 Some((icon, paint, rest)) if rest.starts_with([' ', '\n']) || rest.is_empty() => {
                     painted.push_str(&format!("  {}{rest}", self.paint(paint, icon)));
                 }
-                _ => painted.push_str(line),
+                _ => painted.push_str(&self.branch(line)),
             }
         }
         painted
+    }
+
+    /// Paints the icon behind a branch of a drawing.
+    fn branch(self, line: &str) -> Cow<'_, str> {
+        let (before, rest) = match line.split_once(BRANCH) {
+            Some((before, rest)) if before.chars().all(char::is_whitespace) => (before, rest),
+            _ => return Cow::Borrowed(line),
+        };
+        let icon = ICONS
+            .iter()
+            .find_map(|(icon, paint)| Some((icon, *paint, rest.strip_prefix(icon)?)));
+        match icon {
+            Some((icon, paint, rest)) => {
+                Cow::Owned(format!("{before}{BRANCH}{}{rest}", self.paint(paint, icon)))
+            }
+            None => Cow::Borrowed(line),
+        }
     }
 }
 
@@ -127,6 +145,9 @@ const ICONS: &[(&str, Paint)] = &[
     ("│", Paint::Info),
 ];
 
+/// A branch of a drawing.
+const BRANCH: &str = "└─ ";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,5 +174,7 @@ mod tests {
         let painted = Colours::On.lines(text);
         assert_eq!(painted, "  \x1b[32m✔\x1b[0m Created\n    with > inside\n");
         assert_eq!(Colours::Off.lines(&painted), text);
+        let drawn = "    └─ ✗ tcp\n";
+        assert_eq!(Colours::On.lines(drawn), "    └─ \x1b[31m✗\x1b[0m tcp\n");
     }
 }

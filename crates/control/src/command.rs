@@ -32,6 +32,7 @@ mod tcp_listener;
 mod tcp_outlet;
 pub(crate) mod text;
 mod vault;
+mod way;
 mod worker;
 
 use std::future::Future;

@@ -80,4 +80,5 @@ pub use noun::tcp_listener::{
 };
 pub use noun::tcp_outlet::{OutletSpec, OutletStatus, TcpOutlet};
 pub use noun::vault::{UseAwsKms, VaultItem, VaultType, VaultView};
+pub use noun::way::{Hop, HopKind, HopStatus, Ways};
 pub use noun::worker::Worker;

@@ -28,6 +28,7 @@ mod services;
 mod status_endpoint;
 mod tcp_connections;
 mod tcp_listeners;
+mod ways;
 mod workers;
 
 use std::num::NonZeroUsize;

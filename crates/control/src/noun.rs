@@ -19,4 +19,5 @@ pub(crate) mod tcp_inlet;
 pub(crate) mod tcp_listener;
 pub(crate) mod tcp_outlet;
 pub(crate) mod vault;
+pub(crate) mod way;
 pub(crate) mod worker;

@@ -10,6 +10,7 @@
 //! POST   /messages            send a message, wait for the reply
 //! POST   /services            start a service
 //! GET    /services            list services
+//! GET    /ways                the hops of inlets and relays
 //! GET    /workers             list workers
 //! POST   /flow-controls/consumers   let a way in reach a worker
 //! ```

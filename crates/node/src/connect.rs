@@ -208,6 +208,15 @@ pub enum ConnectError {
     Route(#[from] RouteError),
 }
 
+/// How one address is connected once.
+struct Attempt<'a> {
+    options: &'a ConnectOptions,
+    entrance: Option<Address>,
+    // That of the whole: a part that takes too long is told before the whole does.
+    deadline: Instant,
+    reached: &'a AtomicUsize,
+}
+
 /// Ends what was opened when the future that opens it is dropped.
 struct CloseUnfinished {
     connection: Connection,
@@ -296,8 +305,13 @@ impl Node {
         match timeout_at(deadline, async {
             let place = self.resolve(to).await?;
             connection.place = place.clone();
-            self.connect_parts(&place, &options, entrance, connection, reached)
-                .await
+            let attempt = Attempt {
+                options: &options,
+                entrance,
+                deadline,
+                reached,
+            };
+            self.connect_parts(&place, attempt, connection).await
         })
         .await
         {
@@ -344,12 +358,15 @@ impl Node {
     async fn connect_parts(
         &self,
         to: &MultiAddr,
-        options: &ConnectOptions,
-        entrance: Option<Address>,
+        attempt: Attempt<'_>,
         connection: &mut Connection,
-        reached: &AtomicUsize,
     ) -> Result<(), ConnectError> {
-        let deadline = Instant::now() + options.timeout;
+        let Attempt {
+            options,
+            entrance,
+            deadline,
+            reached,
+        } = attempt;
         let last_secure = to
             .protocols()
             .iter()

@@ -87,9 +87,9 @@ pub use ockam_node::{
     TransportConnection, WorkerGuard, services,
 };
 pub use ockam_portal::{
-    Inlet, InletOptions, InletStatus, Intercept, Intercepted, Interception, Interceptor, Outlet,
-    OutletOptions, Relay, RelayName, RelayOptions, RelayService, RelayServiceOptions, RelayStatus,
-    SessionStatus, TargetAddress,
+    Heard, Inlet, InletOptions, InletStatus, Intercept, Intercepted, Interception, Interceptor,
+    Outlet, OutletAnswer, OutletOptions, Relay, RelayName, RelayOptions, RelayService,
+    RelayServiceOptions, RelayStatus, SessionStatus, Stuck, TargetAddress,
 };
 pub use ockam_vault::{
     Handle, Provider, PublicKey, Signature, Signer, SigningKeyType, SoftwareVault, X25519Secret,

@@ -33,7 +33,11 @@ impl Dial for Way {
         }
         let before = missing(&self.node, &self.to);
         let options = ConnectOptions {
-            timeout: until.saturating_duration_since(Instant::now()),
+            // Untouched when nothing was waited for: it appears in messages.
+            timeout: match self.entrance {
+                Some(_) => until.saturating_duration_since(Instant::now()),
+                None => budget,
+            },
             ..self.connect.clone()
         };
         let reached = AtomicUsize::new(0);

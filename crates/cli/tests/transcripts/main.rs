@@ -86,6 +86,7 @@ transcripts! {
     vault
     vault_backup
     vault_passphrase
+    way
     worker
 }
 

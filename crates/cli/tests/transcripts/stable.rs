@@ -138,6 +138,9 @@ fn hexadecimal(text: &str) -> String {
             .unwrap_or(run.len());
         let (run, after) = run.split_at(length);
         match (length, before.strip_suffix('I')) {
+            (8, Some(before)) if after.starts_with('…') => {
+                replaced.push_str(&format!("{before}I<start>"));
+            }
             (64, Some(before)) => replaced.push_str(&format!("{before}I<identifier>")),
             (64, None) => replaced.push_str(&format!("{before}<64 hex>")),
             (32, _) => replaced.push_str(&format!("{before}<address>")),

@@ -135,15 +135,14 @@ impl<N: Named> Run for Show<N> {
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
         let node = session.node(&state, self.at.at.as_ref()).await?;
-        let items = session.client(&state, &node)?.list::<N>().await?;
+        let client = session.client(&state, &node)?;
+        let items = client.list::<N>().await?;
         let names: Vec<String> = items.iter().map(N::name).collect();
         let wanted = self.name.map(|name| name.to_string());
-        flow::show(session, N::NOUN, &names, wanted, None, async |name| {
-            items
-                .iter()
-                .find(|item| N::name(item) == name)
-                .map(|item| N::shown(item, &node))
-                .ok_or_else(|| flow::not_found(N::NOUN, name))
+        flow::show(session, N::NOUN, &names, wanted, None, async |text| {
+            // The node tells more of one than of each in a list.
+            let name = text.parse().map_err(|_| flow::not_found(N::NOUN, text))?;
+            Ok(N::shown(&client.show::<N>(&name).await?, &node))
         })
         .await
     }

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::command::argument::{At, Retry, deprecated};
 use crate::command::flow::Chosen;
 use crate::command::item::{self, Listed, Named};
-use crate::command::{Example, Note, Run, Session, text};
+use crate::command::{Example, Note, Run, Session, text, way};
 use crate::noun::relay::{NOUN, Relay, RelayInfo, RelaySpec};
 use crate::outcome::{Failure, Outcome};
 use crate::record::Connection;
@@ -196,6 +196,23 @@ impl Run for Delete {
     }
 }
 
+/// A relay with the hops to the node that relays below it.
+pub(super) fn drawing(relay: &RelayInfo) -> String {
+    let said = way::says_why(&relay.hops);
+    let mut head = Relay::line(&RelayInfo {
+        last_failure: relay.last_failure.clone().filter(|_| !said),
+        ..relay.clone()
+    });
+    if let Some(remote) = &relay.remote_address {
+        let address = text::service(remote);
+        head.push_str(&format!(
+            "\nreached at {}{address}",
+            relay.destination_address
+        ));
+    }
+    way::below(head, &relay.hops)
+}
+
 impl Listed for Relay {
     const TITLE: &'static str = "Relay";
 
@@ -219,16 +236,7 @@ impl Named for Relay {
     }
 
     fn shown(relay: &RelayInfo, _node: &NodeRecord) -> Outcome {
-        let mut plain = text::block(&Self::line(relay));
-        if let Some(remote) = &relay.remote_address {
-            let address = text::service(remote);
-            plain.push('\n');
-            plain.push_str(&text::more(format!(
-                "  reached at {}{address}",
-                relay.destination_address
-            )));
-        }
-        Outcome::plain(plain)
+        Outcome::plain(text::block(&drawing(relay)))
             .machine(relay.name.as_str())
             .json(json!({
                 "name": relay.name,
@@ -239,6 +247,7 @@ impl Named for Relay {
                 "worker_address": relay.worker_address.as_deref().map(|address| {
                     text::service(address.strip_prefix("0#").unwrap_or(address))
                 }),
+                "hops": relay.hops,
             }))
     }
 

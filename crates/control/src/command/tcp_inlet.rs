@@ -13,7 +13,7 @@ use crate::command::argument::{At, Identity, deprecated, ends_at_worker, refuse,
 use crate::command::flow;
 use crate::command::item::{Listed, Named, NamedTogether};
 use crate::command::tcp_outlet::PortalOptions;
-use crate::command::{Example, Note, Run, Session, text};
+use crate::command::{Example, Note, Run, Session, text, way};
 use crate::noun::tcp_inlet::{InletSpec, InletStatus, NOUN, TcpInlet};
 use crate::outcome::{Code, Failure, Outcome};
 use crate::record::Connection;
@@ -207,6 +207,16 @@ impl Run for Create {
 /// What a request may take beyond the wait it was asked to do.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// An inlet with the hops to its outlet below it.
+pub(super) fn drawing(inlet: &InletStatus) -> String {
+    let said = way::says_why(&inlet.hops);
+    let head = InletStatus {
+        last_failure: inlet.last_failure.clone().filter(|_| !said),
+        ..inlet.clone()
+    };
+    way::below(TcpInlet::line(&head), &inlet.hops)
+}
+
 impl Listed for TcpInlet {
     const TITLE: &'static str = "TCP Inlet";
 
@@ -235,7 +245,7 @@ impl Named for TcpInlet {
     }
 
     fn shown(inlet: &InletStatus, _node: &NodeRecord) -> Outcome {
-        Outcome::plain(text::block(&Self::line(inlet))).json(json!(inlet))
+        Outcome::plain(text::block(&drawing(inlet))).json(json!(inlet))
     }
 
     fn deleted(done: Outcome, name: &str, node: &NodeRecord) -> Outcome {

@@ -41,6 +41,7 @@ pub(crate) fn router(node: Arc<Managed>) -> Router {
         .route("/messages", post(send))
         .route("/services", post(start_service).get(services))
         .route("/workers", get(workers))
+        .route("/ways", get(ways))
         .route("/flow-controls/consumers", post(add_consumer))
         .with_state(node)
 }
@@ -51,6 +52,10 @@ async fn resources(State(node): State<Arc<Managed>>) -> Response {
 
 async fn services(State(node): State<Arc<Managed>>) -> Response {
     answer(Ok(node.service_list()))
+}
+
+async fn ways(State(node): State<Arc<Managed>>) -> Response {
+    answer(Ok(node.ways().await))
 }
 
 async fn workers(State(node): State<Arc<Managed>>) -> Response {

@@ -8,6 +8,7 @@ use ockam_portal::{Handshake, HttpHeaders, Inlet, InletOptions, Nagle};
 use crate::managed::registry::{Made, Taken};
 use crate::managed::restore::Restore;
 use crate::managed::tcp_listeners::NOT_OURS;
+use crate::managed::ways::Progress;
 use crate::managed::{CONNECT_TIMEOUT, Managed};
 use crate::noun::tcp_inlet::{InletSpec, InletStatus, NOUN, TcpInlet};
 use crate::outcome::{Code, Failure};
@@ -52,6 +53,18 @@ impl KeptInlet {
                 .iter()
                 .map(|header| header.name().to_owned())
                 .collect(),
+            hops: Vec::new(),
+        }
+    }
+
+    /// The same with the hops of its way.
+    pub(crate) async fn view_with_hops(&self, node: &Managed) -> InletStatus {
+        let status = self.running.status();
+        let place = node.place_to_draw(self.running.to(), status.place).await;
+        let progress = Progress::of(&status.session, status.peers);
+        InletStatus {
+            hops: node.hops_to_outlet(&place, &progress, &status.outlet).await,
+            ..self.view()
         }
     }
 
@@ -206,10 +219,10 @@ impl Serve<TcpInlet> for Managed {
     }
 
     async fn show(&self, name: &Alias) -> Result<InletStatus, Failure> {
-        self.inlets
-            .find(name.as_str())
-            .map(|inlet| inlet.view())
-            .ok_or_else(|| unknown(name))
+        match self.inlets.find(name.as_str()) {
+            Some(inlet) => Ok(inlet.view_with_hops(self).await),
+            None => Err(unknown(name)),
+        }
     }
 
     async fn delete(&self, name: &Alias) -> Result<InletStatus, Failure> {

@@ -7,6 +7,7 @@ use ockam_portal::{Relay, RelayName, RelayOptions};
 
 use crate::managed::registry::{Made, Taken};
 use crate::managed::restore::Restore;
+use crate::managed::ways::Progress;
 use crate::managed::{CONNECT_TIMEOUT, Managed};
 use crate::noun::relay::{NOUN, Relay as RelayNoun, RelayInfo, RelaySpec};
 use crate::outcome::{Code, Failure};
@@ -138,6 +139,19 @@ impl Managed {
                 .map_or_else(|| relay.destination.clone(), |place| place.to_string()),
             name: relay.spec.name.to_string(),
             last_failure: status.session.last_failure,
+            hops: Vec::new(),
+        }
+    }
+
+    /// The same with the hops to the relaying node.
+    pub(crate) async fn relay_view_with_hops(&self, relay: &KeptRelay) -> RelayInfo {
+        let status = relay.running.status();
+        let place = self.place_to_draw(relay.running.at(), status.place).await;
+        let progress = Progress::of(&status.session, status.peers);
+        let name = format!("forward_to_{}", relay.running.name());
+        RelayInfo {
+            hops: self.hops_to_registration(&place, &name, &progress).await,
+            ..self.relay_view(relay)
         }
     }
 }
@@ -168,10 +182,10 @@ impl Serve<RelayNoun> for Managed {
     }
 
     async fn show(&self, name: &Alias) -> Result<RelayInfo, Failure> {
-        self.relays
-            .find(name.as_str())
-            .map(|relay| self.relay_view(&relay))
-            .ok_or_else(|| unknown(name))
+        match self.relays.find(name.as_str()) {
+            Some(relay) => Ok(self.relay_view_with_hops(&relay).await),
+            None => Err(unknown(name)),
+        }
     }
 
     async fn delete(&self, name: &Alias) -> Result<RelayInfo, Failure> {

@@ -5,6 +5,7 @@ use ockam_store::IdentityName;
 use ockam_wire::MultiAddr;
 use serde::{Deserialize, Serialize};
 
+use crate::noun::way::Hop;
 use crate::record::{Connection, FlowControlId};
 use crate::resource::Resource;
 use crate::table::{Forms, Noun, Scope, Verb, Who};
@@ -101,4 +102,7 @@ pub struct RelayInfo {
     pub name: String,
     /// Why the last attempt failed.
     pub last_failure: Option<String>,
+    /// The hops of its way; told where one is shown, not in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hops: Vec<Hop>,
 }

@@ -6,6 +6,7 @@ use ockam_store::IdentityName;
 use ockam_wire::MultiAddr;
 use serde::{Deserialize, Serialize};
 
+use crate::noun::way::Hop;
 use crate::record::Connection;
 use crate::resource::Resource;
 use crate::table::{Forms, Noun, Scope, Verb, Who};
@@ -117,4 +118,7 @@ pub struct InletStatus {
     /// The names of the headers it adds to HTTP requests; only when it does. The values may be secrets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub http_headers: Vec<String>,
+    /// The hops of its way; told where one is shown, not in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hops: Vec<Hop>,
 }

@@ -270,7 +270,7 @@ impl Dial for Registration {
             Err(why) => {
                 connection.close().await;
                 Err(failed(why).at(Stuck {
-                    part: self.options.at.protocols().len(),
+                    part: connection.place().protocols().len(),
                     heard: Heard::Nothing,
                 }))
             }

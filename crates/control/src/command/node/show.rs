@@ -9,12 +9,12 @@ use serde_json::json;
 use super::{find, names};
 use crate::client::Client;
 use crate::command::item::Listed;
-use crate::command::{Example, Run, Session, flow, service, tcp_listener, text};
+use crate::command::{Example, Run, Session, flow, relay, service, tcp_inlet, tcp_listener, text};
 use crate::home::nodes;
 use crate::noun::node::{NOUN, NodeResources, NodeStatus};
 use crate::noun::secure_channel_listener::SecureChannelListener;
-use crate::noun::tcp_inlet::TcpInlet;
 use crate::noun::tcp_outlet::TcpOutlet;
+use crate::noun::way::Ways;
 use crate::outcome::{Failure, Outcome};
 use crate::state::{State, status_of};
 use crate::table::Noun;
@@ -58,7 +58,8 @@ impl Run for Show {
         flow::show(session, &NOUN, &names, wanted, default, async |name| {
             let node = find(&stored, name)?;
             let resources = resources(session, &state, node).await?;
-            Ok(Outcome::plain(describe(&resources)).json(json!(resources)))
+            let ways = ways(session, &state, node).await?;
+            Ok(Outcome::plain(describe(&resources, &ways)).json(json!(resources)))
         })
         .await
     }
@@ -104,6 +105,21 @@ pub(in crate::command) async fn resources_of_all(
     Ok(all)
 }
 
+/// The ways that a node keeps up, hop by hop; none of one that does not answer.
+async fn ways(session: &Session<'_>, state: &State, node: &NodeRecord) -> Result<Ways, Failure> {
+    let none = Ways {
+        inlets: Vec::new(),
+        relays: Vec::new(),
+    };
+    match client(session, state, node)? {
+        Some(client) => Ok(client
+            .ask(hyper::Method::GET, "/ways", None::<&()>)
+            .await
+            .unwrap_or(none)),
+        None => Ok(none),
+    }
+}
+
 /// Asks a node whose process runs.
 fn client(
     session: &Session<'_>,
@@ -125,7 +141,7 @@ async fn ask(client: &Client, node: &NodeRecord) -> NodeResources {
         .unwrap_or_else(|_| nodes::stored_resources(node))
 }
 
-fn describe(node: &NodeResources) -> String {
+fn describe(node: &NodeResources, ways: &Ways) -> String {
     let mark = if node.is_default { " (default)" } else { "" };
     let mut lines = vec![format!("  {}{mark}:", node.name)];
     let mut more = |text: String| lines.push(text::more(text));
@@ -172,12 +188,23 @@ fn describe(node: &NodeResources) -> String {
     if node.inlets.is_empty() && node.outlets.is_empty() {
         section("Portals", "No Portals", Vec::new());
     } else {
-        let portals = node
-            .inlets
+        let inlets = if ways.inlets.is_empty() {
+            &node.inlets
+        } else {
+            &ways.inlets
+        };
+        let portals = inlets
             .iter()
-            .map(TcpInlet::line)
+            .map(tcp_inlet::drawing)
             .chain(node.outlets.iter().map(TcpOutlet::line));
         section("Portals", "No Portals", portals.collect());
+    }
+    if !ways.relays.is_empty() {
+        section(
+            "Relays",
+            "No Relays",
+            ways.relays.iter().map(relay::drawing).collect(),
+        );
     }
     section(
         "Services",
