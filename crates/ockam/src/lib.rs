@@ -71,7 +71,7 @@
 //! | nodes, workers, transports | [`Node`], [`Router`], [`Inline`], [`Attach`] |
 //! | channels | [`SecureChannel`], [`ChannelListener`], [`LocalIdentity`] |
 //! | identities and keys | [`Identifier`], [`ChangeHistory`], [`SoftwareVault`], [`Provider`] |
-//! | portals and relays | [`Inlet`], [`Outlet`], [`Relay`], [`RelayService`], [`Interceptor`] |
+//! | portals and relays | [`Inlet`], [`Outlet`], [`Relay`], [`RelayService`], [`Tls`], [`HttpHeaders`], [`Interceptor`] |
 //! | keeping state | `store`, behind the feature of that name |
 
 pub use ockam_channel::{Extensions, LocalIdentity, Role};
@@ -82,14 +82,14 @@ pub use ockam_identity::{
 pub use ockam_node::{
     Accepted, Access, Attach, ChannelError, ChannelListener, ChannelOptions, ChannelPeer,
     ConnectError, ConnectOptions, Connection, Delivery, End, FlowId, Inbound, Inline, Limits,
-    ListenerOptions, LocalMessage, Mailbox, MemoryHistories, Node, NodeOptions, Origin, Outbound,
-    PeerHistories, Router, Rule, SecureChannel, SendError, StartError, TcpListener,
-    TransportConnection, WorkerGuard, services,
+    ListenerOptions, LocalMessage, Mailbox, MemoryHistories, Node, NodeNames, NodeOptions, Origin,
+    Outbound, PeerHistories, Router, Rule, SecureChannel, SendError, StartError, TcpListener,
+    TransportConnection, UnknownNode, WorkerGuard, services,
 };
 pub use ockam_portal::{
-    Heard, Inlet, InletOptions, InletStatus, Intercept, Intercepted, Interception, Interceptor,
-    Outlet, OutletAnswer, OutletOptions, Relay, RelayName, RelayOptions, RelayService,
-    RelayServiceOptions, RelayStatus, SessionStatus, Stuck, TargetAddress,
+    Heard, HttpHeader, HttpHeaders, Inlet, InletOptions, InletStatus, Intercept, Intercepted,
+    Interception, Interceptor, Outlet, OutletAnswer, OutletOptions, Relay, RelayName, RelayOptions,
+    RelayService, RelayServiceOptions, RelayStatus, SessionStatus, Stuck, TargetAddress, Tls,
 };
 pub use ockam_vault::{
     Handle, Provider, PublicKey, Signature, Signer, SigningKeyType, SoftwareVault, X25519Secret,

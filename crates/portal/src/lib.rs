@@ -10,8 +10,8 @@
 //! [`KeptConnection`] is a channel or transport connection that keeps its address. All three dial again by themselves.
 //!
 //! The cores know no sockets and no clock: `message` (codec), `stream` (one connection), `window` (credit), `backlog`
-//! (what waits), `admission` (limits), `session::state`, `relay::name` and `relay::ownership`. Drivers: `connection`,
-//! `inlet`, `outlet`, `relay`, `kept`, `session`.
+//! (what waits), `admission` (limits), `http` (headers), `session::state`, `relay::name` and `relay::ownership`. Drivers:
+//! `connection` over a `socket`, which is TCP or `tls`; `inlet`, `outlet`, `relay`, `kept`, `session`.
 //!
 //! It does not do: TLS towards clients, UDP portals, policies (they are access rules given by the caller).
 //!
