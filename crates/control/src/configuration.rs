@@ -26,6 +26,9 @@ mod section;
 mod source;
 mod variables;
 
+#[cfg(test)]
+mod robustness;
+
 pub(crate) use self::course::{Changed, Course, Mode, Watched};
 pub(crate) use self::document::{Document, Value};
 pub(crate) use self::memory::{Memory, Owner};

@@ -117,6 +117,95 @@ fn a_configuration_that_fails_leaves_no_node_behind() {
     });
 }
 
+#[test]
+fn every_example_carries_traffic_and_changes_nothing_the_second_time() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let mut found: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    found.sort();
+    let examples = [
+        ("node.json", "node create", "portal"),
+        ("portal.yaml", "node create", "portal"),
+        ("two-nodes.yaml", "run", "client"),
+    ];
+    assert_eq!(found, examples.map(|(file, ..)| file));
+    for (file, command, node) in examples {
+        let trial = Trial::beside_others();
+        let home = trial.home("home");
+        let target = Target::echo();
+        let file = folder.join(file);
+        let line = format!(
+            "{command} {} --variable SERVER={} --variable PORT=0",
+            file.display(),
+            target.address()
+        );
+        home.ok(&line);
+        let inlets = home.json(&format!("tcp-inlet list --at {node}"));
+        let bound: SocketAddr = inlets[0]["bind_addr"].as_str().unwrap().parse().unwrap();
+        assert_echo(bound);
+        let mut open = connect(bound, PATIENCE).unwrap();
+        open.write_all(b"a").unwrap();
+        home.ok(&line);
+        let mut back = [0; 1];
+        open.read_exact(&mut back).unwrap();
+        assert_eq!(home.json(&format!("tcp-inlet list --at {node}")), inlets);
+    }
+}
+
+#[test]
+fn a_configuration_comes_from_the_web() {
+    let trial = Trial::beside_others();
+    let home = trial.home("home");
+    let server = Target::start(|mut stream| {
+        let mut request = [0; 1024];
+        let length = stream.read(&mut request)?;
+        let request = String::from_utf8_lossy(&request[..length]).into_owned();
+        let answer = match request.split_whitespace().nth(1).unwrap_or_default() {
+            "/moved" => {
+                "HTTP/1.1 302 Found\r\nlocation: /node.yaml\r\ncontent-length: 0\r\n\r\n".to_owned()
+            }
+            "/around" => {
+                "HTTP/1.1 302 Found\r\nlocation: /around\r\ncontent-length: 0\r\n\r\n".to_owned()
+            }
+            "/large" => format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: 4000000\r\n\r\n{}",
+                "#".repeat(4_000_000)
+            ),
+            "/node.yaml" => {
+                let text = "name: n1\ntcp-outlets:\n  web: {to: 9}\n";
+                format!(
+                    "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}",
+                    text.len()
+                )
+            }
+            _ => "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_owned(),
+        };
+        stream.write_all(answer.as_bytes())
+    });
+    let address = server.address();
+    let said = home.ok(&format!("node create http://{address}/moved"));
+    assert!(said.starts_with("n1/service/web"), "{said}");
+    assert_eq!(home.json("node reload n1")["unchanged"], 1);
+    // Without its scheme, too.
+    home.ok(&format!("node create {address}/node.yaml"));
+    for (path, why) in [
+        ("nothing", "404 Not Found"),
+        ("large", "larger than any configuration"),
+        ("around", "redirect"),
+    ] {
+        let report = home
+            .ockam(&format!("node create http://{address}/{path}"))
+            .failure();
+        assert!(report.contains(why), "{report}");
+        assert!(
+            report.contains(&format!("http://{address}/{path}")),
+            "{report}"
+        );
+    }
+}
+
 fn write(file: &Path, kept: SocketAddr, changing: SocketAddr, more: &str) {
     let text = format!(
         "name: n1\n\

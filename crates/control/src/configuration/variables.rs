@@ -82,7 +82,7 @@ impl Document {
         Self::read_with(origin, given, &lookup, &warn)
     }
 
-    fn read_with(
+    pub(super) fn read_with(
         origin: Origin,
         given: &Variables,
         environment: &dyn Fn(&str) -> Option<String>,
@@ -238,6 +238,7 @@ impl Expanded {
         let mut text = String::with_capacity(written.len());
         let mut pieces = Vec::new();
         let mut done = 0;
+        let mut line = Line::of(written, 0);
         while let Some(found) = written.get(done..).and_then(|rest| rest.find('$')) {
             let dollar = done + found;
             pieces.push(Piece {
@@ -245,7 +246,11 @@ impl Expanded {
                 written: done,
                 is_value: false,
             });
-            text.push_str(written.get(done..dollar).unwrap_or_default());
+            let before = written.get(done..dollar).unwrap_or_default();
+            if let Some(end) = before.rfind('\n') {
+                line = Line::of(written, done + end + 1);
+            }
+            text.push_str(before);
             let rest = written.get(dollar + 1..).unwrap_or_default();
             let (filled, length) = match Reference::read(rest) {
                 None => ("$".to_owned(), 0),
@@ -258,7 +263,7 @@ impl Expanded {
                     (Some(value), _) => (value, length),
                     (None, Some(default)) => (default.to_owned(), length),
                     // A line that is nothing but a comment needs no values.
-                    (None, None) if is_comment(written, dollar) => ("$".to_owned(), 0),
+                    (None, None) if line.is_comment => ("$".to_owned(), 0),
                     (None, None) => {
                         return Err(origin
                             .failure(
@@ -332,7 +337,9 @@ impl<'t> Reference<'t> {
             return Some(Self::Dollar);
         }
         if let Some(braced) = rest.strip_prefix('{') {
-            let inside = braced.get(..braced.find('}')?)?;
+            // Bounded, so that a text full of braces is not searched to its end for each of them.
+            let end = braced.bytes().take(LONGEST).position(|byte| byte == b'}')?;
+            let inside = braced.get(..end)?;
             let (name, default) = match inside.split_once(":-") {
                 Some((name, default)) => (name, Some(default)),
                 None => (inside, None),
@@ -353,12 +360,19 @@ impl<'t> Reference<'t> {
     }
 }
 
-fn is_comment(text: &str, offset: usize) -> bool {
-    let before = text.get(..offset).unwrap_or_default();
-    let start = before.rfind('\n').map_or(0, |end| end + 1);
-    before
-        .get(start..)
-        .is_some_and(|line| line.trim_start().starts_with('#'))
+/// A line of the text.
+struct Line {
+    /// Whether it is nothing but a comment.
+    is_comment: bool,
+}
+
+impl Line {
+    fn of(text: &str, start: usize) -> Self {
+        let line = text.get(start..).unwrap_or_default();
+        Self {
+            is_comment: line.trim_start_matches([' ', '\t']).starts_with('#'),
+        }
+    }
 }
 
 /// JSON as people write it: comments that begin with `//`, or stand between `/*` and `*/`, become blanks, so that every
@@ -412,6 +426,8 @@ fn without_slash_comments(text: &str) -> String {
     blanked
 }
 
+/// The longest name together with its default.
+const LONGEST: usize = 4096;
 /// Values may make a text larger than the file it was; this is far more than a configuration.
 const MAX_TEXT: usize = 4 * 1024 * 1024;
 
