@@ -337,8 +337,11 @@ impl<'t> Reference<'t> {
             return Some(Self::Dollar);
         }
         if let Some(braced) = rest.strip_prefix('{') {
-            // Bounded, so that a text full of braces is not searched to its end for each of them.
-            let end = braced.bytes().take(LONGEST).position(|byte| byte == b'}')?;
+            // Nothing nests, so that a text full of braces is not searched to its end for each of them.
+            let end = braced.find(['{', '}'])?;
+            if !braced.get(end..)?.starts_with('}') {
+                return None;
+            }
             let inside = braced.get(..end)?;
             let (name, default) = match inside.split_once(":-") {
                 Some((name, default)) => (name, Some(default)),
@@ -426,8 +429,6 @@ fn without_slash_comments(text: &str) -> String {
     blanked
 }
 
-/// The longest name together with its default.
-const LONGEST: usize = 4096;
 /// Values may make a text larger than the file it was; this is far more than a configuration.
 const MAX_TEXT: usize = 4 * 1024 * 1024;
 
