@@ -4,6 +4,7 @@
 //! root); rights found to be wider are narrowed. The path comes from the caller, nothing here reads the environment.
 //! The files of the published program (`database.sqlite3`) are never written.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
@@ -249,29 +250,56 @@ impl Home {
     /// Something cannot be removed.
     // spec: command 3.5
     pub fn reset(&self) -> Result<(), HomeError> {
+        let names = self.names()?;
+        let is_database = |name: &OsString| name.as_bytes().starts_with(DATABASE.as_bytes());
+        if !names.iter().any(is_database) {
+            // Not a home at all, or reset before: `nodes` or `run` here are somebody else's.
+            return Ok(());
+        }
         let shared = self.is_published();
-        let directories: &[&str] = if shared {
-            &["run"]
-        } else {
-            &["nodes", "commands", "run"]
-        };
+        let directories: &[&str] = if shared { &[] } else { &["nodes", "commands"] };
         for directory in directories {
             let path = self.root.join(directory);
             ignore_missing(fs::remove_dir_all(&path), &path)?;
         }
-        let entries = fs::read_dir(&self.root).map_err(|error| HomeError::io(&self.root, error))?;
-        for entry in entries {
-            let entry = entry.map_err(|error| HomeError::io(&self.root, error))?;
-            let name = entry.file_name();
-            let path = entry.path();
-            let is_ours = name.as_bytes().starts_with(DATABASE.as_bytes())
-                || (name.as_bytes().starts_with(b"vault-")
-                    && (!shared || crate::database::has_mark(&path, &schema::VAULT_FILE)));
-            if is_ours {
+        self.remove_run_directory()?;
+        for name in &names {
+            let path = self.root.join(name);
+            if name.as_bytes().starts_with(b"vault-")
+                && (!shared || crate::database::has_mark(&path, &schema::VAULT_FILE))
+            {
                 ignore_missing(fs::remove_file(&path), &path)?;
             }
         }
+        // The last to go: while it is there, a reset that was cut short can be run again.
+        for name in names.iter().filter(|name| is_database(name)) {
+            let path = self.root.join(name);
+            ignore_missing(fs::remove_file(&path), &path)?;
+        }
         Ok(())
+    }
+
+    fn names(&self) -> Result<Vec<OsString>, HomeError> {
+        fs::read_dir(&self.root)
+            .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect())
+            .map_err(|error| HomeError::io(&self.root, error))
+    }
+
+    /// Removes sockets and left-over copies; the directory goes if nothing else is in it.
+    fn remove_run_directory(&self) -> Result<(), HomeError> {
+        for path in self.sockets()? {
+            let name = path.file_name().unwrap_or_default().as_bytes();
+            if name.starts_with(b"import-") {
+                ignore_missing(fs::remove_dir_all(&path), &path)?;
+            } else if name.len() == 16 && name.iter().all(u8::is_ascii_hexdigit) {
+                ignore_missing(fs::remove_file(&path), &path)?;
+            }
+        }
+        let run = self.root.join("run");
+        match fs::remove_dir(&run) {
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+            done => ignore_missing(done, &run),
+        }
     }
 
     /// Whether the published program has its state here.
@@ -503,6 +531,26 @@ mod tests {
             home.reset().unwrap();
             assert_eq!(left(&home), others);
         }
+    }
+
+    #[test]
+    fn a_directory_that_is_no_home_is_not_reset() {
+        let base = tempfile::tempdir().unwrap();
+        let home = Home::open(base.path()).unwrap();
+        for directory in ["nodes", "run", "commands"] {
+            fs::create_dir(home.path().join(directory)).unwrap();
+        }
+        fs::write(home.path().join("run/lock"), "").unwrap();
+        fs::write(home.path().join("vault-of-somebody"), "").unwrap();
+        home.reset().unwrap();
+        assert_eq!(
+            left(&home),
+            ["commands", "nodes", "run", "vault-of-somebody"]
+        );
+        fs::write(home.database(), "").unwrap();
+        home.reset().unwrap();
+        assert_eq!(left(&home), ["run"]);
+        assert!(home.path().join("run/lock").exists());
     }
 
     #[tokio::test]
