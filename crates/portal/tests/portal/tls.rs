@@ -127,6 +127,48 @@ async fn an_end_that_the_target_did_not_announce_is_no_end() {
     soon(client.read(&mut answer)).await.unwrap_err();
 }
 
+/// What the system does not take waits, in the order it came in.
+#[tokio::test]
+async fn a_target_that_reads_late_gets_everything() {
+    let authority = Authority::new();
+    let (open, opened) = std::sync::mpsc::channel();
+    let opened = std::sync::Mutex::new(opened);
+    let server = authority.serve("localhost", Validity::Now, &TLS13, move |mut stream| {
+        // The handshake is made by the first read, and the content behind it waits.
+        stream.conn.complete_io(&mut stream.sock)?;
+        opened.lock().unwrap().recv().unwrap();
+        let mut content = Vec::new();
+        stream.read_to_end(&mut content)?;
+        content.reverse();
+        stream.write_all(&content)?;
+        end(stream)
+    });
+    let portal = Portal::open("localhost", server, &authority).await;
+    let mut bytes = noise(40_000_000);
+    let (mut read, mut write) = portal.client().await.into_split();
+    let content = bytes.clone();
+    let sending = tokio::spawn(async move {
+        write.write_all(&content).await.unwrap();
+        write.shutdown().await.unwrap();
+    });
+    // All that fits anywhere on the way has been taken when a while nothing more is.
+    let mut before = None;
+    while before != Some(portal.outlet.activity().received) {
+        before = Some(portal.outlet.activity().received);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert!(
+        !sending.is_finished(),
+        "it must be too long to fit anywhere"
+    );
+    open.send(()).unwrap();
+    let mut answer = Vec::new();
+    soon(read.read_to_end(&mut answer)).await.unwrap();
+    bytes.reverse();
+    assert!(answer == bytes);
+    sending.await.unwrap();
+}
+
 /// Keys are renewed while the client says nothing: the answer to that must leave all the same.
 #[tokio::test]
 async fn keys_that_the_target_renews_are_taken() {
