@@ -409,11 +409,12 @@ impl Create {
                 "Marked {name} as your default Node, on this machine"
             )));
         }
-        session.host.print(
-            Outcome::plain(plain.join("\n"))
-                .machine(name.as_str())
-                .json(json!(resources)),
-        );
+        let told = Outcome::plain(plain.join("\n")).machine(name.as_str());
+        session.host.print(match start {
+            Start::Create => told.json(json!(resources)),
+            // The parent writes the JSON; twice would be two documents.
+            Start::Resume => told,
+        });
         if let Err(failure) = then().await {
             node.stop().await?;
             return Err(failure);
