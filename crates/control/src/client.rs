@@ -1,5 +1,6 @@
 //! The client half of the control API.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -183,9 +184,14 @@ impl Client {
                 self.node
             ))
         };
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|error| unreachable(&error))?;
+        let stream =
+            UnixStream::connect(&self.socket)
+                .await
+                .map_err(|error| match error.kind() {
+                    // A node that was killed leaves its socket, one that was stopped does not.
+                    ErrorKind::NotFound | ErrorKind::ConnectionRefused => unreachable(&NoProcess),
+                    _ => unreachable(&error),
+                })?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| unreachable(&error))?;
@@ -227,6 +233,11 @@ impl Client {
         }))
     }
 }
+
+/// Nobody is at a node's control socket.
+#[derive(Debug, thiserror::Error)]
+#[error("no process of it answers")]
+struct NoProcess;
 
 fn item_path<R: Resource>(name: &R::Name) -> String {
     format!("/{}/{}", R::NOUN.many, segment(&name.to_string()))

@@ -119,6 +119,12 @@ impl ManagedNode {
         {
             return Err(nodes::already_running(&settings.name));
         }
+        // Whoever does not believe what is stored is told by the node itself: two processes of one name would take each
+        // other's place in the store.
+        let socket = state.socket(&settings.name)?;
+        if tokio::net::UnixStream::connect(&socket).await.is_ok() {
+            return Err(nodes::already_running(&settings.name));
+        }
         let prior_options: NodeOptionsRecord = prior
             .as_ref()
             .and_then(|prior| serde_json::from_str(&prior.options).ok())

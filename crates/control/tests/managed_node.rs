@@ -570,7 +570,7 @@ async fn a_node_that_runs_is_not_started_again_and_a_stopped_one_is_marked() {
     // The process is the same one here; the control socket tells the two nodes apart.
     assert_eq!(
         second.expect_err("it runs").message,
-        "the node cannot be controlled"
+        "Node a is already running"
     );
     a.stop().await.expect("it stops");
     let record = state
