@@ -157,6 +157,7 @@ fn what_the_readme_runs_can_be_run() {
         ".ci/run",
         ".ci/full",
         "bench/run",
+        "bench/start",
         "scripts/transcripts",
         "scripts/blocks",
     ] {
