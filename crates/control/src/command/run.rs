@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use crate::command::{Note, Run, Session, Stdin};
+use crate::command::{Example, Note, Run, Session, Stdin};
 use crate::configuration::{Changed, Document, Mode, Owner, Plan, RUN_FILE, Source, Variables};
 use crate::noun::run::NOUN;
 use crate::outcome::Failure;
@@ -28,6 +28,13 @@ pub(super) struct RunFile {
 impl Run for RunFile {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "";
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("What a file in this folder says", "ockam run"),
+            Example::new("A file", "ockam run ./ockam.yaml"),
+        ]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let variables = Variables::read(&self.variable)?;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::command::node::Create;
 use crate::command::node::configured::Configured;
-use crate::command::{Run, Session, text};
+use crate::command::{Example, Run, Session, text};
 use crate::configuration::{Changed, Memory, Mode, NODE_FILE, Owner, Plan, Source, Variables};
 use crate::noun::node::NOUN;
 use crate::outcome::{Failure, Outcome};
@@ -32,6 +32,13 @@ pub(in crate::command) struct Reload {
 impl Run for Reload {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "reload";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "Bring a running node to what its file says now",
+            "ockam node reload n1",
+        )]
+    }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let typed = Variables::read(&self.variable)?;
