@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use rustls::version::TLS13;
+
+use crate::authority::{Authority, Validity, end};
 use crate::home::Home;
 use crate::process::wait_until;
 use crate::traffic::{Target, assert_echo, connect};
@@ -204,6 +207,36 @@ fn a_configuration_comes_from_the_web() {
             "{report}"
         );
     }
+}
+
+#[test]
+fn a_server_of_configurations_is_trusted_as_its_certificate_is() {
+    let trial = Trial::beside_others();
+    let home = trial.home("home");
+    let authority = Authority::new();
+    let root = trial.directory().join("authority.pem");
+    std::fs::write(&root, authority.root.pem()).unwrap();
+    let server = authority.serve("localhost", Validity::Now, &TLS13, |mut stream| {
+        let mut request = [0; 1024];
+        let _ = stream.read(&mut request)?;
+        let text = "name: n1\ntcp-outlet: {to: 9}\n";
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
+            text.len()
+        )?;
+        end(stream)
+    });
+    let create = format!("ockam node create https://localhost:{}/n1", server.port());
+    let report = home.shell(&create).failure();
+    assert!(
+        report.contains("UnknownIssuer") || report.contains("no root certificates"),
+        "{report}"
+    );
+    let said = home
+        .shell(&format!("SSL_CERT_FILE={} {create}", root.display()))
+        .success();
+    assert!(said.starts_with("n1/service/outlet"), "{said}");
 }
 
 fn write(file: &Path, kept: SocketAddr, changing: SocketAddr, more: &str) {

@@ -444,6 +444,10 @@ impl Run for Create {
                 "ockam node create relay --tcp-listener-address 0.0.0.0:4000",
             ),
             Example::new(
+                "A node and all it runs, from a file",
+                "ockam node create ./node.yaml",
+            ),
+            Example::new(
                 "A node in this process, until Ctrl-C",
                 "ockam node create n1 --foreground",
             ),
