@@ -41,7 +41,13 @@ impl Run for Create {
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
+        let exists = match &self.name {
+            Some(name) => state.store().identity(name).await.is_ok(),
+            None => false,
+        };
         match &self.vault {
+            // Nothing is made, so nobody is asked for a passphrase.
+            _ if exists => {}
             Some(vault) => session.unlock(&state, vault).await?,
             None => session.unlock_only(&state).await?,
         }
