@@ -71,6 +71,17 @@ pub(crate) fn prepare(
     take_environment(words, environment).map(Prepared::Words)
 }
 
+/// The first word that takes a line of standard input, so that a person can be told who waits for it.
+pub(crate) fn takes_line(words: &[OsString]) -> Option<&str> {
+    if words.iter().any(|word| word == CHILD_PROCESS) {
+        return None;
+    }
+    let words = words.iter().skip(1).filter_map(|word| word.to_str());
+    words
+        .into_iter()
+        .find(|word| word.contains("/-") || word.contains("-/"))
+}
+
 /// Replaces `/-` or `-/` in every word by a path read as one line.
 fn substitute(
     words: Vec<OsString>,
@@ -176,6 +187,16 @@ mod tests {
             "/node/n2/service/forward_to_x/service/uppercase"
         );
         assert_eq!(words("/node/n1/-", "service/a"), "/node/n1/service/a");
+    }
+
+    #[test]
+    fn a_word_that_waits_for_a_line_is_known_before() {
+        assert_eq!(takes_line(&list(&["ockam", "x", "/a/-"])), Some("/a/-"));
+        assert_eq!(takes_line(&list(&["./-/ockam", "x", "--to=a"])), None);
+        assert_eq!(
+            takes_line(&list(&["ockam", "--child-process", "-/a"])),
+            None
+        );
     }
 
     #[test]

@@ -61,6 +61,16 @@ fn main() -> ExitCode {
         background::leave_session();
     }
     let no_color = words.iter().any(|word| word == "--no-color");
+    if io::stdin().is_terminal()
+        && !words.iter().any(|word| word == "-q" || word == "--quiet")
+        && let Some(word) = arguments::takes_line(&words)
+    {
+        // Nobody should wonder what the program waits for. Without standard error there is nobody to tell.
+        let _ = writeln!(
+            io::stderr(),
+            "  > `{word}` takes a route from standard input: type one, then enter"
+        );
+    }
     // Not a temporary of the `match`: standard input would stay locked while the command runs.
     let prepared = arguments::prepare(words, &mut io::stdin().lock(), &mut environment);
     let code = match prepared {
