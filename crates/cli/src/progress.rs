@@ -19,6 +19,8 @@ pub(crate) struct Progress {
 struct Running {
     // Orders drawing and other writing to standard error; held for one short write, or for as long as a question waits.
     shown: Arc<Mutex<Shown>>,
+    // What is waited for; held for a copy.
+    text: Arc<Mutex<String>>,
     stop: mpsc::Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -38,20 +40,29 @@ impl Progress {
             return Self::default();
         };
         let shown = Arc::new(Mutex::new(Shown::No));
+        let text = Arc::new(Mutex::new(text.to_owned()));
         let (stop, stopped) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("progress".to_owned())
             .spawn({
                 let shown = Arc::clone(&shown);
-                let text = text.to_owned();
+                let text = Arc::clone(&text);
                 move || draw(&text, &shown, &stopped)
             });
         Self {
             running: thread.ok().map(|thread| Running {
                 shown,
+                text,
                 stop,
                 thread,
             }),
+        }
+    }
+
+    /// Says what is waited for from now on.
+    pub(crate) fn say(&self, text: &str) {
+        if let Some(running) = &self.running {
+            text.clone_into(&mut running.text.lock().unwrap_or_else(PoisonError::into_inner));
         }
     }
 
@@ -86,13 +97,14 @@ impl Drop for Progress {
     }
 }
 
-fn draw(text: &str, shown: &Mutex<Shown>, stopped: &mpsc::Receiver<()>) {
+fn draw(text: &Mutex<String>, shown: &Mutex<Shown>, stopped: &mpsc::Receiver<()>) {
     let mut wait = PATIENCE;
     for frame in FRAMES.iter().cycle() {
         if stopped.recv_timeout(wait) != Err(mpsc::RecvTimeoutError::Timeout) {
             return;
         }
         wait = PACE;
+        let text = text.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut shown = lock(shown);
         if *shown == Shown::Ended {
             return;

@@ -116,6 +116,10 @@ impl Host for Terminal {
         }
     }
 
+    fn waiting(&self, what: &str) {
+        self.progress.say(&format!("{what} ..."));
+    }
+
     fn print(&self, outcome: Outcome) {
         let forms = Forms::of(&outcome);
         if let Err(error) = self.progress.aside(|| self.printer.print(&forms)) {

@@ -76,6 +76,8 @@ pub trait Host {
     fn version(&self) -> ProgramVersion;
     /// Writes a line to stderr, unless quiet.
     fn note(&self, note: Note);
+    /// Says what takes its time, to whoever watches the terminal.
+    fn waiting(&self, what: &str);
     /// Writes one result to stdout in the form that was asked for.
     fn print(&self, outcome: Outcome);
     /// Writes a part of a text that has no other form, such as lines of a log, to stdout as it is.

@@ -98,6 +98,25 @@ fn a_sign_of_life_is_drawn_after_a_second_and_taken_away() {
     let drawn = home.run(Mode::Terminal, slow, "").output;
     assert!(drawn.contains("\r  ⠋ message send ..."), "{drawn}");
     assert!(pty::still(&drawn).starts_with("  × timeout: "), "{drawn}");
+    for (command, sign) in [
+        (
+            "tcp-inlet create --from 127.0.0.1:0 --to /ip4/127.0.0.1/tcp/1/service/x --connection-wait 1500ms",
+            "Waiting for the way to /ip4/127.0.0.1/tcp/1/service/x ...",
+        ),
+        (
+            "--env OCKAM_DEFAULT_TIMEOUT=1500ms relay create --at /node/n1/service/nothing",
+            "Waiting for /node/n1/service/nothing to take the relay ...",
+        ),
+        (
+            "--env OCKAM_DEFAULT_TIMEOUT=1500ms secure-channel create --from n1 --to /node/n1/service/nothing",
+            "Waiting for the secure channel listener at /node/n1/service/nothing ...",
+        ),
+    ] {
+        let drawn = home
+            .run(Mode::Terminal, &format!("ockam {command}"), "")
+            .output;
+        assert!(drawn.contains(&format!("\r  ⠋ {sign}")), "{drawn}");
+    }
     let quick = home.run(Mode::Terminal, "ockam node list", "").output;
     assert!(!quick.contains('⠋'), "{quick}");
     let quiet = home.run(Mode::Terminal, &format!("{slow} --quiet"), "");

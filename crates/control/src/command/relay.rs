@@ -82,6 +82,9 @@ impl Run for Create {
             identity: None,
             connection_wait: (!self.no_connection_wait).then_some(DurationText(wait)),
         };
+        session
+            .host
+            .waiting(&format!("Waiting for {} to take the relay", spec.at));
         let relay = self
             .retry
             .run(session, async || client.create::<Relay>(&spec).await)

@@ -65,6 +65,10 @@ impl Run for Create {
             timeout: Some(DurationText(timeout)),
         };
         let client = session.client(&state, &node)?;
+        session.host.waiting(&format!(
+            "Waiting for the secure channel listener at {}",
+            spec.to
+        ));
         // The node's answer says more than a cut connection would.
         let channel = client
             .within(timeout + GRACE)

@@ -154,6 +154,9 @@ impl Run for Create {
             skip_handshake: choices.skip_handshake,
             http_headers: self.http_header,
         };
+        session
+            .host
+            .waiting(&format!("Waiting for the way to {}", spec.to));
         let status = client.create::<TcpInlet>(&spec).await?;
         if wait.is_some() && status.status == Connection::Down {
             if self.retry_wait.0.is_zero() {

@@ -156,6 +156,10 @@ impl Host for Watched<'_> {
         }
     }
 
+    fn waiting(&self, what: &str) {
+        self.host.waiting(what);
+    }
+
     fn print(&self, mut outcome: Outcome) {
         if self.course.mode() != Mode::Apply {
             return;

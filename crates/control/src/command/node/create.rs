@@ -397,6 +397,7 @@ impl Create {
             portal_chunk: session.parsed_variable("OCKAM_TCP_PORTAL_PAYLOAD_LENGTH")?,
         };
         let start = settings.start;
+        session.host.waiting(&format!("Starting Node {name}"));
         let node = ManagedNode::start(state, settings).await?;
         let resources = node.resources().await?;
         let created = match start {
