@@ -1,7 +1,7 @@
 //! `ockam node create` with a configuration: one node and what it runs.
 
 use clap::{Args as _, FromArgMatches as _};
-use ockam_store::NodeName;
+use ockam_store::{NodeName, NodeRecord};
 
 use crate::command::node::Create;
 use crate::command::{Note, Session};
@@ -68,7 +68,9 @@ pub(super) async fn create(
     };
     let Err(failure) = made else { return Ok(()) };
     // spec: command 3.17 (trap 26): what was made for a configuration that fails is not left behind.
-    if let Some(node) = nodes::find(&state, &name).await? {
+    // One that ran in this process has stopped; if it runs, another command was faster, and it is not ours.
+    let is_ours = |node: &NodeRecord| !(create.foreground && status_of(node).is_running());
+    if let Some(node) = nodes::find(&state, &name).await?.filter(is_ours) {
         let undone = match prior {
             None => nodes::delete(&state, &node).await,
             // It was there before, and what it had is not this command's to delete.
