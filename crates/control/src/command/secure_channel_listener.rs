@@ -64,7 +64,6 @@ impl Run for Create {
 }
 
 #[derive(Debug, Args)]
-#[command(arg_required_else_help = true)]
 pub(super) struct List {
     #[command(flatten)]
     at: At,
