@@ -50,20 +50,19 @@ fn subcommand(error: &mut clap::Error, root: &Command, words: &[&str], wrong: &s
         return;
     }
     let nouns = || root.get_subcommands().filter(|noun| !noun.is_hide_set());
-    let mut with_verb = nouns().filter(|noun| noun.find_subcommand(wrong).is_some());
+    let other = OTHER_VERBS.iter().find(|(other, _)| *other == wrong);
+    let verb = other.map_or(wrong, |(_, verb)| *verb);
+    let mut with_verb = nouns().filter(|noun| noun.find_subcommand(verb).is_some());
     if let Some(first) = with_verb.next() {
         // `ockam create node` has the words in another order.
         let after = words.iter().skip_while(|word| **word != wrong).nth(1);
         let noun = after
             .and_then(|word| root.find_subcommand(word))
-            .filter(|noun| noun.find_subcommand(wrong).is_some())
+            .filter(|noun| noun.find_subcommand(verb).is_some())
             .unwrap_or(first);
         tip(
             error,
-            format!(
-                "say of what, for example `ockam {} {wrong}`",
-                noun.get_name()
-            ),
+            format!("say of what, for example `ockam {} {verb}`", noun.get_name()),
         );
         return;
     }
@@ -114,6 +113,11 @@ fn only_close(error: &mut clap::Error, root: &Command, words: &[&str]) {
             Some(ContextValue::Strings(names)) => {
                 let close = names.into_iter().filter(|name| is_close(&word, name));
                 similar(error, close.collect());
+                // A list without tips would be printed as an empty line.
+                if matches!(error.get(ContextKind::Suggested), Some(ContextValue::StyledStrs(tips)) if tips.is_empty())
+                {
+                    error.remove(ContextKind::Suggested);
+                }
             }
             Some(ContextValue::String(name)) if is_close(&word, &name) => {
                 error.insert(proposed, ContextValue::String(name));
@@ -177,12 +181,15 @@ const OTHER_VERBS: &[(&str, &str)] = &[
     ("remove", "delete"),
     ("destroy", "delete"),
     ("ls", "list"),
+    ("ps", "list"),
     ("get", "show"),
     ("info", "show"),
     ("describe", "show"),
     ("status", "show"),
     ("run", "start"),
     ("kill", "stop"),
+    ("restart", "stop"),
+    ("restart", "start"),
     ("log", "logs"),
 ];
 
@@ -236,6 +243,8 @@ mod tests {
     fn a_verb_alone_is_asked_for_its_noun() {
         assert!(told("ockam list").contains("say of what, for example `ockam node list`"));
         assert!(told("ockam create relay r1").contains("for example `ockam relay create`"));
+        assert!(told("ockam ls").contains("for example `ockam node list`"));
+        assert!(told("ockam rm relay r1").contains("for example `ockam relay delete`"));
     }
 
     #[test]
@@ -244,6 +253,7 @@ mod tests {
         assert!(told("ockam channels list").contains("'secure-channel'"));
         assert!(told("ockam node rm n1").contains("'delete'"));
         assert!(told("ockam --quiet identity get m").contains("'show'"));
+        assert!(told("ockam node restart n1").contains("'stop', 'start'"));
     }
 
     #[test]
@@ -286,6 +296,14 @@ mod tests {
             told.contains("Usage: ockam node show [OPTIONS] [NAME]"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn where_nothing_looks_alike_there_is_no_empty_tip() {
+        for word in ["xyz", "cfg", "tls"] {
+            let told = told(&format!("ockam {word}"));
+            assert!(!told.contains("\n\n\n"), "{told}");
+        }
     }
 
     #[test]
