@@ -85,7 +85,7 @@ pub trait Host {
     /// # Errors
     /// Nobody reads any more, or the disk is full.
     fn write(&self, text: &[u8]) -> std::io::Result<()>;
-    /// Whether the result is for a program: `--output json`, `--jq`, or stdout is no terminal.
+    /// Whether there is somebody who can be asked, and who has not forbidden it.
     fn can_prompt(&self) -> bool;
     /// Asks a yes-or-no question; the default answer is yes. Called only when [`Host::can_prompt`].
     ///

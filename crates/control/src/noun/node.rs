@@ -68,7 +68,7 @@ pub(crate) static NOUN: Noun = Noun {
         },
         Verb {
             name: "logs",
-            about: "Print the path of a node's newest log file",
+            about: "Print the path of a node's log file, or its lines",
             scope: Scope::Home,
             who: Who::HomeOwner,
             forms: Forms::ALL,
