@@ -112,22 +112,13 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nodes::{IfRunning, NodeStart};
-    use crate::testing::store;
+    use crate::nodes::IfRunning;
+    use crate::testing::{node, node_start, store};
 
     #[tokio::test]
     async fn what_a_configuration_asked_for_is_told_from_what_was_typed() {
         let (_home, store) = store().await;
-        let node: NodeName = "n1".parse().unwrap();
-        let start = NodeStart {
-            name: node.clone(),
-            identity: None,
-            process: None,
-            listener: None,
-            status_endpoint: None,
-            options: "{}".into(),
-        };
-        store.create_node(&start, IfRunning::Refuse).await.unwrap();
+        let node = node(&store).await;
         assert_eq!(store.configuration(&node).await.unwrap(), None);
         store.set_configuration(&node, "a").await.unwrap();
         for name in ["typed", "asked"] {
@@ -141,7 +132,10 @@ mod tests {
         };
         store.set_origin(&record).await.unwrap();
         // Neither a restart nor another request forgets it.
-        store.create_node(&start, IfRunning::Refuse).await.unwrap();
+        store
+            .create_node(&node_start(), IfRunning::Refuse)
+            .await
+            .unwrap();
         store
             .put_request(&node, "relay", "asked", "1")
             .await

@@ -473,7 +473,7 @@ impl FromRow<'_, SqliteRow> for Stored {
 mod tests {
     use super::*;
     use crate::nodes::{IfRunning, NodeStart};
-    use crate::testing::{Person, store};
+    use crate::testing::{Person, node_start, store};
 
     fn name(text: &str) -> IdentityName {
         text.parse().unwrap()
@@ -624,12 +624,8 @@ mod tests {
             .await
             .unwrap();
         let node = NodeStart {
-            name: "n1".parse().unwrap(),
             identity: Some(name("m")),
-            process: None,
-            listener: None,
-            status_endpoint: None,
-            options: "{}".into(),
+            ..node_start()
         };
         store.create_node(&node, IfRunning::Refuse).await.unwrap();
         let error = store.delete_identity(&name("m")).await.unwrap_err();

@@ -198,22 +198,7 @@ const KEEP: &str = "INSERT INTO request (node, noun, name, position, spec)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nodes::{IfRunning, NodeStart};
-    use crate::testing::store;
-
-    async fn node(store: &Store) -> NodeName {
-        let name: NodeName = "n1".parse().unwrap();
-        let start = NodeStart {
-            name: name.clone(),
-            identity: None,
-            process: None,
-            listener: None,
-            status_endpoint: None,
-            options: "{}".into(),
-        };
-        store.create_node(&start, IfRunning::Refuse).await.unwrap();
-        name
-    }
+    use crate::testing::{node, store};
 
     async fn names(store: &Store, node: &NodeName) -> Vec<String> {
         let requests = store.requests(node).await.unwrap();

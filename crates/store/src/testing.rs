@@ -9,6 +9,8 @@ use tempfile::TempDir;
 
 use crate::home::Home;
 use crate::identities::NewIdentity;
+use crate::name::NodeName;
+use crate::nodes::{IfRunning, NodeStart};
 use crate::purpose_keys::PurposeKeyRecord;
 use crate::store::Store;
 
@@ -17,6 +19,25 @@ pub(crate) async fn store() -> (TempDir, Store) {
     let home = Home::open(directory.path().join("home")).unwrap();
     let store = Store::open(&home).await.unwrap();
     (directory, store)
+}
+
+/// The start of a node n1 that was asked for nothing.
+pub(crate) fn node_start() -> NodeStart {
+    NodeStart {
+        name: "n1".parse().unwrap(),
+        identity: None,
+        process: None,
+        listener: None,
+        status_endpoint: None,
+        options: "{}".into(),
+    }
+}
+
+/// Such a node in the store.
+pub(crate) async fn node(store: &Store) -> NodeName {
+    let start = node_start();
+    store.create_node(&start, IfRunning::Refuse).await.unwrap();
+    start.name
 }
 
 /// A vault with so many signing keys and as many agreement keys, and the handles of the signing keys.
