@@ -21,6 +21,7 @@ struct Content {
 
 impl Keyring {
     /// Adds a passphrase that is tried on sealed vaults.
+    #[cfg(feature = "cli")]
     pub(crate) fn add(&self, passphrase: Arc<Passphrase>) {
         self.lock().passphrases.push(passphrase);
     }

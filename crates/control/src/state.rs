@@ -153,6 +153,7 @@ impl State {
     }
 
     /// Tells of the first node of a route that does not run, which is why the route leads nowhere.
+    #[cfg(feature = "cli")]
     pub(crate) async fn explain(&self, route: &MultiAddr, failure: Failure) -> Failure {
         match self.stopped_node_in(route).await {
             Some(help) if failure.help.is_none() => failure.help(help),
@@ -161,6 +162,7 @@ impl State {
     }
 
     /// What to do about the first node of a route that does not run.
+    #[cfg(feature = "cli")]
     pub(crate) async fn stopped_node_in(&self, route: &MultiAddr) -> Option<String> {
         for part in route.protocols() {
             if let Protocol::Node(name) = part
