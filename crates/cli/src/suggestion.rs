@@ -62,7 +62,10 @@ fn subcommand(error: &mut clap::Error, root: &Command, words: &[&str], wrong: &s
             .unwrap_or(first);
         tip(
             error,
-            format!("say of what, for example `ockam {} {verb}`", noun.get_name()),
+            format!(
+                "say of what, for example `ockam {} {verb}`",
+                noun.get_name()
+            ),
         );
         return;
     }

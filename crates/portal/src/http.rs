@@ -40,8 +40,16 @@ impl HttpHeader {
         &self.name
     }
 
+    /// Letter case aside, and `_` is `-`: to many servers (CGI, WSGI, PHP) both are the same variable.
     fn has_name(&self, name: &[u8]) -> bool {
-        self.name.as_bytes().eq_ignore_ascii_case(name)
+        let folded = |byte: &u8| match byte {
+            b'_' => b'-',
+            other => other.to_ascii_lowercase(),
+        };
+        self.name
+            .bytes()
+            .map(|byte| folded(&byte))
+            .eq(name.iter().map(folded))
     }
 
     fn len(&self) -> usize {

@@ -8,6 +8,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use ockam_vault::SecretBytes;
@@ -88,7 +89,11 @@ impl Store {
                     return Err(StoreError::VaultFileTaken { path, vault: other }.into());
                 }
                 let sealed = sealed.as_ref().map(|seal| seal.sealed.as_slice());
-                make_or_adopt(name, path, passphrase, sealed).await?;
+                if exists(path)? {
+                    adopt(self, name, path, passphrase).await?;
+                } else {
+                    make_file(path, sealed).await?;
+                }
             }
             let vault = VaultRecord {
                 name: name.clone(),
@@ -363,17 +368,26 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-async fn make_or_adopt(
+/// Looks whether a file is a vault that can be used. What is another's is not touched: not written, and its rights stay.
+async fn adopt(
+    store: &Store,
     name: &VaultName,
     path: &Path,
     passphrase: Option<&Passphrase>,
-    sealed_key: Option<&[u8]>,
 ) -> Result<(), Failure> {
-    if exists(path)? {
-        open_file_key(name, path, passphrase).await?;
-        return Ok(());
+    let failed = |error| StoreError::from(HomeError::io(path, error));
+    let found = fs::metadata(path).map_err(failed)?;
+    let database = fs::metadata(store.home().database()).map_err(failed)?;
+    // The database of the home is in use here and is told by its number: whoever opens and closes it loses its locks. An
+    // empty file is a vault whose creation was cut short.
+    let is_vault = found.is_file()
+        && (found.dev(), found.ino()) != (database.dev(), database.ino())
+        && (found.len() == 0 || database::has_mark(path, &schema::VAULT_FILE));
+    if !is_vault {
+        return Err(StoreError::NotAVault(path.to_path_buf()).into());
     }
-    Ok(make_file(path, sealed_key).await?)
+    open_file_key(name, path, passphrase).await?;
+    Ok(())
 }
 
 /// Makes the file of a vault.
@@ -478,6 +492,11 @@ impl FromRow<'_, SqliteRow> for Stored {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use sqlx::ConnectOptions as _;
+
     use super::*;
     use crate::home::Home;
     use crate::testing::{store, vault_with_keys};
@@ -628,15 +647,43 @@ mod tests {
             other.secrets(&open).await.unwrap().len(),
             software.records().count()
         );
+    }
 
+    #[tokio::test]
+    async fn what_is_no_vault_is_not_touched() {
+        let (directory, store) = store().await;
         let text = directory.path().join("text");
         fs::write(&text, "this is no vault, only text of some length").unwrap();
-        let error = other
-            .create_vault(&name("text"), Some(&text), None)
+        let folder = directory.path().join("folder");
+        fs::create_dir(&folder).unwrap();
+        let foreign = directory.path().join("foreign");
+        let create = schema::HOME.migrations.concat();
+        let mut db = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(&foreign)
+            .create_if_missing(true)
+            .connect()
             .await
-            .unwrap_err();
-        assert!(matches!(error, StoreError::NotAVault(_)), "{error:?}");
-        assert!(text.exists());
+            .unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(create))
+            .execute(&mut db)
+            .await
+            .unwrap();
+        db.close().await.unwrap();
+        for path in [&text, &folder, &foreign] {
+            fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+        }
+        for path in [text, folder, foreign, store.home().database()] {
+            let before = fs::metadata(&path).unwrap();
+            let error = store
+                .create_vault(&name("odd"), Some(&path), None)
+                .await
+                .unwrap_err();
+            assert!(matches!(error, StoreError::NotAVault(_)), "{error:?}");
+            let after = fs::metadata(&path).unwrap();
+            assert_eq!(after.mode(), before.mode(), "{}", path.display());
+            assert_eq!(after.len(), before.len(), "{}", path.display());
+        }
+        assert!(store.vaults().await.unwrap().is_empty());
     }
 
     #[tokio::test]

@@ -166,7 +166,7 @@ impl Session<'_> {
             )));
             self.unlock_for(state, None).await?;
             self.host
-                .spawn_node(&[name.to_string()], ChildOutput::Discard)
+                .spawn_node(&["--".to_owned(), name.to_string()], ChildOutput::Discard)
                 .await?;
         }
         let node = self.node(state, at).await?;

@@ -90,10 +90,10 @@ impl Document {
     ) -> Result<Self, Failure> {
         let written = Expanded::unchanged(without_slash_comments(&origin.text));
         let root = Node::parse(&origin, &written)?;
+        let defined = section(&origin, &root)?;
         if !written.text().contains('$') {
             return Ok(Self { origin, root });
         }
-        let defined = section(&origin, &root)?;
         for name in defined.keys() {
             if !given.0.contains_key(name) && environment(name).is_some() {
                 warn(format!(
@@ -464,6 +464,19 @@ mod tests {
             &|text| warnings.borrow_mut().push(text),
         )?;
         Ok((document, warnings.into_inner()))
+    }
+
+    #[test]
+    fn the_section_is_checked_also_when_nothing_refers_to_it() {
+        for (text, said) in [
+            ("variables: {A: [1]}", "not a list"),
+            ("variables: {A: ''}", "Empty value for variable 'A'"),
+            ("variables: {A-B: 1}", "cannot be the name"),
+            ("variables: 5", "is a map from names to values"),
+        ] {
+            let error = read(text, &[], &[]).unwrap_err();
+            assert!(error.message.contains(said), "{}", error.message);
+        }
     }
 
     fn value(text: &str) -> Value {

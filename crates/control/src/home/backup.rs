@@ -26,12 +26,28 @@ pub(crate) enum IfFileExists {
 /// Says early that a file is in the way.
 ///
 /// # Errors
-/// There is one, and it must not be replaced.
+/// There is one, and it must not be replaced: it may not be, it is no file, or it is a database, of which a vault is one.
 pub(crate) fn check(path: &Path, if_exists: IfFileExists) -> Result<(), Failure> {
-    if if_exists == IfFileExists::Refuse && path.symlink_metadata().is_ok() {
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    if if_exists == IfFileExists::Refuse {
         return Err(taken(path));
     }
-    Ok(())
+    // A link to nothing is in nobody's way. Only a file is opened: the other end of a pipe may never come.
+    match path.metadata() {
+        Ok(found) if !found.is_file() => Err(irreplaceable(path, "no file")),
+        Ok(_) if is_database(path) => Err(irreplaceable(path, "a database, not a backup")),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn is_database(path: &Path) -> bool {
+    const MARK: &[u8] = b"SQLite format 3\0";
+    let mut start = [0; MARK.len()];
+    File::open(path)
+        .and_then(|mut file| file.read_exact(&mut start))
+        .is_ok_and(|()| start == MARK)
 }
 
 /// Writes a backup, readable by its owner only. It appears complete or not at all.
@@ -39,6 +55,7 @@ pub(crate) fn check(path: &Path, if_exists: IfFileExists) -> Result<(), Failure>
 /// # Errors
 /// There is a file that must not be replaced, or it cannot be written.
 pub(crate) fn write(path: &Path, bytes: &[u8], if_exists: IfFileExists) -> Result<(), Failure> {
+    check(path, if_exists)?;
     let failed = |error: io::Error| {
         if error.kind() == io::ErrorKind::AlreadyExists {
             taken(path)
@@ -130,8 +147,52 @@ fn taken(path: &Path) -> Failure {
     .help("choose another path, or replace it with --force")
 }
 
+fn irreplaceable(path: &Path, what: &str) -> Failure {
+    Failure::coded(
+        Code::AlreadyExists,
+        format!("{} is {what}, and is not replaced", path.display()),
+    )
+    .help("choose another path")
+}
+
 fn draft_of(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_that_are_no_database_are_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir(at("folder")).unwrap();
+        fs::write(at("database"), b"SQLite format 3\0and pages").unwrap();
+        fs::write(at("old"), b"a backup").unwrap();
+        std::os::unix::fs::symlink("/dev/null", at("device")).unwrap();
+        std::os::unix::fs::symlink(at("nothing"), at("dangling")).unwrap();
+
+        for name in ["folder", "database", "device"] {
+            let error = write(&at(name), b"new", IfFileExists::Replace).unwrap_err();
+            assert!(
+                error.message.ends_with("and is not replaced"),
+                "{}",
+                error.message
+            );
+        }
+        assert!(at("folder").is_dir());
+        assert!(at("database").metadata().unwrap().len() > 3);
+        assert!(at("device").is_symlink());
+        for name in ["old", "dangling", "fresh"] {
+            write(&at(name), b"new", IfFileExists::Replace).unwrap();
+            assert_eq!(fs::read(at(name)).unwrap(), b"new");
+        }
+        for name in ["old", "device", "folder"] {
+            assert!(write(&at(name), b"newer", IfFileExists::Refuse).is_err());
+        }
+        assert_eq!(fs::read(at("old")).unwrap(), b"new");
+    }
 }

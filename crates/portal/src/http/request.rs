@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn what_the_client_says_under_the_same_name_is_left_out_also_in_trailers() {
         let answer = added(
-            "PUT / HTTP/1.1\r\nx-KEY: mine\r\nX-Key:\r\nX-Keys: stays\r\nTransfer-Encoding: chunked\r\n\r\n\
+            "PUT / HTTP/1.1\r\nx-KEY: mine\r\nX-Key:\r\nx_Key: mine\r\nX-Keys: stays\r\nTransfer-Encoding: chunked\r\n\r\n\
              5\r\nX-Key\r\n0\r\nX-key: mine\r\nX-Sum: 1\r\n\r\nGET / HTTP/1.1\r\n\r\n",
         );
         let expected = "PUT / HTTP/1.1\r\nX-Key: one\r\nX-Also: two\r\nX-Keys: stays\r\nTransfer-Encoding: chunked\r\n\r\n\

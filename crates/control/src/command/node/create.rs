@@ -328,7 +328,7 @@ impl Create {
         let mut arguments = Vec::new();
         let mut option = |name: &str, value: Option<String>| {
             if let Some(value) = value {
-                arguments.extend([name.to_owned(), value]);
+                arguments.push(format!("{name}={value}"));
             }
         };
         option(
@@ -350,7 +350,8 @@ impl Create {
         if self.skip_is_running_check {
             arguments.push("--skip-is-running-check".to_owned());
         }
-        arguments.push(name.to_string());
+        // A name may look like an option.
+        arguments.extend(["--".to_owned(), name.to_string()]);
         arguments
     }
 

@@ -61,7 +61,11 @@ async fn start(session: &Session<'_>, state: &State, node: &NodeRecord) -> Resul
     session
         .host
         .spawn_node(
-            &["--resume".to_owned(), node.name.to_string()],
+            &[
+                "--resume".to_owned(),
+                "--".to_owned(),
+                node.name.to_string(),
+            ],
             ChildOutput::Inherit,
         )
         .await?;
