@@ -237,6 +237,24 @@ fn a_server_of_configurations_is_trusted_as_its_certificate_is() {
         .shell(&format!("SSL_CERT_FILE={} {create}", root.display()))
         .success();
     assert!(said.starts_with("n1/service/outlet"), "{said}");
+
+    // Many servers answer without encryption only to send everybody to where it is.
+    let location = format!("https://localhost:{}/n1", server.port());
+    let plain = Target::start(move |mut stream| {
+        let mut request = [0; 1024];
+        let _ = stream.read(&mut request)?;
+        write!(
+            stream,
+            "HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"
+        )
+    });
+    let create = format!("ockam node create http://{}/n1", plain.address());
+    let report = home.shell(&create).failure();
+    assert!(report.contains("UnknownIssuer"), "{report}");
+    let said = home
+        .shell(&format!("SSL_CERT_FILE={} {create}", root.display()))
+        .success();
+    assert!(said.starts_with("n1/service/outlet"), "{said}");
 }
 
 fn write(file: &Path, kept: SocketAddr, changing: SocketAddr, more: &str) {

@@ -17,22 +17,24 @@ pub(super) async fn fetch(
     url: &str,
     largest: u64,
 ) -> Result<Vec<u8>, Failure> {
-    let is_secure = url.starts_with("https://");
-    if !is_secure && !url.starts_with("http://") {
-        let scheme = url.split("://").next().unwrap_or_default();
-        return Err(Failure::new(format!(
-            "a configuration cannot be read from {scheme}: {url}"
-        ))
-        .help("give a file, or a URL that begins with `https://` or `http://`"));
-    }
-    if !is_secure {
+    let scheme = match url.split("://").next().unwrap_or_default() {
+        "https" => Scheme::Https,
+        "http" => Scheme::Http,
+        other => {
+            return Err(Failure::new(format!(
+                "a configuration cannot be read from {other}: {url}"
+            ))
+            .help("give a file, or a URL that begins with `https://` or `http://`"));
+        }
+    };
+    if scheme == Scheme::Http {
         session.host.note(Note::Warning(format!(
             "{url} is read without encryption: whoever is on the way can change it"
         )));
     }
     let address = url.to_owned();
     // The client blocks; it has a thread of its own.
-    let read = tokio::task::spawn_blocking(move || read(&address, is_secure, largest));
+    let read = tokio::task::spawn_blocking(move || read(&address, scheme, largest));
     let failed = |why: String| {
         Failure::coded(Code::Unavailable, format!("{url} could not be read"))
             .cause(why)
@@ -43,17 +45,22 @@ pub(super) async fn fetch(
         .map_err(failed)
 }
 
-fn read(url: &str, is_secure: bool, largest: u64) -> Result<Vec<u8>, String> {
-    let mut config = ureq::Agent::config_builder()
+/// How the first server is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Https,
+    Http,
+}
+
+fn read(url: &str, scheme: Scheme, largest: u64) -> Result<Vec<u8>, String> {
+    let config = ureq::Agent::config_builder()
         .timeout_global(Some(TIMEOUT))
         .max_redirects(REDIRECTS)
-        // What begins encrypted stays so, wherever it is redirected.
-        .https_only(is_secure)
+        // What begins encrypted stays so, wherever it is redirected; what does not may become so.
+        .https_only(scheme == Scheme::Https)
+        .tls_config(tls(scheme)?)
         .http_status_as_error(false)
         .user_agent("ockam");
-    if is_secure {
-        config = config.tls_config(tls()?);
-    }
     let agent: ureq::Agent = config.build().into();
     let mut response = agent.get(url).call().map_err(|error| error.to_string())?;
     let status = response.status();
@@ -72,9 +79,9 @@ fn read(url: &str, is_secure: bool, largest: u64) -> Result<Vec<u8>, String> {
 }
 
 /// The roots of trust of the machine, on the provider of cryptography that is here already.
-fn tls() -> Result<TlsConfig, String> {
+fn tls(scheme: Scheme) -> Result<TlsConfig, String> {
     let roots = rustls_native_certs::load_native_certs();
-    if roots.certs.is_empty() {
+    if roots.certs.is_empty() && scheme == Scheme::Https {
         return Err(
             "this machine has no root certificates: install those of your system (ca-certificates)"
                 .to_owned(),
