@@ -61,6 +61,7 @@ impl Run for Import {
             }
         }
         let done = import::take_over(&state, &found, Effect::Store).await?;
+        // Who has done it need not be told that it can be done.
         session.is_new(&state, NOTICE).await;
         print(session, &done, Effect::Store);
         Ok(())

@@ -1,7 +1,7 @@
 //! `ockam node reload`: brings a node that runs to what its configuration says now.
 
 use clap::{Args, FromArgMatches as _};
-use ockam_store::{NodeName, NodeRecord};
+use ockam_store::{Effect, NodeName, NodeRecord};
 use serde_json::json;
 
 use crate::command::node::Create;
@@ -70,11 +70,16 @@ impl Run for Reload {
             source: source.kept(&configured.document.origin),
             variables: variables.into_map(),
         };
+        let effect = if self.dry_run {
+            Effect::Preview
+        } else {
+            Effect::Store
+        };
         let reload = Reloading {
             session,
             state: &state,
             node: &node,
-            dry_run: self.dry_run,
+            effect,
         };
         let difference = reload.plan(Plan::of(
             configured.document,
@@ -82,10 +87,10 @@ impl Run for Reload {
             Some(node.name.as_str()),
         )?);
         let difference = difference.await?;
-        if !self.dry_run {
+        if effect == Effect::Store {
             memory.keep(&state, &node.name).await?;
         }
-        session.host.print(difference.outcome(&node, self.dry_run));
+        session.host.print(difference.outcome(&node, effect));
         Ok(())
     }
 }
@@ -178,7 +183,7 @@ struct Reloading<'r> {
     session: &'r Session<'r>,
     state: &'r State,
     node: &'r NodeRecord,
-    dry_run: bool,
+    effect: Effect,
 }
 
 impl Reloading<'_> {
@@ -201,7 +206,7 @@ impl Reloading<'_> {
                 removed.push((record.node, noun, record.name));
             }
         }
-        if self.dry_run {
+        if self.effect == Effect::Preview {
             return Ok(Difference { removed, changes });
         }
         // First what goes: its port or address may be taken by what comes.
@@ -224,7 +229,7 @@ struct Difference {
 }
 
 impl Difference {
-    fn outcome(&self, node: &NodeRecord, dry_run: bool) -> Outcome {
+    fn outcome(&self, node: &NodeRecord, effect: Effect) -> Outcome {
         let of = |change: Change| {
             self.changes
                 .iter()
@@ -242,12 +247,12 @@ impl Difference {
             plain.push(text::more(format!("+ {}", changed.what())));
         }
         let name = &node.name;
-        let title = match (plain.is_empty(), dry_run) {
+        let title = match (plain.is_empty(), effect) {
             (true, _) => text::info(format!(
                 "Node {name} runs what its configuration says, nothing changes"
             )),
-            (false, true) => text::info(format!("Node {name} would change")),
-            (false, false) => text::done(format!("Node {name} was reloaded")),
+            (false, Effect::Preview) => text::info(format!("Node {name} would change")),
+            (false, Effect::Store) => text::done(format!("Node {name} was reloaded")),
         };
         plain.insert(0, title);
         plain.push(text::more(format!("{unchanged} unchanged")));
