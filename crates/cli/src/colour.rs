@@ -120,6 +120,23 @@ impl fmt::Display for Painted<'_> {
     }
 }
 
+/// A text that may quote a stranger, with its control characters written out: they would steer the terminal.
+pub(crate) fn tame(text: &str) -> Cow<'_, str> {
+    let steers = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let mut tamed = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if steers(character) {
+            tamed.extend(character.escape_default());
+        } else {
+            tamed.push(character);
+        }
+    }
+    Cow::Owned(tamed)
+}
+
 /// Removes ANSI sequences.
 pub(crate) fn strip(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());

@@ -76,7 +76,10 @@ fn main() -> ExitCode {
     let code = match prepared {
         Ok(Prepared::Version) => match pager::write_out(&version::lines()) {
             Ok(()) => 0,
-            Err(_) => report::FAILED,
+            Err(error) => {
+                let colours = Colours::of(io::stderr().is_terminal(), no_color, &environment);
+                unwritten(&error, |failure| complain(failure, colours))
+            }
         },
         Ok(Prepared::Words(words)) => start(words, no_color, environment),
         Err(error) => {
@@ -155,7 +158,13 @@ fn tell(
             &Failure::new(error.to_string()),
             globals.colours(io::stderr().is_terminal(), environment),
         ),
-        Err(PrintError::Write(_)) => report::FAILED,
+        Err(PrintError::Write(_)) if globals.quiet == Quiet::Yes => report::FAILED,
+        Err(PrintError::Write(error)) => unwritten(&error, |failure| {
+            complain(
+                failure,
+                globals.colours(io::stderr().is_terminal(), environment),
+            )
+        }),
     }
 }
 
@@ -196,16 +205,7 @@ fn run(
                 (Ok(()), Some(PrintError::Filter(error))) => {
                     complain(&Failure::new(error.to_string()))
                 }
-                // Who closed the pipe does not want to hear more.
-                (Ok(()), Some(PrintError::Write(error)))
-                    if error.kind() == io::ErrorKind::BrokenPipe =>
-                {
-                    report::FAILED
-                }
-                (Ok(()), Some(PrintError::Write(error))) => complain(&Failure::internal(
-                    "the result could not be written",
-                    &error,
-                )),
+                (Ok(()), Some(PrintError::Write(error))) => unwritten(&error, complain),
             };
             // Tasks that block on a file or a name lookup do not hold up the end of the process.
             runtime.shutdown_background();
@@ -301,6 +301,14 @@ fn runtime(node: bool) -> io::Result<tokio::runtime::Runtime> {
         tokio::runtime::Builder::new_current_thread()
     };
     builder.enable_all().build()
+}
+
+/// Says that a result was not written. Who closed the pipe does not want to hear more.
+fn unwritten(error: &io::Error, complain: impl FnOnce(&Failure) -> u8) -> u8 {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => report::FAILED,
+        _ => complain(&Failure::internal("the result could not be written", error)),
+    }
 }
 
 /// Writes the report of a failure to standard error.

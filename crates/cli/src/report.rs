@@ -24,7 +24,7 @@ use std::fmt::Write as _;
 
 use ockam_control::Failure;
 
-use crate::colour::{Colours, Paint};
+use crate::colour::{Colours, Paint, tame};
 use crate::version;
 
 /// Every failed command.
@@ -51,7 +51,7 @@ pub(crate) fn render(failure: &Failure, marks: Marks, colours: Colours) -> Strin
     };
     let mut text = String::new();
     let mut line = |mark: &str, paint: Paint, follow: &str, content: &str| {
-        for (index, part) in content.lines().enumerate() {
+        for (index, part) in tame(content).lines().enumerate() {
             // Writing to a string cannot fail.
             let _ = match index {
                 0 => writeln!(text, "  {} {part}", colours.paint(paint, mark)),
@@ -128,6 +128,20 @@ mod tests {
             report.starts_with(
                 "  x There is no node with name n1\n  |-> first\n  `-> second\n      third\n  help: see `ockam node list`\n\n    \
                  Error code: OCK404\n\n    ockam "
+            ),
+            "{report}"
+        );
+    }
+
+    #[test]
+    fn what_a_report_quotes_does_not_steer_the_terminal() {
+        let failure = Failure::new("no \x1b]0;title\x07\r here")
+            .cause("\u{9b}31m\n\tnext")
+            .help("\x1b[2J");
+        let report = render(&failure, Marks::Drawn, Colours::Off);
+        assert!(
+            report.starts_with(
+                "  × no \\u{1b}]0;title\\u{7}\\r here\n  ╰─▶ \\u{9b}31m\n      \tnext\n  help: \\u{1b}[2J\n"
             ),
             "{report}"
         );

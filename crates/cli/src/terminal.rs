@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::background;
-use crate::colour::Colours;
+use crate::colour::{Colours, tame};
 use crate::environment::Environment;
 use crate::global::{Globals, Prompts, Quiet};
 use crate::printer::{Forms, PrintError, Printer};
@@ -72,7 +72,7 @@ impl Terminal {
         if self.globals.quiet == Quiet::Yes {
             return;
         }
-        let line = self.colours.lines(&format!("  {icon} {text}\n"));
+        let line = self.colours.lines(&format!("  {icon} {}\n", tame(text)));
         self.progress.aside(|| {
             // Without standard error there is nobody to tell.
             let _ = io::stderr().lock().write_all(line.as_bytes());
