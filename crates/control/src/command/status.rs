@@ -115,10 +115,10 @@ fn node_line(node: &NodeResources) -> String {
     let mark = default_mark(node.is_default);
     match node.status {
         NodeStatus::Running { pid } => format!(
-            "{}{mark} is UP, with PID {pid}, {} inlets, {} outlets",
+            "{}{mark} is UP, with PID {pid}, {}, {}",
             node.name,
-            node.inlets.len(),
-            node.outlets.len()
+            text::count(node.inlets.len(), "inlet"),
+            text::count(node.outlets.len(), "outlet")
         ),
         NodeStatus::Zombie { pid } => format!("{}{mark} is a ZOMBIE, with PID {pid}", node.name),
         NodeStatus::Stopped => format!("{}{mark} is DOWN", node.name),

@@ -84,14 +84,10 @@ fn again(node: &NodeResources) -> String {
         .first()
         .map(|listener| format!("listening at {}, ", listener.socket_addr))
         .unwrap_or_default();
-    let count = |number: usize, one: &str| match number {
-        1 => format!("1 {one}"),
-        _ => format!("{number} {one}s"),
-    };
     text::more(format!(
         "{listener}with {} and {}",
-        count(node.inlets.len(), "inlet"),
-        count(node.outlets.len(), "outlet")
+        text::count(node.inlets.len(), "inlet"),
+        text::count(node.outlets.len(), "outlet")
     ))
 }
 
