@@ -158,8 +158,18 @@ fn program(environment: &Environment) -> Result<PathBuf, Failure> {
         })
 }
 
-/// Leaves the session of the terminal. Called early in a child, before threads exist.
+/// Leaves the session of the terminal, and whatever else the command that started it had open: a lock or a pipe would be held
+/// for as long as the node lives. Called first in a child, before it opens anything or has threads.
 pub(crate) fn leave_session() {
+    let open: Vec<i32> = std::fs::read_dir("/dev/fd")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
+        // The one that the list was read through is closed already.
+        let _ = nix::unistd::close(descriptor);
+    }
     // Fails only for the leader of a process group; then the process was started by hand and stays where it is.
     let _ = rustix::process::setsid();
 }

@@ -42,8 +42,11 @@ pub(crate) fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
             let (typed, there) = (name.to_lowercase(), candidate.to_lowercase());
             (strsim::damerau_levenshtein(&typed, &there), *candidate)
         })
-        // A third of the letters may be wrong; names of one or two letters are like nothing else.
-        .filter(|(distance, candidate)| *distance * 3 <= candidate.chars().count())
+        // A third of the longer one's letters may be wrong; names of one letter are like nothing else.
+        .filter(|(distance, candidate)| {
+            let letters = candidate.chars().count().max(name.chars().count());
+            *distance * 3 <= letters
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

@@ -87,6 +87,8 @@ impl Store {
                 out.bytes(&attestation);
             }
         }
+        let digest = digest(&out.0);
+        out.plain(&digest);
         if out.0.len() > MAX_BACKUP_LEN / 2 {
             return Err(StoreError::BackupTooLarge);
         }
@@ -137,10 +139,21 @@ impl Backup {
     }
 }
 
+/// What a backup ends with, so that one in clear that was damaged is not taken for whole.
+fn digest(content: &[u8]) -> [u8; 32] {
+    ockam_vault::fast().sha256(&[content])
+}
+
 fn parse(content: &[u8]) -> Result<Backup, String> {
+    let (content, end) = content
+        .split_last_chunk::<32>()
+        .ok_or("it is shorter than any")?;
     let mut input = Reader(content);
     if input.take(MAGIC.len())? != MAGIC {
         return Err("it begins with something else".to_owned());
+    }
+    if digest(content) != *end {
+        return Err("it is damaged".to_owned());
     }
     match input.byte()? {
         VERSION => {}
@@ -352,8 +365,7 @@ mod tests {
         for index in 0..file.len() {
             let mut damaged = file.to_vec();
             damaged[index] ^= 0x55;
-            // A changed secret is another secret, which then belongs to nobody.
-            let _ = Backup::read(&damaged, None).await;
+            assert!(Backup::read(&damaged, None).await.is_err(), "{index}");
         }
     }
 

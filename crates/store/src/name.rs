@@ -9,7 +9,7 @@ use thiserror::Error;
 
 /// Text that cannot be a name.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("`{text}` is not a {noun} name: {rule}")]
+#[error("`{text}` is not {noun} name: {rule}")]
 pub struct NameError {
     noun: &'static str,
     text: String,
@@ -69,7 +69,7 @@ name!(
     /// Name of a node: word characters, `-` and `_`; also the name of its log directory.
     // spec: command 3.4
     NodeName,
-    "node",
+    "a node",
     |text| !text.is_empty()
         && text.len() <= NAME_MAX
         && text.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-'),
@@ -79,7 +79,7 @@ name!(
 name!(
     /// Name of a vault; also the end of the name of its file.
     VaultName,
-    "vault",
+    "a vault",
     is_plain_text,
     "use 1 to 200 bytes of text without `/` and control characters"
 );
@@ -87,7 +87,7 @@ name!(
 name!(
     /// Name a user gives to one of their own identities.
     IdentityName,
-    "identity",
+    "an identity",
     is_plain_text,
     "use 1 to 200 bytes of text without `/` and control characters"
 );

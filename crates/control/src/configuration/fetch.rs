@@ -17,32 +17,45 @@ pub(super) async fn fetch(
     url: &str,
     largest: u64,
 ) -> Result<Vec<u8>, Failure> {
+    let shown = without_user(url);
     let scheme = match url.split("://").next().unwrap_or_default() {
         "https" => Scheme::Https,
         "http" => Scheme::Http,
         other => {
             return Err(Failure::new(format!(
-                "a configuration cannot be read from {other}: {url}"
+                "a configuration cannot be read from {other}: {shown}"
             ))
             .help("give a file, or a URL that begins with `https://` or `http://`"));
         }
     };
     if scheme == Scheme::Http {
         session.host.note(Note::Warning(format!(
-            "{url} is read without encryption: whoever is on the way can change it"
+            "{shown} is read without encryption: whoever is on the way can change it"
         )));
     }
     let address = url.to_owned();
     // The client blocks; it has a thread of its own.
     let read = tokio::task::spawn_blocking(move || read(&address, scheme, largest));
     let failed = |why: String| {
-        Failure::coded(Code::Unavailable, format!("{url} could not be read"))
+        Failure::coded(Code::Unavailable, format!("{shown} could not be read"))
             .cause(why)
             .help("look whether the address is right and the server reachable, or give the text as a file")
     };
     read.await
         .map_err(|error| failed(error.to_string()))?
         .map_err(failed)
+}
+
+/// The address without name and password of whoever asks.
+fn without_user(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match host.rsplit_once('@') {
+        Some((_user, host)) => format!("{scheme}://{host}{path}"),
+        None => url.to_owned(),
+    }
 }
 
 /// How the first server is asked.
@@ -100,3 +113,20 @@ fn tls(scheme: Scheme) -> Result<TlsConfig, String> {
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const REDIRECTS: u32 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_the_password_in_it() {
+        for (url, shown) in [
+            ("https://host:b@example.com/d@e", "https://example.com/d@e"),
+            ("https://host:b/c@d", "https://host:b/c@d"),
+            ("https://host:b@c@example.com:1", "https://example.com:1"),
+            ("http://host/d", "http://host/d"),
+        ] {
+            assert_eq!(without_user(url), shown);
+        }
+    }
+}
