@@ -30,10 +30,11 @@ fn background_nodes_outlive_the_terminal_they_were_started_on() {
         .custom_flags(OFlags::NOCTTY.bits().cast_signed())
         .open(name.to_str().unwrap())
         .unwrap();
-    // A shell whose terminal this is. What else it started shows that the terminal really ends what is on it.
+    // A shell whose terminal this is. What else it started shows that the terminal really ends what is on it, also when
+    // whoever runs the tests ignores the signal that does it.
     let mut shell = home.command(Path::new("setsid"));
     shell
-        .args(["--ctty", "--wait", "sh", "-c"])
+        .args(["--ctty", "--wait", "env", "--default-signal=HUP", "sh", "-c"])
         .arg("sleep 1000 & echo $!; ockam node create n1; ockam node create n2; ockam node stop n2; ockam node start n2; echo done; read more")
         .stdin(slave.try_clone().unwrap())
         .stdout(slave.try_clone().unwrap())
