@@ -255,7 +255,12 @@ impl<'a> Reader<'a> {
     }
 
     fn byte(&mut self) -> Result<u8, String> {
-        self.take(1).map(|bytes| bytes.iter().copied().sum())
+        let (byte, rest) = self
+            .0
+            .split_first()
+            .ok_or_else(|| "it ends too early".to_owned())?;
+        self.0 = rest;
+        Ok(*byte)
     }
 
     fn flag(&mut self) -> Result<bool, String> {

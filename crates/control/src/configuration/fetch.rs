@@ -47,7 +47,7 @@ pub(super) async fn fetch(
 }
 
 /// The address without name and password of whoever asks.
-fn without_user(url: &str) -> String {
+pub(super) fn without_user(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::Session;
 use crate::configuration::Origin;
-use crate::configuration::fetch::fetch;
+use crate::configuration::fetch::{fetch, without_user};
 use crate::outcome::Failure;
 
 /// Where a configuration comes from.
@@ -71,7 +71,7 @@ impl Source {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
-            Self::Url(url) => url.clone(),
+            Self::Url(url) => without_user(url),
             Self::Inline(_) => "the configuration".to_owned(),
             Self::Input => "standard input".to_owned(),
         }
