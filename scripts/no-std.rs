@@ -7,6 +7,7 @@
 
 extern crate ockam_channel;
 extern crate ockam_identity;
+extern crate ockam_policy;
 extern crate ockam_vault;
 extern crate ockam_wire;
 

@@ -1,0 +1,7 @@
+//! Policies: expressions over the attributes of who speaks.
+//!
+//! Specification: trust 6.
+
+#![no_std]
+
+extern crate alloc;
