@@ -40,6 +40,7 @@ mod credential;
 mod draft;
 mod history;
 mod identifier;
+mod one_time_code;
 mod time;
 
 pub use attestation::{
@@ -54,4 +55,5 @@ pub use history::{
     MAX_HISTORY_LEN, OlderHistory, VerifiedChange, VerifiedHistory,
 };
 pub use identifier::{ChangeHash, Identifier, IdentifierError};
+pub use one_time_code::{OneTimeCode, OneTimeCodeError};
 pub use time::{UnixTime, Validity, ValidityError};
