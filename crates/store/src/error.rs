@@ -132,6 +132,16 @@ pub enum StoreError {
     #[error("the system gave no random bytes")]
     Random,
 
+    /// There is no project with this name.
+    #[error("The project {0} was not found")]
+    NoProject(String),
+    /// A project of this id is known, and its credentials are issued by somebody else.
+    #[error("the project {project} is known here with another authority")]
+    OtherAuthority {
+        /// Its name in this home.
+        project: String,
+    },
+
     /// A backup holds at most a mebibyte.
     #[error("the vault is too large for a backup: move identities to a second vault")]
     BackupTooLarge,

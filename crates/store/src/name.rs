@@ -92,6 +92,28 @@ name!(
     "use 1 to 200 bytes of text without `/` and control characters"
 );
 
+name!(
+    /// Name of a project: letters and digits, single `-`, `_` and `.` between them.
+    // spec: command 3.4
+    ProjectName,
+    "a project",
+    is_words_of_ascii,
+    "use 1 to 200 letters and digits; `-`, `_` and `.` may stand between them"
+);
+
+impl ProjectName {
+    /// The same name with a number behind it.
+    pub(crate) fn numbered(&self, number: u64) -> Self {
+        let ending = format!("-{number}");
+        let mut name = self.0.clone();
+        name.truncate(NAME_MAX - ending.len());
+        while !name.ends_with(|c: char| c.is_ascii_alphanumeric()) && name.len() > 1 {
+            name.pop();
+        }
+        Self(name + &ending)
+    }
+}
+
 impl VaultName {
     /// The name of the first vault of a home, made when one is needed. // spec: command 3.7
     #[must_use]
@@ -106,6 +128,14 @@ fn is_plain_text(text: &str) -> bool {
         && !text
             .chars()
             .any(|c| c.is_control() || c == '/' || c == '\\')
+}
+
+fn is_words_of_ascii(text: &str) -> bool {
+    let is_mark = |c: char| matches!(c, '-' | '_' | '.');
+    text.len() <= NAME_MAX
+        && text
+            .split(is_mark)
+            .all(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
 /// File names end at 255 bytes; some carry a prefix or an ending.
@@ -132,6 +162,20 @@ mod tests {
         for bad in ["", " ", "../x", "a\nb", "a\u{1b}[0m"] {
             assert!(bad.parse::<VaultName>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn project_names_are_words_with_single_marks_between_them() {
+        for good in ["default", "1", "a-b_c.d", "A1"] {
+            assert_eq!(good.parse::<ProjectName>().unwrap().as_str(), good);
+        }
+        for bad in ["", "-a", "a-", "a--b", "a b", "ä", "a/b"] {
+            assert!(bad.parse::<ProjectName>().is_err(), "{bad}");
+        }
+        let long: ProjectName = "a".repeat(200).parse().unwrap();
+        let second = long.numbered(2);
+        assert!(second.as_str().ends_with("a-2"));
+        assert_eq!(second.as_str().parse::<ProjectName>(), Ok(second));
     }
 
     #[test]

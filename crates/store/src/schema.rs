@@ -23,7 +23,7 @@ impl Schema {
 /// The database of a home.
 pub(crate) static HOME: Schema = Schema {
     application: i32::from_be_bytes(*b"OckH"),
-    migrations: &[HOME_1, HOME_2, HOME_3],
+    migrations: &[HOME_1, HOME_2, HOME_3, HOME_4],
 };
 
 /// The file of one further vault.
@@ -110,6 +110,27 @@ CREATE TABLE notice (
 const HOME_3: &str = "
 ALTER TABLE node ADD COLUMN configuration TEXT;
 ALTER TABLE request ADD COLUMN origin TEXT;
+";
+
+/// Projects, and which of the user's identities are enrolled in them. `authority` is what nodes trust; the rest of a
+/// project is for people and for finding it.
+const HOME_4: &str = "
+CREATE TABLE project (
+    id INTEGER PRIMARY KEY,
+    project_id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL UNIQUE,
+    authority TEXT,
+    details TEXT NOT NULL,
+    is_default INTEGER NOT NULL CHECK (is_default IN (0, 1))
+) STRICT;
+CREATE UNIQUE INDEX project_one_default ON project (is_default) WHERE is_default = 1;
+
+CREATE TABLE enrollment (
+    identity TEXT NOT NULL REFERENCES identity (identifier) ON DELETE CASCADE,
+    project TEXT NOT NULL REFERENCES project (project_id) ON DELETE CASCADE,
+    enrolled_at INTEGER NOT NULL,
+    PRIMARY KEY (identity, project)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// `seal` has one row if the file is sealed: the key of the secrets, itself sealed under the passphrase.
