@@ -50,19 +50,23 @@ pub const MAX_NESTING: usize = 8;
 
 /// How many items of an array or entries of a map are still to come.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Count {
+pub enum Count {
+    /// As many as this.
     Known(u64),
+    /// Until the end mark.
     UntilBreak,
 }
 
+/// Reads one item after the other from received bytes.
 #[derive(Clone, Debug)]
-pub(crate) struct Reader<'a> {
+pub struct Reader<'a> {
     input: &'a [u8],
     at: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(input: &'a [u8]) -> Self {
+    /// Starts at the first byte.
+    pub fn new(input: &'a [u8]) -> Self {
         Self { input, at: 0 }
     }
 
@@ -71,12 +75,17 @@ impl<'a> Reader<'a> {
         self.at
     }
 
+    /// What was not read yet.
     #[inline]
-    pub(crate) fn rest(&self) -> &'a [u8] {
+    pub fn rest(&self) -> &'a [u8] {
         self.input.get(self.at..).unwrap_or_default()
     }
 
-    pub(crate) fn finish(&self) -> Result<(), DecodeError> {
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// Bytes are left.
+    pub fn finish(&self) -> Result<(), DecodeError> {
         if self.rest().is_empty() {
             Ok(())
         } else {
@@ -115,8 +124,12 @@ impl<'a> Reader<'a> {
         Ok((major, Some(argument)))
     }
 
+    /// An unsigned integer.
+    ///
+    /// # Errors
+    /// Something else comes next.
     #[inline]
-    pub(crate) fn uint(&mut self) -> Result<u64, DecodeError> {
+    pub fn uint(&mut self) -> Result<u64, DecodeError> {
         match self.head()? {
             (0, Some(value)) => Ok(value),
             _ => Err(DecodeError::Unexpected("an unsigned integer")),
@@ -124,8 +137,11 @@ impl<'a> Reader<'a> {
     }
 
     /// A byte string of definite length.
+    ///
+    /// # Errors
+    /// Something else comes next.
     #[inline]
-    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
+    pub fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
         match self.head()? {
             (2, Some(length)) => self.take(length),
             _ => Err(DecodeError::Unexpected("a byte string")),
@@ -133,7 +149,10 @@ impl<'a> Reader<'a> {
     }
 
     /// A text string of definite length.
-    pub(crate) fn text(&mut self) -> Result<&'a str, DecodeError> {
+    ///
+    /// # Errors
+    /// Something else comes next, or it is not UTF-8.
+    pub fn text(&mut self) -> Result<&'a str, DecodeError> {
         match self.head()? {
             (3, Some(length)) => {
                 core::str::from_utf8(self.take(length)?).map_err(|_| DecodeError::NotUtf8)
@@ -142,7 +161,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(crate) fn bool(&mut self) -> Result<bool, DecodeError> {
+    /// A boolean.
+    ///
+    /// # Errors
+    /// Something else comes next.
+    pub fn bool(&mut self) -> Result<bool, DecodeError> {
         match self.head()? {
             (7, Some(20)) => Ok(false),
             (7, Some(21)) => Ok(true),
@@ -151,14 +174,18 @@ impl<'a> Reader<'a> {
     }
 
     /// Consumes an explicit null, if that is what comes next.
-    pub(crate) fn null(&mut self) -> bool {
+    pub fn null(&mut self) -> bool {
         let null = self.peek() == Some(0xf6);
         self.at += usize::from(null);
         null
     }
 
+    /// The head of an array; its items are read while [`Self::more`] says so.
+    ///
+    /// # Errors
+    /// Something else comes next.
     #[inline]
-    pub(crate) fn array(&mut self) -> Result<Count, DecodeError> {
+    pub fn array(&mut self) -> Result<Count, DecodeError> {
         match self.head()? {
             (4, Some(count)) => Ok(Count::Known(count)),
             (4, None) => Ok(Count::UntilBreak),
@@ -166,7 +193,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(crate) fn map(&mut self) -> Result<Count, DecodeError> {
+    /// The head of a map; its entries are read while [`Self::more`] says so.
+    ///
+    /// # Errors
+    /// Something else comes next.
+    pub fn map(&mut self) -> Result<Count, DecodeError> {
         match self.head()? {
             (5, Some(count)) => Ok(Count::Known(count)),
             (5, None) => Ok(Count::UntilBreak),
@@ -175,8 +206,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether one more item of `count` follows. The end mark is consumed.
+    ///
+    /// # Errors
+    /// The input ends instead.
     #[inline]
-    pub(crate) fn more(&mut self, count: &mut Count) -> Result<bool, DecodeError> {
+    pub fn more(&mut self, count: &mut Count) -> Result<bool, DecodeError> {
         match count {
             Count::Known(0) => Ok(false),
             Count::Known(left) => {
@@ -193,8 +227,29 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads a map with unsigned keys. An explicit null is an absent entry. `entry` reads or skips each value.
+    ///
+    /// # Errors
+    /// It is no such map, or `entry` fails.
+    pub fn entries<E: From<DecodeError>>(
+        &mut self,
+        mut entry: impl FnMut(&mut Self, u64) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut count = self.map()?;
+        while self.more(&mut count)? {
+            let key = self.uint()?;
+            if !self.null() {
+                entry(self, key)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Skips one item nested at most `depth` levels.
-    pub(crate) fn skip(&mut self, depth: usize) -> Result<(), DecodeError> {
+    ///
+    /// # Errors
+    /// It is nested deeper or is not CBOR.
+    pub fn skip(&mut self, depth: usize) -> Result<(), DecodeError> {
         let inner = depth.checked_sub(1).ok_or(DecodeError::TooDeep)?;
         let (major, argument) = self.head()?;
         match (major, argument) {
@@ -222,6 +277,17 @@ impl<'a> Reader<'a> {
             (6, _) => self.skip(inner),
             _ => Ok(()),
         }
+    }
+}
+
+/// Fills the field of a structure. One that comes twice would be read differently by different readers.
+///
+/// # Errors
+/// It is filled already.
+pub fn set_once<T>(slot: &mut Option<T>, name: &'static str, value: T) -> Result<(), DecodeError> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(DecodeError::Duplicate(name)),
     }
 }
 

@@ -14,7 +14,7 @@
 //! Specification: messaging 1.8, trust 8.
 
 use crate::bare;
-use crate::cbor::{DecodeError, MAX_NESTING, Reader};
+use crate::cbor::{DecodeError, MAX_NESTING, Reader, set_once};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -144,11 +144,11 @@ impl Request {
         let content = bare::decode_bytes(message)?;
         let mut reader = Reader::new(content);
         let (mut id, mut path, mut method, mut has_body) = (None, None, None, None);
-        entries(&mut reader, |reader, key| match key {
-            1 => set(&mut id, "id", number(reader)?),
-            2 => set(&mut path, "path", reader.text()?),
-            3 => set(&mut method, "method", read_method(reader)?),
-            4 => set(&mut has_body, "has_body", reader.bool()?),
+        reader.entries(|reader, key| match key {
+            1 => set_once(&mut id, "id", number(reader)?),
+            2 => set_once(&mut path, "path", reader.text()?),
+            3 => set_once(&mut method, "method", read_method(reader)?),
+            4 => set_once(&mut has_body, "has_body", reader.bool()?),
             _ => reader.skip(MAX_NESTING),
         })?;
         let id = id.ok_or(DecodeError::Missing("id"))?;
@@ -217,11 +217,11 @@ impl Response {
         let content = bare::decode_bytes(message)?;
         let mut reader = Reader::new(content);
         let (mut id, mut re, mut status, mut has_body) = (None, None, None, None);
-        entries(&mut reader, |reader, key| match key {
-            1 => set(&mut id, "id", number(reader)?),
-            2 => set(&mut re, "re", number(reader)?),
-            3 => set(&mut status, "status", read_status(reader)?),
-            4 => set(&mut has_body, "has_body", reader.bool()?),
+        reader.entries(|reader, key| match key {
+            1 => set_once(&mut id, "id", number(reader)?),
+            2 => set_once(&mut re, "re", number(reader)?),
+            3 => set_once(&mut status, "status", read_status(reader)?),
+            4 => set_once(&mut has_body, "has_body", reader.bool()?),
             _ => reader.skip(MAX_NESTING),
         })?;
         let id = id.ok_or(DecodeError::Missing("id"))?;
@@ -330,11 +330,11 @@ impl ErrorBody {
     fn read(reader: &mut Reader<'_>, depth: usize) -> Result<Self, DecodeError> {
         let inner = depth.checked_sub(1).ok_or(DecodeError::TooDeep)?;
         let (mut path, mut method, mut message, mut cause) = (None, None, None, None);
-        entries(reader, |reader, key| match key {
-            1 => set(&mut path, "path", reader.text()?),
-            2 => set(&mut method, "method", read_method(reader)?),
-            3 => set(&mut message, "message", reader.text()?),
-            4 => set(&mut cause, "cause", Self::read(reader, inner)?),
+        reader.entries(|reader, key| match key {
+            1 => set_once(&mut path, "path", reader.text()?),
+            2 => set_once(&mut method, "method", read_method(reader)?),
+            3 => set_once(&mut message, "message", reader.text()?),
+            4 => set_once(&mut cause, "cause", Self::read(reader, inner)?),
             _ => reader.skip(inner),
         })?;
         Ok(Self {
@@ -361,29 +361,6 @@ fn written(write: impl FnOnce(&mut Encoder<&mut Vec<u8>>) -> WriteResult) -> Vec
     let mut out = Vec::new();
     write(&mut Encoder::new(&mut out)).expect("writing to memory cannot fail");
     out
-}
-
-/// Reads a map with unsigned keys. An explicit null is an absent entry.
-fn entries<'a>(
-    reader: &mut Reader<'a>,
-    mut entry: impl FnMut(&mut Reader<'a>, u64) -> Result<(), DecodeError>,
-) -> Result<(), DecodeError> {
-    let mut count = reader.map()?;
-    while reader.more(&mut count)? {
-        let key = reader.uint()?;
-        if !reader.null() {
-            entry(reader, key)?;
-        }
-    }
-    Ok(())
-}
-
-/// A key that comes twice would be read differently by different readers.
-fn set<T>(slot: &mut Option<T>, name: &'static str, value: T) -> Result<(), DecodeError> {
-    match slot.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(DecodeError::Duplicate(name)),
-    }
 }
 
 fn number(reader: &mut Reader<'_>) -> Result<MessageId, DecodeError> {

@@ -52,7 +52,7 @@ extern crate std;
 mod address;
 pub mod bare;
 mod buffer;
-mod cbor;
+pub mod cbor;
 pub mod envelope;
 pub mod frame;
 mod multiaddr;

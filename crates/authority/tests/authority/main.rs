@@ -1,0 +1,8 @@
+//! The authority as its clients meet it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod messages;
