@@ -11,7 +11,7 @@ use ockam_vault::{
 use crate::cbor::{self, DataType, DecodeError};
 use crate::history::VerifiedHistory;
 use crate::identifier::{ChangeHash, Identifier};
-use crate::time::UnixTime;
+use crate::time::{CLOCK_DRIFT_SECONDS, UnixTime};
 
 /// The usual lifetime of a purpose key: five years of 365 days.
 ///
@@ -126,6 +126,11 @@ impl PurposeKeyAttestation {
             })
         })?;
         Ok((attestation, len))
+    }
+
+    /// Who is said to have made it.
+    pub(crate) const fn subject(&self) -> &Identifier {
+        &self.content.subject
     }
 
     /// The attestation's bytes as received.
@@ -458,10 +463,5 @@ fn read_purpose_key(decoder: &mut Decoder<'_>) -> Result<PurposePublicKey, Decod
         _ => Err(DecodeError::Malformed(WHAT)),
     })
 }
-
-/// How far ahead another computer's clock may be.
-///
-/// `spec: trust 3.3 (6)`
-const CLOCK_DRIFT_SECONDS: u64 = 60;
 
 const WHAT: &str = "purpose key attestation";

@@ -48,6 +48,7 @@ pub enum DecodeError {
 pub(crate) enum DataType {
     Change = 1,
     PurposeKeyAttestation = 2,
+    Credential = 3,
 }
 
 /// Reads one structure and refuses bytes behind it.
@@ -84,7 +85,29 @@ pub(crate) fn structure<'b, T>(
     Ok(value)
 }
 
-/// The elements of an array structure, read in order.
+/// Reads a map: `pair` reads each key with its value.
+pub(crate) fn map<'b>(
+    decoder: &mut Decoder<'b>,
+    what: &'static str,
+    mut pair: impl FnMut(&mut Fields<'_, 'b>) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    let malformed = || DecodeError::Malformed(what);
+    let left = match decoder.map().map_err(|_| malformed())? {
+        Some(pairs) => Some(pairs.checked_mul(2).ok_or_else(malformed)?),
+        None => None,
+    };
+    let mut elements = Fields {
+        decoder,
+        left,
+        what,
+    };
+    while !elements.is_at_end()? {
+        pair(&mut elements)?;
+    }
+    Ok(())
+}
+
+/// The elements of an array structure, or the keys and values of a map, read in order.
 pub(crate) struct Fields<'a, 'b> {
     decoder: &'a mut Decoder<'b>,
     /// How many elements follow; none if the array says so with a break.
@@ -137,27 +160,29 @@ impl<'b> Fields<'_, 'b> {
         self.required(|decoder| decoder.bytes().map_err(|_| DecodeError::Malformed(what)))
     }
 
-    /// Whether another element begins at the decoder's position; takes the break of an indefinite array.
+    /// Whether another element begins at the decoder's position; counts it as taken.
     pub(crate) fn next(&mut self) -> Result<bool, DecodeError> {
-        match &mut self.left {
-            Some(0) => Ok(false),
-            Some(left) => {
-                *left -= 1;
-                Ok(true)
-            }
-            None => {
-                let kind = self
-                    .decoder
-                    .datatype()
-                    .map_err(|_| DecodeError::Malformed(self.what))?;
-                if kind == Type::Break {
-                    self.decoder.set_position(self.decoder.position() + 1);
-                    self.left = Some(0);
-                    return Ok(false);
-                }
-                Ok(true)
-            }
+        if self.is_at_end()? {
+            return Ok(false);
         }
+        self.left = self.left.map(|left| left - 1);
+        Ok(true)
+    }
+
+    /// Whether no element follows; takes the break of an indefinite array.
+    fn is_at_end(&mut self) -> Result<bool, DecodeError> {
+        if let Some(left) = self.left {
+            return Ok(left == 0);
+        }
+        let kind = self
+            .decoder
+            .datatype()
+            .map_err(|_| DecodeError::Malformed(self.what))?;
+        if kind == Type::Break {
+            self.decoder.set_position(self.decoder.position() + 1);
+            self.left = Some(0);
+        }
+        Ok(kind == Type::Break)
     }
 
     pub(crate) fn decoder(&mut self) -> &mut Decoder<'b> {

@@ -75,6 +75,11 @@ pub struct ValidityError {
     until: UnixTime,
 }
 
+/// How far ahead another computer's clock may be.
+///
+/// `spec: trust 3.3, 4.4`
+pub(crate) const CLOCK_DRIFT_SECONDS: u64 = 60;
+
 const PRIMARY_KEY_SECONDS: u64 = 315_360_000;
 
 #[cfg(test)]

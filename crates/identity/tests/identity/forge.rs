@@ -109,6 +109,42 @@ pub(crate) fn attestation_of(data: &[u8], signer: &SigningSecret) -> Vec<u8> {
     bytes
 }
 
+/// A credential with this data.
+pub(crate) fn credential_of(data: &[u8], signer: &SigningSecret) -> Vec<u8> {
+    attestation_of(data, signer)
+}
+
+/// A credential and the attestation of the key that signed it.
+pub(crate) fn bundle_of(credential: &[u8], attestation: &[u8]) -> Vec<u8> {
+    [&[0x82], credential, attestation].concat()
+}
+
+/// Credential data about anybody, with attributes given encoded.
+pub(crate) fn credential_data(
+    subject: Option<&[u8]>,
+    latest_change: Option<&[u8]>,
+    attributes: &[u8],
+    created_at: UnixTime,
+    expires_at: UnixTime,
+) -> Vec<u8> {
+    let mut bytes = cbor(|encoder| {
+        encoder.array(5)?;
+        for hash in [subject, latest_change] {
+            match hash {
+                Some(hash) => encoder.bytes(hash)?,
+                None => encoder.null()?,
+            };
+        }
+        Ok(())
+    });
+    bytes.extend_from_slice(attributes);
+    bytes.extend(cbor(|encoder| {
+        encoder.u64(created_at.0)?.u64(expires_at.0)?;
+        Ok(())
+    }));
+    bytes
+}
+
 pub(crate) fn versioned(version: u64, data_type: u64, data: &[u8]) -> Vec<u8> {
     cbor(|encoder| {
         encoder

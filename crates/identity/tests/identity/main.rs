@@ -1,5 +1,6 @@
 //! Identities and purpose keys: published vectors, guards, hostile input.
 
+mod credentials;
 mod forge;
 mod histories;
 mod hostile;

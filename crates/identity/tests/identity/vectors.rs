@@ -1,9 +1,9 @@
 //! The published verdict on every published vector.
 
 use ockam_identity::{
-    ChangeHistory, Comparison, CredentialBundle, HistoryError, Identifier, IdentityDraft,
-    OlderPurposeKeys, Purpose, PurposeKeyAttestation, PurposeKeyDraft, PurposePublicKey,
-    RotationDraft, UnixTime, Validity, VerifiedHistory,
+    Attributes, ChangeHistory, Comparison, CredentialBundle, CredentialDraft, CredentialError,
+    HistoryError, Identifier, IdentityDraft, OlderPurposeKeys, Purpose, PurposeKeyAttestation,
+    PurposeKeyDraft, PurposePublicKey, RotationDraft, UnixTime, Validity, VerifiedHistory,
 };
 use ockam_vault::{
     SecretBytes, Signature, SigningKeyType, SigningSecret, VerifyError, X25519Secret, portable,
@@ -11,6 +11,9 @@ use ockam_vault::{
 use serde_json::Value;
 
 use crate::forge::{self, FROM, UNTIL, mirrored, providers, sign, verdict, window};
+
+/// When verdicts were passed on the published credentials: now, as long as that lies within the vectors' window.
+const NOW: UnixTime = UnixTime(FROM.0 + 1000);
 
 #[test]
 fn every_published_identity_verifies() {
@@ -270,6 +273,180 @@ fn published_attestations_are_made_again_byte_for_byte() {
 }
 
 #[test]
+fn the_published_credential_verifies_with_all_it_says() {
+    let vector = read(include_str!("../../../../vectors/credential.json"));
+    let issuer = verdict(&bytes(&vector, "issuer_history")).unwrap();
+    let bundle =
+        CredentialBundle::from_hex(text(&vector, "credential_and_purpose_key_hex")).unwrap();
+    for provider in providers() {
+        let credential = bundle
+            .verify(provider, &issuer, None, FROM.plus(100))
+            .unwrap();
+        assert_eq!(credential.issuer().to_string(), text(&vector, "issuer"));
+        assert_eq!(credential.subject().to_string(), text(&vector, "subject"));
+        assert_eq!(credential.attributes().schema(), vector["schema"]);
+        let attributes = vector["attributes"].as_object().unwrap();
+        assert_eq!(credential.attributes().len(), attributes.len());
+        for (name, value) in attributes {
+            let found = credential.attributes().get(name.as_bytes());
+            assert_eq!(found, Some(value.as_str().unwrap().as_bytes()), "{name}");
+        }
+        assert_eq!(credential.created_at().0, vector["created_at"]);
+        assert_eq!(credential.expires_at().0, vector["expires_at"]);
+    }
+}
+
+#[test]
+fn the_published_credential_is_made_again_byte_for_byte() {
+    let vector = read(include_str!("../../../../vectors/credential.json"));
+    let identities = read(include_str!("../../../../vectors/identity.json"));
+    let subject = history_of(&identities, text(&vector, "subject"));
+    let issuer = verdict(&bytes(&vector, "issuer_history")).unwrap();
+    let attributes = vector["attributes"].as_object().unwrap();
+    let attributes = attributes
+        .iter()
+        .map(|(name, value)| (name, value.as_str().unwrap()));
+    let draft = CredentialDraft::new(
+        portable(),
+        &subject,
+        Attributes::member(attributes).unwrap(),
+        UnixTime(vector["created_at"].as_u64().unwrap()),
+        UnixTime(vector["expires_at"].as_u64().unwrap()),
+    )
+    .unwrap();
+    assert_eq!(hex::encode(draft.bytes_to_sign()), text(&vector, "hash"));
+    let signing = signing_secret(
+        SigningKeyType::Ed25519,
+        &bytes(&vector, "credential_signing_secret"),
+    );
+    let signature = sign(&signing, draft.bytes_to_sign());
+    let published = bytes(&vector, "credential_and_purpose_key_hex");
+    let attestation =
+        PurposeKeyAttestation::decode(&published[1 + bytes(&vector, "credential_hex").len()..])
+            .unwrap();
+    let bundle = draft
+        .finish(portable(), &issuer, &attestation, &signature)
+        .unwrap();
+    assert_eq!(bundle.as_bytes(), published);
+}
+
+#[test]
+fn every_unusual_credential_gets_the_published_verdict() {
+    let vectors = read(include_str!("../../../../vectors/credential_negative.json"));
+    let issuer = verdict(&bytes(&vectors, "issuer_history")).unwrap();
+    let subject = text(&vectors, "expected_subject").parse().unwrap();
+    let cases = vectors["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 19);
+    for case in cases {
+        let name = text(case, "name");
+        for provider in providers() {
+            let verdict = CredentialBundle::decode(&bytes(case, "bundle_hex"))
+                .map_err(CredentialError::from)
+                .and_then(|bundle| bundle.verify(provider, &issuer, Some(&subject), NOW));
+            assert_eq!(verdict.is_ok(), case["accept"], "{name}: {verdict:?}");
+        }
+    }
+}
+
+#[test]
+fn a_presented_credential_must_name_a_change_of_the_subject() {
+    // spec: trust 11.2 (10): the one case in which the published verdict is not the recommended one.
+    let vectors = read(include_str!("../../../../vectors/credential_negative.json"));
+    let identities = read(include_str!("../../../../vectors/identity.json"));
+    let issuer = verdict(&bytes(&vectors, "issuer_history")).unwrap();
+    let subject = history_of(&identities, text(&vectors, "expected_subject"));
+    for case in vectors["cases"].as_array().unwrap() {
+        let name = text(case, "name");
+        let verdict = CredentialBundle::decode(&bytes(case, "bundle_hex"))
+            .map_err(CredentialError::from)
+            .and_then(|bundle| bundle.verify_presented_by(portable(), &issuer, &subject, NOW));
+        if name.contains("of another identity") {
+            assert_eq!(verdict, Err(CredentialError::UnknownChange));
+        } else {
+            assert_eq!(verdict.is_ok(), case["accept"], "{name}: {verdict:?}");
+        }
+    }
+}
+
+#[test]
+fn unusual_credentials_are_refused_for_what_is_wrong_with_them() {
+    use ockam_identity::{AttestationError, DecodeError};
+    let vectors = read(include_str!("../../../../vectors/credential_negative.json"));
+    let issuer = verdict(&bytes(&vectors, "issuer_history")).unwrap();
+    let subject: Identifier = text(&vectors, "expected_subject").parse().unwrap();
+    let reason = |name: &str| {
+        let cases = vectors["cases"].as_array().unwrap();
+        let case = cases
+            .iter()
+            .find(|case| text(case, "name").starts_with(name))
+            .unwrap();
+        CredentialBundle::decode(&bytes(case, "bundle_hex"))
+            .unwrap()
+            .verify(portable(), &issuer, Some(&subject), NOW)
+            .unwrap_err()
+    };
+    let key = CredentialError::PurposeKey;
+    assert_eq!(
+        reason("subject null"),
+        CredentialError::Decode(DecodeError::Malformed("credential data"))
+    );
+    assert!(matches!(
+        reason("other subject"),
+        CredentialError::OtherSubject { expected, found }
+            if expected == subject && found == *issuer.identifier()
+    ));
+    assert!(matches!(reason("expired"), CredentialError::Expired(_)));
+    assert!(matches!(
+        reason("created in the far future"),
+        CredentialError::NotYetValid(_)
+    ));
+    assert_eq!(
+        reason("created before the purpose key"),
+        CredentialError::OutsidePurposeKey
+    );
+    assert_eq!(
+        reason("expires after the purpose key"),
+        CredentialError::OutsidePurposeKey
+    );
+    assert_eq!(
+        reason("signed with the issuer primary key"),
+        CredentialError::Signature(VerifyError::BadSignature)
+    );
+    assert_eq!(
+        reason("data_type 2"),
+        CredentialError::Decode(DecodeError::WrongDataType)
+    );
+    assert_eq!(
+        reason("version 2"),
+        CredentialError::Decode(DecodeError::UnknownVersion)
+    );
+    assert_eq!(
+        reason("purpose key of secure channel kind"),
+        key(AttestationError::OtherPurpose(Purpose::SecureChannel))
+    );
+    assert_eq!(
+        reason("attestation names another change hash"),
+        key(AttestationError::NotLatestChange)
+    );
+    assert_eq!(
+        reason("attestation outlives"),
+        key(AttestationError::OutsideWindow)
+    );
+    assert_eq!(
+        reason("attestation starts before"),
+        key(AttestationError::OutsideWindow)
+    );
+    assert_eq!(
+        reason("attestation signed by the wrong key"),
+        key(AttestationError::Signature(VerifyError::BadSignature))
+    );
+    assert!(matches!(
+        reason("issuer not in"),
+        CredentialError::OtherIssuer { .. }
+    ));
+}
+
+#[test]
 fn identities_are_read_out_of_handshake_payloads() {
     // spec: trust 5.5: [change history, attestation, credentials]
     let vectors = read(include_str!("../../../../vectors/handshake.json"));
@@ -296,6 +473,16 @@ fn identities_are_read_out_of_handshake_payloads() {
         assert_eq!(credentials.as_bytes().len(), length);
         assert_eq!(rest.len(), len + length);
     }
+}
+
+fn history_of(identities: &Value, identifier: &str) -> VerifiedHistory {
+    let identities = identities["identities"].as_array();
+    let identity = identities
+        .into_iter()
+        .flatten()
+        .find(|identity| identity["identifier"] == identifier)
+        .expect("the identity is among the vectors");
+    verdict(&bytes(identity, "change_history_hex")).expect("the vector is good")
 }
 
 fn attested(vector: &Value) -> (PurposeKeyAttestation, VerifiedHistory, Purpose) {
