@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ockam_channel::LocalIdentity;
 use ockam_node::services::{self, ECHO, Service};
-use ockam_node::{Access, ConnectError, ConnectOptions, Node, NodeOptions};
+use ockam_node::{
+    Access, ConnectError, ConnectOptions, FixedIdentity, Node, NodeOptions, OwnIdentity,
+};
 use ockam_store::IdentityName;
 use ockam_wire::{Buffer, MultiAddr, Protocol, Route};
 
@@ -21,7 +22,7 @@ use crate::state::State;
 #[derive(Debug)]
 pub struct Ephemeral {
     node: Node,
-    identity: Arc<LocalIdentity>,
+    identity: Arc<dyn OwnIdentity>,
     // spec: command 3.6 (in-memory nodes start only `echo`)
     _echo: Service,
 }
@@ -33,7 +34,7 @@ impl Ephemeral {
     /// The identity cannot be used.
     pub async fn start(state: &State, identity: Option<&IdentityName>) -> Result<Self, Failure> {
         let record = identities::find_or_default(state, identity).await?;
-        let identity = identities::local(state, &record).await?;
+        let identity = Arc::new(FixedIdentity(identities::local(state, &record).await?));
         let histories = Arc::new(StoredHistories(state.store().clone()));
         let node = Node::new(NodeOptions {
             histories,
@@ -94,7 +95,7 @@ impl Ephemeral {
 /// Sends a message from a worker of `node`, which lives until the reply has come.
 pub(crate) async fn send(
     node: &Node,
-    identity: Arc<LocalIdentity>,
+    identity: Arc<dyn OwnIdentity>,
     to: &MultiAddr,
     spec: &MessageSpec,
 ) -> Result<MessageReply, Failure> {

@@ -35,8 +35,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use ockam_channel::LocalIdentity;
-use ockam_node::{FlowId, Node, NodeOptions};
+use ockam_node::{FixedIdentity, FlowId, Node, NodeOptions, OwnIdentity};
 use ockam_portal::{DEFAULT_CHUNK, Hints, RelayService, RelayServiceOptions};
 use ockam_store::{IdentityName, IfRunning, NodeName, NodeStart, ProcessMark};
 use ockam_wire::{Address, MultiAddr, Protocol};
@@ -200,7 +199,7 @@ impl ManagedNode {
             name: settings.name.clone(),
             state,
             node,
-            identity: local_identity,
+            identity: Arc::new(FixedIdentity(local_identity)),
             portal_chunk: settings
                 .portal_chunk
                 .map_or(DEFAULT_CHUNK, NonZeroUsize::get),
@@ -329,7 +328,7 @@ pub(crate) struct Managed {
     name: NodeName,
     pub(crate) state: State,
     pub(crate) node: Node,
-    identity: Arc<LocalIdentity>,
+    identity: Arc<dyn OwnIdentity>,
     portal_chunk: usize,
     services: Arc<Registry<KeptService>>,
     outlets: Arc<Registry<KeptOutlet>>,
@@ -413,14 +412,12 @@ impl Managed {
     pub(crate) async fn identity_for(
         &self,
         name: Option<&IdentityName>,
-    ) -> Result<Arc<LocalIdentity>, Failure> {
+    ) -> Result<Arc<dyn OwnIdentity>, Failure> {
         match name {
             Some(name) => {
-                identities::local(
-                    &self.state,
-                    &identities::find(&self.state, Some(name)).await?,
-                )
-                .await
+                let record = identities::find(&self.state, Some(name)).await?;
+                let local = identities::local(&self.state, &record).await?;
+                Ok(Arc::new(FixedIdentity(local)))
             }
             None => Ok(self.identity.clone()),
         }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ockam_channel::LocalIdentity;
 use ockam_identity::Identifier;
 use ockam_wire::{Address, AddressError, MultiAddr, Protocol, Route, RouteError};
 use tokio::time::{Instant, timeout_at};
@@ -17,6 +16,7 @@ use crate::flow_control::{FlowId, Producer};
 use crate::message::ChannelPeer;
 use crate::names::UnknownNode;
 use crate::node::{DRAIN_TIMEOUT, Node};
+use crate::own_identity::OwnIdentity;
 use crate::router::Router;
 use crate::secure_channel::{ChannelError, ChannelOptions, SecureChannel};
 use crate::transport::Connection as TransportConnection;
@@ -25,7 +25,7 @@ use crate::transport::Connection as TransportConnection;
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
     /// The identity to present in every channel on the way.
-    pub identity: Arc<LocalIdentity>,
+    pub identity: Arc<dyn OwnIdentity>,
     /// Whom to accept at the end of the last channel; empty: anyone.
     pub authorized: Vec<Identifier>,
     /// How long all of it may take.

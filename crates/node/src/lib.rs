@@ -27,6 +27,7 @@ mod flow_control;
 mod message;
 mod names;
 mod node;
+mod own_identity;
 mod queue;
 mod router;
 mod secure_channel;
@@ -40,6 +41,9 @@ pub use flow_control::{FlowId, InvalidFlowId, Producer};
 pub use message::{ChannelPeer, LocalMessage, Origin};
 pub use names::{NodeNames, UnknownNode};
 pub use node::{Limits, Node, NodeOptions};
+pub use own_identity::{
+    FixedIdentity, IdentityUnavailable, OwnIdentity, OwnIdentityFuture, ReplaceableIdentity,
+};
 pub use queue::{Permit, Queue, QueueClosed, QueueReader, Queued, Weight};
 pub use router::{
     Delivery, End, Inline, Mailbox, Refusals, Router, SendError, StartError, WorkerGuard,

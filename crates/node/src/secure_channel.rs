@@ -40,6 +40,7 @@ mod decryptor;
 mod history;
 mod initiator;
 mod listener;
+mod telling;
 
 /// An open channel. Cloning gives another handle; dropping all of them does not close it.
 #[derive(Clone)]

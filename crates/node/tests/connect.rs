@@ -8,8 +8,8 @@ use std::time::Duration;
 use ockam_channel::LocalIdentity;
 use ockam_identity::Identifier;
 use ockam_node::{
-    Access, ChannelError, ConnectError, ConnectOptions, Connection, ListenerOptions, Node,
-    NodeOptions, TcpListener, services,
+    Access, ChannelError, ConnectError, ConnectOptions, Connection, FixedIdentity, ListenerOptions,
+    Node, NodeOptions, TcpListener, services,
 };
 use ockam_wire::{Address, Buffer, Route};
 
@@ -250,7 +250,7 @@ impl Server {
         let identity = Arc::new(node.ephemeral_identity().unwrap());
         let listener = node.tcp_listen("127.0.0.1:0").await.unwrap();
         let options = ListenerOptions {
-            identity: identity.clone(),
+            identity: Arc::new(FixedIdentity(identity.clone())),
             authorized: Vec::new(),
             timeout: Duration::from_secs(5),
         };
@@ -294,7 +294,7 @@ impl Client {
 
     fn options(&self, authorized: Vec<Identifier>) -> ConnectOptions {
         ConnectOptions {
-            identity: self.identity.clone(),
+            identity: Arc::new(FixedIdentity(self.identity.clone())),
             authorized,
             timeout: Duration::from_secs(5),
         }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ockam_node::{
-    Accepted, Access, Attach, ChannelOptions, FlowId, Inbound, ListenerOptions, Node, NodeOptions,
-    Outbound, SendError, TransportConnection, services,
+    Accepted, Access, Attach, ChannelOptions, FixedIdentity, FlowId, Inbound, ListenerOptions,
+    Node, NodeOptions, Outbound, SendError, TransportConnection, services,
 };
 use ockam_wire::{Address, Buffer, Route};
 
@@ -29,7 +29,7 @@ async fn channel_survives_lost_messages_over_a_foreign_transport() {
         .start_channel_listener(
             &api,
             ListenerOptions {
-                identity: Arc::new(server.ephemeral_identity().unwrap()),
+                identity: Arc::new(FixedIdentity::from(server.ephemeral_identity().unwrap())),
                 authorized: Vec::new(),
                 timeout: Duration::from_secs(5),
             },
@@ -45,7 +45,7 @@ async fn channel_survives_lost_messages_over_a_foreign_transport() {
         .create_channel(
             route(&[connection.sender(), &api]),
             ChannelOptions {
-                identity: Arc::new(client.ephemeral_identity().unwrap()),
+                identity: Arc::new(FixedIdentity::from(client.ephemeral_identity().unwrap())),
                 authorized: Vec::new(),
                 timeout: Duration::from_secs(5),
                 encryptor: None,

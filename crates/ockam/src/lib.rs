@@ -31,8 +31,9 @@
 //! // can be reached through those channels only.
 //! let far = Node::new(NodeOptions::default());
 //! let listener = far.tcp_listen("127.0.0.1:0").await?;
-//! let identity = Arc::new(far.ephemeral_identity()?);
+//! let identity = far.ephemeral_identity()?;
 //! let identifier = *identity.history.identifier();
+//! let identity = Arc::new(FixedIdentity::from(identity));
 //! let api = Address::from_static("api");
 //! let options = ListenerOptions { identity, authorized: Vec::new(), timeout: Duration::from_secs(10) };
 //! let channels = far.start_channel_listener(&api, options)?;
@@ -44,7 +45,7 @@
 //! // The client's node: an inlet whose route opens a channel to that identity, and to nobody else.
 //! let near = Node::new(NodeOptions::default());
 //! let connect = ConnectOptions {
-//!     identity: Arc::new(near.ephemeral_identity()?),
+//!     identity: Arc::new(FixedIdentity::from(near.ephemeral_identity()?)),
 //!     authorized: vec![identifier],
 //!     timeout: Duration::from_secs(10),
 //! };
@@ -81,9 +82,10 @@ pub use ockam_identity::{
 };
 pub use ockam_node::{
     Accepted, Access, Attach, ChannelError, ChannelListener, ChannelOptions, ChannelPeer,
-    ConnectError, ConnectOptions, Connection, Delivery, End, FlowId, Inbound, Inline, Limits,
-    ListenerOptions, LocalMessage, Mailbox, MemoryHistories, Node, NodeNames, NodeOptions, Origin,
-    Outbound, PeerHistories, Router, Rule, SecureChannel, SendError, StartError, TcpListener,
+    ConnectError, ConnectOptions, Connection, Delivery, End, FixedIdentity, FlowId,
+    IdentityUnavailable, Inbound, Inline, Limits, ListenerOptions, LocalMessage, Mailbox,
+    MemoryHistories, Node, NodeNames, NodeOptions, Origin, Outbound, OwnIdentity, PeerHistories,
+    ReplaceableIdentity, Router, Rule, SecureChannel, SendError, StartError, TcpListener,
     TransportConnection, UnknownNode, WorkerGuard, services,
 };
 pub use ockam_portal::{

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ockam_channel::{CredentialRefresh, Established, LocalIdentity, Receiver};
+use ockam_channel::{CredentialRefresh, Established, Receiver};
 use ockam_identity::{ChangeHistory, Identifier, VerifiedChange};
 use ockam_wire::{Address, Route};
 use tokio::sync::{mpsc, watch};
@@ -14,6 +14,7 @@ use crate::admission::Ticket;
 use crate::flow_control::{FlowId, Producer};
 use crate::message::{ChannelPeer, LocalMessage};
 use crate::node::Node;
+use crate::own_identity::Taken;
 use crate::queue::{Queue, QueueReader};
 use crate::router::{Behind, Delivery, End, Inline, SendError, StartError, WorkerGuard};
 
@@ -53,7 +54,7 @@ impl Pending {
     pub(super) fn establish(
         self,
         node: &Node,
-        identity: &LocalIdentity,
+        own_identity: Taken,
         established: Established,
         route: Route,
         way: Way,
@@ -78,7 +79,7 @@ impl Pending {
         let shared = Arc::new(Shared {
             router: router.clone(),
             role: established.role,
-            own: own_identifier(identity),
+            own: own_identifier(&own_identity.identity),
             peer: peer.clone(),
             peer_history: established.peer.history().as_bytes().to_vec(),
             decryptor: self.address().clone(),
@@ -125,7 +126,12 @@ impl Pending {
             _encryptor: encryptor_guard,
             _decryptor: self.guard,
         };
-        tokio::spawn(running.run(self.decryptor, self.reader, established.receiver));
+        tokio::spawn(running.run(
+            self.decryptor,
+            self.reader,
+            established.receiver,
+            own_identity,
+        ));
         Ok(channel)
     }
 }
@@ -162,6 +168,7 @@ impl Running {
         decryptor: Arc<Decryptor>,
         mut early: QueueReader<LocalMessage>,
         receiver: Receiver,
+        own_identity: Taken,
     ) {
         let (refreshes, mut to_refresh) = mpsc::channel(REFRESHES);
         let channel = SecureChannel {
@@ -196,6 +203,7 @@ impl Running {
                 channel.close().await;
             }
             () = opening => {}
+            () = self.shared.tell_changes(own_identity) => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ockam_channel::{HandshakeError, Initiator, LocalIdentity, Rejected};
+use ockam_channel::{HandshakeError, Initiator, Rejected};
 use ockam_identity::{Identifier, VerifiedHistory};
 use ockam_wire::{Address, Buffer, Route};
 use tokio::time::{Instant, timeout_at};
@@ -11,13 +11,14 @@ use tokio::time::{Instant, timeout_at};
 use super::decryptor::{Pending, Way};
 use super::{HistoryRefused, SecureChannel, is_accepted};
 use crate::node::Node;
+use crate::own_identity::{IdentityUnavailable, OwnIdentity, Taken};
 use crate::router::{SendError, StartError};
 
 /// How a channel is opened.
 #[derive(Debug, Clone)]
 pub struct ChannelOptions {
     /// The identity to present.
-    pub identity: Arc<LocalIdentity>,
+    pub identity: Arc<dyn OwnIdentity>,
     /// Whom to accept at the other end; empty: anyone.
     pub authorized: Vec<Identifier>,
     /// How long the whole handshake may take (spec: trust 5.12).
@@ -30,6 +31,9 @@ pub struct ChannelOptions {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChannelError {
+    /// This side has nothing to present.
+    #[error(transparent)]
+    Unavailable(#[from] IdentityUnavailable),
     /// The first message could not be sent.
     #[error("cannot reach the secure channel listener: {0}")]
     Unreachable(#[from] SendError),
@@ -82,9 +86,12 @@ impl Node {
         };
         tokio::pin!(first_hop_gone);
         let back = Route::from_hops([own.clone()]).unwrap_or_default();
+        let own_identity = timeout_at(deadline, Taken::from(&options.identity))
+            .await
+            .map_err(|_| ChannelError::Timeout(options.timeout))??;
         let (mut initiator, message_1) = Initiator::start(
             self.provider(),
-            options.identity.clone(),
+            own_identity.identity.clone(),
             self.fresh_ephemeral(),
             self.own_offer(),
         )?;
@@ -141,7 +148,7 @@ impl Node {
                 authorized: options.authorized,
                 encryptor: options.encryptor,
             };
-            return Ok(pending.establish(self, &options.identity, established, route, way)?);
+            return Ok(pending.establish(self, own_identity, established, route, way)?);
         }
     }
 }

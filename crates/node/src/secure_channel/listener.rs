@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ockam_channel::{LocalIdentity, MAX_HANDSHAKE_MESSAGE, Rejected, Responder};
+use ockam_channel::{MAX_HANDSHAKE_MESSAGE, Rejected, Responder};
 use ockam_identity::{Identifier, VerifiedHistory};
 use ockam_wire::{Address, Buffer, Route};
 use tokio::sync::watch;
@@ -17,13 +17,14 @@ use crate::admission::Admission;
 use crate::flow_control::FlowId;
 use crate::message::LocalMessage;
 use crate::node::Node;
+use crate::own_identity::{OwnIdentity, Taken};
 use crate::router::StartError;
 
 /// How channels are accepted.
 #[derive(Debug, Clone)]
 pub struct ListenerOptions {
     /// The identity to present.
-    pub identity: Arc<LocalIdentity>,
+    pub identity: Arc<dyn OwnIdentity>,
     /// Whom to accept; empty: anyone.
     pub authorized: Vec<Identifier>,
     /// How long an initiator may take to finish its handshake.
@@ -166,9 +167,10 @@ async fn respond(
     let Some(first_hop) = to_peer.first().map(|first| first.to_address()) else {
         return Err("message 1 has no return route".into());
     };
+    let own_identity = Taken::from(&options.identity).await?;
     let responder = Responder::new(
         node.provider(),
-        options.identity.clone(),
+        own_identity.identity.clone(),
         node.fresh_ephemeral(),
         &node.own_offer(),
     )?;
@@ -224,7 +226,7 @@ async fn respond(
             authorized: options.authorized.clone(),
             encryptor: None,
         };
-        pending.establish(node, &options.identity, established, to_peer, way)?;
+        pending.establish(node, own_identity, established, to_peer, way)?;
         return Ok(peer);
     }
 }

@@ -1,12 +1,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ockam_channel::LocalIdentity;
 use ockam_identity::OlderPurposeKeys;
 use ockam_wire::{Address, Buffer, Route};
 
 use super::*;
 use crate::access::Access;
 use crate::node::NodeOptions;
+use crate::own_identity::{FixedIdentity, IdentityUnavailable, ReplaceableIdentity};
 use crate::router::Mailbox;
 use crate::services;
 use crate::transport::tcp::TcpListener;
@@ -128,6 +130,61 @@ async fn only_histories_that_could_be_rolled_back_are_remembered() {
         known.import(&identity.history).await,
         Err(HistoryRefused::Older)
     );
+}
+
+#[tokio::test]
+async fn open_channel_tells_its_peer_once_when_the_source_of_its_identity_changes() {
+    // spec: trust 5.8
+    let server = Server::start(Vec::new()).await;
+    let node = Node::new(NodeOptions::default());
+    let (before, rotated) = rotated_identity(&node, OlderPurposeKeys::Revoke);
+    let with = |history: &ockam_identity::VerifiedHistory| {
+        Ok(Arc::new(LocalIdentity {
+            history: history.clone(),
+            // The key is no part of a refresh.
+            static_secret: node.fresh_ephemeral(),
+            attestation: before.attestation.clone(),
+            credentials: Vec::new(),
+        }))
+    };
+    let (same, newer) = (with(&before.history), with(&rotated));
+    let source = Arc::new(ReplaceableIdentity::new(Ok(Arc::new(before))));
+    let client = Client::start_with(node, &server).await;
+    let options = ChannelOptions {
+        identity: source.clone(),
+        ..client.options(Vec::new())
+    };
+    let to = route(&[client.connection.sender().clone(), API]);
+    let channel = client.node.create_channel(to, options).await.unwrap();
+    client.ask(&channel, b"x").await;
+    let [theirs] = server.node.channels().try_into().unwrap();
+    let sent = || channel.shared.sending.lock().unwrap().sender.next_nonce();
+    // Nothing in it differs: no record is spent.
+    source.replace(same);
+    source.replace(Err(IdentityUnavailable("no credential".to_owned())));
+    client.ask(&channel, b"y").await;
+    assert_eq!(sent(), 2);
+    // The first change that says something new: this peer closes, for its key was revoked.
+    source.replace(newer);
+    theirs.closed().await;
+    channel.closed().await;
+    assert_eq!(sent(), 3);
+}
+
+#[tokio::test]
+async fn handshake_fails_on_the_side_that_has_nothing_to_present() {
+    // spec: trust 5.5
+    let server = Server::start(Vec::new()).await;
+    let client = Client::start(&server).await;
+    let nothing = IdentityUnavailable("no credential".to_owned());
+    let options = ChannelOptions {
+        identity: Arc::new(ReplaceableIdentity::new(Err(nothing.clone()))),
+        ..client.options(Vec::new())
+    };
+    let to = route(&[client.connection.sender().clone(), API]);
+    let opened = client.node.create_channel(to, options).await;
+    assert!(matches!(opened, Err(ChannelError::Unavailable(why)) if why == nothing));
+    assert!(server.node.channels().is_empty());
 }
 
 fn rotated_identity(
@@ -506,7 +563,7 @@ impl Server {
         let identity = Arc::new(node.ephemeral_identity().unwrap());
         let listener = node.tcp_listen("127.0.0.1:0").await.unwrap();
         let options = ListenerOptions {
-            identity: identity.clone(),
+            identity: Arc::new(FixedIdentity(identity.clone())),
             authorized,
             timeout: Duration::from_secs(5),
         };
@@ -551,7 +608,7 @@ impl Client {
 
     fn options(&self, authorized: Vec<Identifier>) -> ChannelOptions {
         ChannelOptions {
-            identity: self.identity.clone(),
+            identity: Arc::new(FixedIdentity(self.identity.clone())),
             authorized,
             timeout: Duration::from_secs(5),
             encryptor: None,

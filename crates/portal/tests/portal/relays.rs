@@ -54,7 +54,7 @@ async fn name_belongs_to_the_identity_not_to_its_connection() {
     let owner = Host::start().await;
     let first = owner.relay(&at, "n1");
     soon(first.connected()).await;
-    let identifier = *owner.connect.identity.history.identifier();
+    let identifier = owner.identifier;
     assert_eq!(service.relays()[0].owner, Some(identifier));
     // Over a second connection, while the first is alive: replaced at once.
     let begun = std::time::Instant::now();

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ockam_node::services::{self, Service};
-use ockam_node::{ChannelListener, ConnectOptions, ListenerOptions, Node, NodeOptions};
+use ockam_node::{
+    ChannelListener, ConnectOptions, FixedIdentity, ListenerOptions, Node, NodeOptions,
+};
 use ockam_portal::{
     Inlet, InletOptions, Outlet, OutletOptions, Relay, RelayOptions, RelayService,
     RelayServiceOptions, TargetAddress,
@@ -20,6 +22,7 @@ pub(crate) const OUTLET: Address = Address::from_static("outlet");
 /// A node with `echo`, `api` and a listener, reachable as a created node is.
 pub(crate) struct Host {
     pub(crate) node: Node,
+    pub(crate) identifier: ockam_identity::Identifier,
     pub(crate) connect: ConnectOptions,
     pub(crate) listener: ockam_node::TcpListener,
     pub(crate) channels: ChannelListener,
@@ -33,8 +36,10 @@ impl Host {
 
     pub(crate) async fn start_at(address: &str) -> Self {
         let node = Node::new(NodeOptions::default());
+        let identity = node.ephemeral_identity().unwrap();
+        let identifier = *identity.history.identifier();
         let connect = ConnectOptions {
-            identity: std::sync::Arc::new(node.ephemeral_identity().unwrap()),
+            identity: std::sync::Arc::new(FixedIdentity::from(identity)),
             authorized: Vec::new(),
             timeout: Duration::from_secs(10),
         };
@@ -55,6 +60,7 @@ impl Host {
         }
         Self {
             node,
+            identifier,
             connect,
             listener,
             channels,
