@@ -7,5 +7,6 @@ pub mod import;
 #[cfg(feature = "cli")]
 pub(crate) mod logs;
 pub mod nodes;
+pub(crate) mod purpose_keys;
 pub mod reset;
 pub mod vaults;

@@ -312,7 +312,7 @@ mod tests {
         store.create_identity(&vault, &named).await.unwrap();
         let (key, secret) = person.purpose_key();
         store
-            .put_purpose_key(&vault, &key, secret, None)
+            .put_purpose_key(&vault, &key, secret, &person.history, None)
             .await
             .unwrap();
         (person, vault)

@@ -166,6 +166,9 @@ pub enum StoreError {
     /// There is no identity with this name.
     #[error("no identifier found with name {0}")]
     NoIdentity(String),
+    /// The identity was rotated by another process meanwhile.
+    #[error("the identity {0} was rotated meanwhile")]
+    IdentityChanged(String),
     /// An identity with this identifier is stored under another name.
     #[error("the identity {identifier} is already stored with the name {name}")]
     IdentityExists {

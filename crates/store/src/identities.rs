@@ -11,6 +11,7 @@ use sqlx::{FromRow, Row};
 use crate::error::{Failure, StoreError};
 use crate::histories;
 use crate::name::{IdentityName, VaultName};
+use crate::purpose_keys::{self, PurposeKeyRecord};
 use crate::secrets;
 use crate::store::Store;
 use crate::vaults::{self, OpenVault};
@@ -104,7 +105,8 @@ impl Store {
     }
 
     /// Stores the next state of an identity after a rotation: a longer history, the new primary key (which may be in another
-    /// vault). With the history already stored nothing changes. Its purpose keys are forgotten, because their attestations name the older change; the older primary secret is deleted (spec: trust 2.5).
+    /// vault). With the history already stored nothing changes. Its purpose keys are replaced by these, because their
+    /// attestations name the older change; the older secrets are deleted (spec: trust 2.5).
     ///
     /// # Errors
     /// [`StoreError::NoIdentity`]; [`StoreError::Import`] unless the history continues the stored one.
@@ -112,7 +114,9 @@ impl Store {
         &self,
         vault: &OpenVault,
         identity: &NewIdentity<'_>,
+        purpose_keys: Vec<(PurposeKeyRecord, SecretRecord)>,
     ) -> Result<IdentityRecord, StoreError> {
+        let (purpose_keys, purpose_secrets): (Vec<_>, Vec<_>) = purpose_keys.into_iter().unzip();
         let (record, before, unused) = self
             .write(async |db| {
                 let before = find(db, &identity.name).await?;
@@ -124,12 +128,16 @@ impl Store {
                     return Ok((before.clone(), before.vault, Vec::new()));
                 }
                 secrets::add(db, self, vault, &identity.secrets).await?;
+                secrets::add(db, self, vault, &purpose_secrets).await?;
                 let mut unused = handles(db, &before).await?;
                 unused.retain(|handle| Some(handle) != identity.key.as_ref());
                 sqlx::query("DELETE FROM purpose_key WHERE identifier = ?1")
                     .bind(before.identifier.to_string())
                     .execute(&mut *db)
                     .await?;
+                for key in &purpose_keys {
+                    purpose_keys::store(db, key).await?;
+                }
                 sqlx::query("UPDATE identity SET key_handle = ?2, vault = ?3 WHERE name = ?1")
                     .bind(identity.name.as_str())
                     .bind(identity.key.as_ref().map(|key| key.as_bytes().to_vec()))
@@ -583,7 +591,7 @@ mod tests {
                 .unwrap();
             let (key, secret) = first.purpose_key();
             store
-                .put_purpose_key(&vault, &key, secret, None)
+                .put_purpose_key(&vault, &key, secret, &first.history, None)
                 .await
                 .unwrap();
             let used = store.delete_vault(vault.name()).await.unwrap_err();
@@ -648,12 +656,12 @@ mod tests {
                 .unwrap();
             let (key, secret) = before.purpose_key();
             store
-                .put_purpose_key(&vault, &key, secret, None)
+                .put_purpose_key(&vault, &key, secret, &before.history, None)
                 .await
                 .unwrap();
             for _ in 0..2 {
                 let rotated = store
-                    .rotate_identity(&vault, &after.named(who))
+                    .rotate_identity(&vault, &after.named(who), Vec::new())
                     .await
                     .unwrap();
                 assert_eq!(rotated.key.as_ref(), Some(&after.key));
@@ -672,7 +680,7 @@ mod tests {
             );
             assert!(
                 store
-                    .rotate_identity(&vault, &before.named(who))
+                    .rotate_identity(&vault, &before.named(who), Vec::new())
                     .await
                     .is_err()
             );

@@ -2,13 +2,13 @@
 //!
 //! **Invariant**: an attestation is stored together with the handle of its secret; replacing it deletes the replaced secret.
 
-use ockam_identity::{Identifier, Purpose, PurposeKeyAttestation};
+use ockam_identity::{Identifier, Purpose, PurposeKeyAttestation, VerifiedHistory};
 use ockam_vault::{Handle, SecretRecord};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{FromRow, Row};
+use sqlx::{Connection, FromRow, Row};
 
 use crate::error::{Failure, StoreError};
-use crate::identities;
+use crate::identities::{self, IdentityRecord};
 use crate::secrets;
 use crate::store::Store;
 use crate::vaults::OpenVault;
@@ -40,23 +40,51 @@ impl Store {
             .await
     }
 
+    /// One of the user's own identities as it stands with one of its purpose keys, read in one step: a rotation comes
+    /// before both or after both.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn identity_with_purpose_key(
+        &self,
+        subject: &Identifier,
+        purpose: Purpose,
+    ) -> Result<Option<(IdentityRecord, Option<PurposeKeyRecord>)>, StoreError> {
+        self.read(async |db| {
+            let mut snapshot = db.begin().await?;
+            let Some(identity) = identities::by_identifier(&mut snapshot, subject).await? else {
+                return Ok(None);
+            };
+            let key = look_up(&mut snapshot, subject, purpose).await?;
+            Ok(Some((identity, key)))
+        })
+        .await
+    }
+
     /// Stores a purpose key with its secret in place of the one found before (`None` if none was found). If another
     /// process was faster, nothing is stored. Returns what is stored now: the caller uses that one.
     ///
+    /// `under` is the history that the attestation was made under.
+    ///
     /// # Errors
-    /// [`StoreError::NoIdentity`] if the subject is none of the user's identities.
+    /// [`StoreError::NoIdentity`] if the subject is none of the user's identities; [`StoreError::IdentityChanged`] if it was
+    /// rotated meanwhile, so that the attestation is worth nothing.
     pub async fn put_purpose_key(
         &self,
         vault: &OpenVault,
         new: &PurposeKeyRecord,
         secret: SecretRecord,
+        under: &VerifiedHistory,
         found: Option<&PurposeKeyRecord>,
     ) -> Result<PurposeKeyRecord, StoreError> {
         let secrets = [secret];
         let (record, replaced) = self
             .write(async |db| {
-                if identities::by_identifier(db, &new.subject).await?.is_none() {
+                let Some(identity) = identities::by_identifier(db, &new.subject).await? else {
                     return Err(StoreError::NoIdentity(new.subject.to_string()).into());
+                };
+                if identity.history.as_bytes() != under.as_bytes() {
+                    return Err(StoreError::IdentityChanged(identity.name.to_string()).into());
                 }
                 let stored = look_up(db, &new.subject, new.purpose).await?;
                 let seen = found.map(|found| found.attestation.as_bytes());
@@ -177,12 +205,12 @@ mod tests {
         let (first, first_secret) = person.purpose_key();
         let (second, second_secret) = person.purpose_key();
         let stored = store
-            .put_purpose_key(&vault, &first, first_secret, None)
+            .put_purpose_key(&vault, &first, first_secret, &person.history, None)
             .await
             .unwrap();
         assert_eq!(stored.key, first.key);
         let stored = store
-            .put_purpose_key(&vault, &second, second_secret, None)
+            .put_purpose_key(&vault, &second, second_secret, &person.history, None)
             .await
             .unwrap();
         assert_eq!(stored.key, first.key);
@@ -190,7 +218,7 @@ mod tests {
 
         let (third, third_secret) = person.purpose_key();
         let stored = store
-            .put_purpose_key(&vault, &third, third_secret, Some(&first))
+            .put_purpose_key(&vault, &third, third_secret, &person.history, Some(&first))
             .await
             .unwrap();
         assert_eq!(stored.key, third.key);
@@ -209,8 +237,45 @@ mod tests {
         let (_home, store) = store().await;
         let vault = store.vault_or_only(None).await.unwrap();
         let vault = store.open_vault(&vault.name, None).await.unwrap();
-        let (key, secret) = Person::new().purpose_key();
-        let refused = store.put_purpose_key(&vault, &key, secret, None).await;
+        let person = Person::new();
+        let (key, secret) = person.purpose_key();
+        let refused = store
+            .put_purpose_key(&vault, &key, secret, &person.history, None)
+            .await;
         assert!(matches!(refused, Err(StoreError::NoIdentity(_))));
+    }
+
+    #[tokio::test]
+    async fn a_key_made_under_a_history_of_before_is_not_stored() {
+        let (_home, store) = store().await;
+        let vault = store.vault_or_only(None).await.unwrap();
+        let vault = store.open_vault(&vault.name, None).await.unwrap();
+        let before = Person::new();
+        let after = before.rotated();
+        store
+            .create_identity(&vault, &before.named("m"))
+            .await
+            .unwrap();
+        store
+            .rotate_identity(&vault, &after.named("m"), vec![after.purpose_key()])
+            .await
+            .unwrap();
+        let found = store
+            .identity_with_purpose_key(before.history.identifier(), Purpose::SecureChannel)
+            .await
+            .unwrap();
+        let (identity, key) = found.unwrap();
+        assert_eq!(identity.history.as_bytes(), after.history.as_bytes());
+        let (late, late_secret) = before.purpose_key();
+        let refused = store
+            .put_purpose_key(&vault, &late, late_secret, &before.history, key.as_ref())
+            .await;
+        assert!(matches!(refused, Err(StoreError::IdentityChanged(name)) if name == "m"));
+        let kept = store
+            .purpose_key(before.history.identifier(), Purpose::SecureChannel)
+            .await
+            .unwrap();
+        assert_eq!(kept.unwrap().key, key.unwrap().key);
+        assert!(store.secret(&vault, &late.key).await.unwrap().is_none());
     }
 }

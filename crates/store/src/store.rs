@@ -128,11 +128,11 @@ mod tests {
         movable(store.create_identity(&vault, &named))
             .await
             .unwrap();
-        movable(store.rotate_identity(&vault, &named))
+        movable(store.rotate_identity(&vault, &named, Vec::new()))
             .await
             .unwrap();
         let (key, secret) = person.purpose_key();
-        movable(store.put_purpose_key(&vault, &key, secret, None))
+        movable(store.put_purpose_key(&vault, &key, secret, &person.history, None))
             .await
             .unwrap();
         let known = movable(store.import_history(&person.history, OlderHistory::Refuse)).await;

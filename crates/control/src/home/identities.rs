@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use ockam_channel::LocalIdentity;
 use ockam_identity::{
-    ChangeHistory, IdentityDraft, OlderPurposeKeys, PURPOSE_KEY_SECONDS, Purpose, PurposeKeyDraft,
-    PurposePublicKey, RotationDraft, UnixTime, Validity, VerifiedHistory,
+    ChangeHistory, IdentityDraft, OlderPurposeKeys, Purpose, RotationDraft, UnixTime, Validity,
+    VerifiedHistory,
 };
 use ockam_store::{
-    Creation, IdentityName, IdentityRecord, NewIdentity, OpenVault, PurposeKeyRecord, StoreError,
-    VaultName,
+    Creation, IdentityName, IdentityRecord, NewIdentity, OpenVault, StoreError, VaultName,
 };
-use ockam_vault::{Handle, Provider, Signer, SigningKeyType, SoftwareVault, X25519Secret};
+use ockam_vault::{Handle, Provider, Signer, SigningKeyType, SoftwareVault};
 
 use crate::hint;
+use crate::home::purpose_keys::{self, KeyLifetime};
 use crate::home::vaults;
 use crate::noun::identity::{IdentityChange, IdentityHistory, IdentityItem};
 use crate::outcome::{Code, Failure};
@@ -167,79 +167,31 @@ pub async fn find_or_default(
         .map_err(refused)
 }
 
-/// What a node needs to act as this identity. The key of its channels is made when there is none that is still good.
+/// What a command needs to act as this identity. The key of its channels is made when there is none that is still good.
 ///
 /// # Errors
 /// Its keys are not here, or the store cannot be used.
 pub async fn local(state: &State, record: &IdentityRecord) -> Result<Arc<LocalIdentity>, Failure> {
-    let cannot = |cause: String| {
-        Failure::coded(
-            Code::Internal,
-            format!("the identity {} cannot be used", record.name),
-        )
-        .cause(cause)
-    };
-    let provider = ockam_vault::fast();
-    let now = now();
-    let history = verified(record)?;
-    let vault = vaults::open(state, &record.vault).await?;
-    let found = state
-        .store()
-        .purpose_key(&record.identifier, Purpose::SecureChannel)
-        .await
-        .map_err(refused)?;
-    if let Some(found) = &found
-        && found
-            .attestation
-            .verify(provider, &history, now, Purpose::SecureChannel)
-            .is_ok()
-        && let Some(local) = with_purpose_key(state, &vault, &history, found).await?
-    {
-        return Ok(local);
-    }
-    let key = record
-        .key
-        .as_ref()
-        .ok_or_else(|| cannot("only its public part is known here".to_owned()))?;
-    let mut keys = load(state, &vault, provider).await?;
-    let handle = keys.generate_agreement_key(&mut fill_random);
-    let public = keys
-        .agreement_public_key(&handle)
-        .map_err(|error| cannot(error.to_string()))?;
-    let attestation = PurposeKeyDraft::new(
-        provider,
-        &history,
-        PurposePublicKey::SecureChannelStatic(public),
-        now,
-        PURPOSE_KEY_SECONDS,
+    let key = purpose_keys::current(
+        state,
+        &record.identifier,
+        Purpose::SecureChannel,
+        KeyLifetime::USUAL,
+        None,
     )
-    .and_then(|draft| draft.sign_with(provider, &keys, key))
-    .map_err(|error| cannot(error.to_string()))?;
-    let new = PurposeKeyRecord {
-        subject: record.identifier,
-        purpose: Purpose::SecureChannel,
-        attestation,
-        key: handle.clone(),
-    };
-    let secret = keys
-        .export_agreement_key(&handle)
-        .map_err(|error| cannot(error.to_string()))?;
-    // Another process may have been faster; then its key is the one to use.
-    let stored = state
-        .store()
-        .put_purpose_key(&vault, &new, secret, found.as_ref())
-        .await
-        .map_err(refused)?;
-    with_purpose_key(state, &vault, &history, &stored)
-        .await?
-        .ok_or_else(|| cannot("the key of its channels is gone".to_owned()))
+    .await?;
+    Ok(Arc::new(key.into_local()))
 }
 
 /// Gives an identity a new primary key. Its identifier stays; peers that know the history so far accept the longer one.
 ///
 /// # Errors
 /// Its key is not here, the history is full, another process rotated it meanwhile, or the store cannot be written.
-pub async fn rotate(state: &State, name: Option<&IdentityName>) -> Result<IdentityRecord, Failure> {
+pub async fn rotate(
+    state: &State,
+    name: Option<&IdentityName>,
+    older: OlderPurposeKeys,
+) -> Result<IdentityRecord, Failure> {
     let record = find(state, name).await?;
     let cannot = |cause: String| {
         Failure::coded(
@@ -268,10 +220,28 @@ pub async fn rotate(state: &State, name: Option<&IdentityName>) -> Result<Identi
         &before,
         public,
         Validity::of_primary_key(now()),
-        OlderPurposeKeys::Keep,
+        older,
     )
     .and_then(|draft| draft.sign_with(provider, &keys, &key, previous))
     .map_err(|error| cannot(error.to_string()))?;
+    // With its new key at once, so that no process finds the identity without one.
+    let mut renewed = Vec::new();
+    for (purpose, lifetime) in [
+        (Purpose::SecureChannel, KeyLifetime::USUAL),
+        (Purpose::Credentials, KeyLifetime::LONGEST),
+    ] {
+        let had = state
+            .store()
+            .purpose_key(&record.identifier, purpose)
+            .await
+            .map_err(refused)?
+            .is_some();
+        if had || purpose == Purpose::SecureChannel {
+            let seconds = lifetime.seconds();
+            let made = purpose_keys::make_with(&mut keys, &key, &after, purpose, seconds, now());
+            renewed.push(made.map_err(cannot)?);
+        }
+    }
     let secret = keys
         .export_signing_key(&key)
         .map_err(|error| cannot(error.to_string()))?;
@@ -283,7 +253,7 @@ pub async fn rotate(state: &State, name: Option<&IdentityName>) -> Result<Identi
     };
     state
         .store()
-        .rotate_identity(&vault, &identity)
+        .rotate_identity(&vault, &identity, renewed)
         .await
         .map_err(|error| match error {
             StoreError::Import(_) => cannot(error.to_string())
@@ -327,7 +297,7 @@ pub fn history(record: &IdentityRecord) -> Result<IdentityHistory, Failure> {
     })
 }
 
-fn verified(record: &IdentityRecord) -> Result<VerifiedHistory, Failure> {
+pub(crate) fn verified(record: &IdentityRecord) -> Result<VerifiedHistory, Failure> {
     record
         .history
         .clone()
@@ -341,27 +311,6 @@ fn verified(record: &IdentityRecord) -> Result<VerifiedHistory, Failure> {
                 &error,
             )
         })
-}
-
-async fn with_purpose_key(
-    state: &State,
-    vault: &OpenVault,
-    history: &VerifiedHistory,
-    record: &PurposeKeyRecord,
-) -> Result<Option<Arc<LocalIdentity>>, Failure> {
-    let secret = state
-        .store()
-        .secret(vault, &record.key)
-        .await
-        .map_err(refused)?;
-    Ok(secret.map(|secret| {
-        Arc::new(LocalIdentity {
-            history: history.clone(),
-            static_secret: X25519Secret::new(secret.secret),
-            attestation: record.attestation.clone(),
-            credentials: Vec::new(),
-        })
-    }))
 }
 
 /// An identity that is not stored yet.
@@ -410,7 +359,7 @@ async fn open_vault(state: &State, name: Option<&VaultName>) -> Result<OpenVault
     vaults::open(state, &vault.name).await
 }
 
-async fn load(
+pub(crate) async fn load(
     state: &State,
     vault: &OpenVault,
     provider: &'static dyn Provider,
@@ -436,7 +385,7 @@ pub(crate) fn now() -> UnixTime {
 
 /// # Panics
 /// When the operating system has no random bytes: nothing secure can be done then.
-fn fill_random(bytes: &mut [u8]) {
+pub(crate) fn fill_random(bytes: &mut [u8]) {
     getrandom::fill(bytes).expect("the operating system gives random bytes");
 }
 
@@ -502,7 +451,9 @@ mod tests {
         let (_directory, state) = state().await;
         let record = find_or_default(&state, None).await.expect("it is made");
         let before = local(&state, &record).await.expect("it can act");
-        let rotated = rotate(&state, None).await.expect("it is rotated");
+        let rotated = rotate(&state, None, OlderPurposeKeys::Keep)
+            .await
+            .expect("it is rotated");
         assert_eq!(rotated.identifier, record.identifier);
         assert_ne!(rotated.key, record.key);
         assert_eq!(history(&rotated).expect("it verifies").changes.len(), 2);
