@@ -1,6 +1,7 @@
 //! `ockam identity`.
 
 use clap::{Args, ValueEnum};
+use ockam_identity::OlderPurposeKeys;
 use ockam_store::{Creation, IdentityName, IdentityRecord, VaultName};
 use ockam_vault::Handle;
 use serde_json::json;
@@ -300,6 +301,9 @@ impl Run for Default {
 pub(super) struct Rotate {
     /// The name of the identity; the default one when none is given
     name: Option<IdentityName>,
+    /// The key of before may be in other hands: peers close the channels that were opened with it
+    #[arg(long)]
+    revoke: bool,
 }
 
 impl Run for Rotate {
@@ -307,16 +311,24 @@ impl Run for Rotate {
     const VERB: &'static str = "rotate";
 
     fn examples() -> Vec<Example> {
-        vec![Example::new(
-            "A new key for an identity",
-            "ockam identity rotate alice",
-        )]
+        vec![
+            Example::new("A new key for an identity", "ockam identity rotate alice"),
+            Example::new(
+                "The older key was stolen: close what was opened with it",
+                "ockam identity rotate alice --revoke",
+            ),
+        ]
     }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
         session.unlock_for(&state, self.name.as_ref()).await?;
-        let record = identities::rotate(&state, self.name.as_ref()).await?;
+        let older = if self.revoke {
+            OlderPurposeKeys::Revoke
+        } else {
+            OlderPurposeKeys::Keep
+        };
+        let record = identities::rotate(&state, self.name.as_ref(), older).await?;
         let name = &record.name;
         let history = identities::history(&record)?;
         let index = history.changes.len().saturating_sub(1);
