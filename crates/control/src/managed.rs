@@ -21,6 +21,7 @@ mod histories;
 mod inlets;
 mod names;
 mod outlets;
+mod own_identity;
 mod registry;
 mod relays;
 mod restore;
@@ -35,9 +36,9 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use ockam_node::{FixedIdentity, FlowId, Node, NodeOptions, OwnIdentity};
+use ockam_node::{FlowId, Node, NodeOptions, OwnIdentity};
 use ockam_portal::{DEFAULT_CHUNK, Hints, RelayService, RelayServiceOptions};
-use ockam_store::{IdentityName, IfRunning, NodeName, NodeStart, ProcessMark};
+use ockam_store::{IdentityName, IdentityRecord, IfRunning, NodeName, NodeStart, ProcessMark};
 use ockam_wire::{Address, MultiAddr, Protocol};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
@@ -50,11 +51,13 @@ use self::channels::KeptChannel;
 use self::inlets::KeptInlet;
 use self::names::StoredNodes;
 use self::outlets::KeptOutlet;
+use self::own_identity::StoredIdentity;
 use self::registry::{Made, Registry};
 use self::relays::KeptRelay;
 use self::services::KeptService;
 use self::tcp_connections::KeptTcpConnection;
 use self::tcp_listeners::KeptTcpListener;
+use crate::home::purpose_keys::KeyLifetime;
 use crate::home::{identities, nodes};
 use crate::noun;
 use crate::noun::node::NodeResources;
@@ -63,7 +66,7 @@ use crate::outcome::Failure;
 use crate::resource::Serve;
 use crate::socket::ControlSocket;
 use crate::state::{State, refused, status_of};
-use crate::value::HostPort;
+use crate::value::{DurationText, HostPort};
 
 /// What a node is started with.
 #[derive(Debug, Clone)]
@@ -84,6 +87,8 @@ pub struct NodeSettings {
     pub start: Start,
     /// Most content that a portal puts into one message; the usual, when it is not given.
     pub portal_chunk: Option<NonZeroUsize>,
+    /// How long its channel keys live; as before, or the usual, when it is not given.
+    pub purpose_key_lifetime: Option<DurationText>,
 }
 
 /// How a node comes to be started.
@@ -141,7 +146,14 @@ impl ManagedNode {
             (None, Some(name)) => identities::find(&state, Some(name)).await?,
             (None, None) => identities::find_or_default(&state, None).await?,
         };
-        let local_identity = identities::local(&state, &identity).await?;
+        let key_lifetime = match settings
+            .purpose_key_lifetime
+            .or(prior_options.purpose_key_lifetime)
+        {
+            Some(lifetime) => KeyLifetime::new(lifetime.0)?,
+            None => KeyLifetime::USUAL,
+        };
+        let own_identity = StoredIdentity::follow(&state, &identity, key_lifetime).await?;
         let histories = Arc::new(StoredHistories(state.store().clone()));
         let node = Node::new(NodeOptions {
             histories,
@@ -174,6 +186,9 @@ impl ManagedNode {
         let options = NodeOptionsRecord {
             no_status_endpoint: status_choice == StatusEndpoint::Off,
             services: settings.services.clone().or(prior_options.services),
+            purpose_key_lifetime: settings
+                .purpose_key_lifetime
+                .or(prior_options.purpose_key_lifetime),
         };
         let start = NodeStart {
             name: settings.name.clone(),
@@ -199,7 +214,9 @@ impl ManagedNode {
             name: settings.name.clone(),
             state,
             node,
-            identity: Arc::new(FixedIdentity(local_identity)),
+            followed: tokio::sync::Mutex::new(vec![Arc::downgrade(&own_identity)]),
+            key_lifetime,
+            identity: own_identity,
             portal_chunk: settings
                 .portal_chunk
                 .map_or(DEFAULT_CHUNK, NonZeroUsize::get),
@@ -329,6 +346,9 @@ pub(crate) struct Managed {
     pub(crate) state: State,
     pub(crate) node: Node,
     identity: Arc<dyn OwnIdentity>,
+    // Orders those who begin to follow an identity; held while one does.
+    followed: tokio::sync::Mutex<Vec<Weak<StoredIdentity>>>,
+    key_lifetime: KeyLifetime,
     portal_chunk: usize,
     services: Arc<Registry<KeptService>>,
     outlets: Arc<Registry<KeptOutlet>>,
@@ -356,6 +376,14 @@ struct NodeOptionsRecord {
     no_status_endpoint: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     services: Option<NodeServices>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    purpose_key_lifetime: Option<DurationText>,
+}
+
+/// Refuses a lifetime that channel keys cannot have.
+#[cfg(feature = "cli")]
+pub(crate) fn check_key_lifetime(lifetime: DurationText) -> Result<(), Failure> {
+    KeyLifetime::new(lifetime.0).map(drop)
 }
 
 /// The services a node was asked for.
@@ -416,11 +444,23 @@ impl Managed {
         match name {
             Some(name) => {
                 let record = identities::find(&self.state, Some(name)).await?;
-                let local = identities::local(&self.state, &record).await?;
-                Ok(Arc::new(FixedIdentity(local)))
+                Ok(self.followed(&record).await?)
             }
             None => Ok(self.identity.clone()),
         }
+    }
+
+    /// An identity of the home, which is followed once however often it is used.
+    async fn followed(&self, record: &IdentityRecord) -> Result<Arc<StoredIdentity>, Failure> {
+        let mut followed = self.followed.lock().await;
+        followed.retain(|identity| identity.strong_count() > 0);
+        let known = followed.iter().filter_map(Weak::upgrade);
+        if let Some(known) = { known }.find(|known| *known.identifier() == record.identifier) {
+            return Ok(known);
+        }
+        let new = StoredIdentity::follow(&self.state, record, self.key_lifetime).await?;
+        followed.push(Arc::downgrade(&new));
+        Ok(new)
     }
 
     /// Where a route leads now. A node in it must be known when it is asked for; when it is restored, it may come back.

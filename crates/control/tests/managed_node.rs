@@ -669,6 +669,7 @@ fn settings(name: &str) -> NodeSettings {
         if_running: IfRunning::Refuse,
         start: Start::Create,
         portal_chunk: None,
+        purpose_key_lifetime: None,
     }
 }
 

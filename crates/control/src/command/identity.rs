@@ -11,7 +11,7 @@ use crate::command::{Example, Note, Run, Session, text};
 use crate::home::identities::{self, IdentitySpec};
 use crate::noun::identity::{IdentityChange, NOUN};
 use crate::outcome::{Failure, Outcome};
-use crate::state::{refused, status_of};
+use crate::state::refused;
 use crate::table::Noun;
 
 #[derive(Debug, Args)]
@@ -342,15 +342,6 @@ impl Run for Rotate {
             .machine(change.identifier.clone())
             .json(json!({ "identifier": history.identifier, "change": change }));
         session.host.print(outcome);
-        // A node keeps what it started with; peers that have seen the new history refuse the older one.
-        for node in state.nodes().await? {
-            if node.identity.as_ref() == Some(name) && status_of(&node).is_running() {
-                let node = &node.name;
-                session.host.note(Note::Warning(format!(
-                    "The node {node} still shows the older key. Restart it: `ockam node stop {node} && ockam node start {node}`"
-                )));
-            }
-        }
         Ok(())
     }
 }

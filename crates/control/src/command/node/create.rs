@@ -10,13 +10,13 @@ use crate::command::node::show::resources;
 use crate::command::{ChildOutput, Example, Note, Run, Session, Stdin, text};
 use crate::configuration::{self, Source};
 use crate::home::nodes;
-use crate::managed::{ManagedNode, NodeSettings, Start, StatusEndpoint, services_of};
+use crate::managed::{self, ManagedNode, NodeSettings, Start, StatusEndpoint, services_of};
 use crate::noun::node::{NOUN, NodeStatus};
 use crate::noun::node_services::NodeServices;
 use crate::outcome::{Failure, Outcome};
 use crate::state::{State, status_of};
 use crate::table::Noun;
-use crate::value::HostPort;
+use crate::value::{DurationText, HostPort};
 
 #[derive(Debug, Args)]
 pub(in crate::command) struct Create {
@@ -68,6 +68,9 @@ pub(in crate::command) struct Create {
     identity: Identity,
     #[command(flatten)]
     trust: Trust,
+    /// How long a key of its channels lives; it is replaced when two thirds of that have passed [default: 30d]
+    #[arg(long, value_name = "DURATION")]
+    purpose_key_lifetime: Option<DurationText>,
     /// Use UDP too
     #[arg(long, alias = "enable-udp", hide = true)]
     udp: bool,
@@ -103,6 +106,9 @@ impl Create {
             .or_else(|| session.host.variable("ENROLLMENT_TICKET"));
         refuse("--enrollment-ticket", ticket.as_ref())?;
         self.trust.refuse()?;
+        if let Some(lifetime) = self.purpose_key_lifetime {
+            managed::check_key_lifetime(lifetime)?;
+        }
         refuse_flag("--udp", self.udp)?;
         refuse_flag(
             "--udp-listener-address without --udp",
@@ -228,6 +234,7 @@ impl Create {
                 identity: self.identity.identity.or(file.identity.identity),
             },
             trust: self.trust.or(file.trust),
+            purpose_key_lifetime: self.purpose_key_lifetime.or(file.purpose_key_lifetime),
             udp: self.udp || file.udp,
             services: self.services.or(file.services),
             in_memory: self.in_memory || file.in_memory,
@@ -340,6 +347,11 @@ impl Create {
             self.identity.identity.as_ref().map(IdentityName::to_string),
         );
         option("--services", self.services.clone());
+        option(
+            "--purpose-key-lifetime",
+            self.purpose_key_lifetime
+                .map(|lifetime| lifetime.to_string()),
+        );
         match self.status_endpoint() {
             StatusEndpoint::Off => arguments.push("--no-status-endpoint".to_owned()),
             StatusEndpoint::At(address) => {
@@ -396,6 +408,7 @@ impl Create {
                 Start::Create
             },
             portal_chunk: session.parsed_variable("OCKAM_TCP_PORTAL_PAYLOAD_LENGTH")?,
+            purpose_key_lifetime: self.purpose_key_lifetime,
         };
         let start = settings.start;
         session.host.waiting(&format!("Starting Node {name}"));
