@@ -14,7 +14,7 @@
 //! Readers take what the published program takes (`trust 0.2`) and refuse bytes behind the body, keys that come twice and
 //! attributes beyond [`MAX_ATTRIBUTES`] and [`MAX_ATTRIBUTES_LEN`].
 //!
-//! Specification: trust 7.3, 8.3, 9.2. The body of failures is [`ockam_wire::envelope::ErrorBody`].
+//! Specification: trust 7.3, 8.3. The body of failures is [`ockam_wire::envelope::ErrorBody`].
 
 mod attributes;
 mod members;

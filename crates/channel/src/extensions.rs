@@ -6,6 +6,8 @@
 //! | key | value | meaning |
 //! |---|---|---|
 //! | 1 | uint, 1 | streams: the version of stream messages the node understands |
+//! | 2 | uint, 1 | withdrawal notices: the version of their messages |
+//! | 3 | uint, 1 | paged lists: the version of their messages |
 
 use alloc::vec::Vec;
 
@@ -20,6 +22,10 @@ use crate::array_structure::{MAX_NESTING, StructureError, skip_item};
 pub struct Extensions {
     /// The version of streams, if they are offered.
     pub streams: Option<u64>,
+    /// The version of withdrawal notices, if they are offered (spec: extensions 4.5).
+    pub withdrawals: Option<u64>,
+    /// The version of paged lists, if they are offered (spec: extensions 4.6).
+    pub pages: Option<u64>,
 }
 
 impl Extensions {
@@ -27,6 +33,20 @@ impl Extensions {
     #[must_use]
     pub const fn with_streams(mut self, version: u64) -> Self {
         self.streams = Some(version);
+        self
+    }
+
+    /// The offer of withdrawal notices in `version`.
+    #[must_use]
+    pub const fn with_withdrawals(mut self, version: u64) -> Self {
+        self.withdrawals = Some(version);
+        self
+    }
+
+    /// The offer of paged lists in `version`.
+    #[must_use]
+    pub const fn with_pages(mut self, version: u64) -> Self {
+        self.pages = Some(version);
         self
     }
 
@@ -60,12 +80,16 @@ impl Extensions {
                     .get(from..to)
                     .and_then(|item| Decoder::new(item).u64().ok())
             };
-            if unsigned(key, value) == Some(STREAMS) {
-                let version =
-                    unsigned(value, decoder.position()).ok_or(StructureError::WrongType(1))?;
-                if extensions.streams.replace(version).is_some() {
-                    return Err(StructureError::Malformed);
-                }
+            let extension = match unsigned(key, value) {
+                Some(STREAMS) => &mut extensions.streams,
+                Some(WITHDRAWALS) => &mut extensions.withdrawals,
+                Some(PAGES) => &mut extensions.pages,
+                _ => continue,
+            };
+            let version =
+                unsigned(value, decoder.position()).ok_or(StructureError::WrongType(1))?;
+            if extension.replace(version).is_some() {
+                return Err(StructureError::Malformed);
             }
         }
         if decoder.position() == bytes.len() {
@@ -78,20 +102,33 @@ impl Extensions {
     /// Writes the offer. Nothing offered is no bytes: the payload then has three elements, as a published peer writes it.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let Some(version) = self.streams else {
+        let offered: Vec<(u64, u64)> = [
+            (STREAMS, self.streams),
+            (WITHDRAWALS, self.withdrawals),
+            (PAGES, self.pages),
+        ]
+        .into_iter()
+        .filter_map(|(key, version)| version.map(|version| (key, version)))
+        .collect();
+        if offered.is_empty() {
             return Vec::new();
-        };
+        }
         let mut encoder = Encoder::new(Vec::new());
-        let written = encoder
-            .map(1)
-            .and_then(|encoder| encoder.u64(STREAMS))
-            .and_then(|encoder| encoder.u64(version));
-        written.expect("writing to a vector cannot fail");
+        let mut write = || {
+            encoder.map(offered.len() as u64)?;
+            for (key, version) in &offered {
+                encoder.u64(*key)?.u64(*version)?;
+            }
+            Ok::<(), minicbor::encode::Error<core::convert::Infallible>>(())
+        };
+        write().expect("writing to a vector cannot fail");
         encoder.into_writer()
     }
 }
 
 const STREAMS: u64 = 1;
+const WITHDRAWALS: u64 = 2;
+const PAGES: u64 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -103,6 +140,13 @@ mod tests {
         assert_eq!(offer.encode(), [0xa1, 0x01, 0x01]);
         assert_eq!(Extensions::decode(&offer.encode()), Ok(offer));
         assert!(Extensions::default().encode().is_empty());
+
+        let all = offer.with_withdrawals(1).with_pages(2);
+        assert_eq!(all.encode(), [0xa3, 0x01, 0x01, 0x02, 0x01, 0x03, 0x02]);
+        assert_eq!(Extensions::decode(&all.encode()), Ok(all));
+        let some = Extensions::default().with_pages(1);
+        assert_eq!(some.encode(), [0xa1, 0x03, 0x01]);
+        assert_eq!(Extensions::decode(&some.encode()), Ok(some));
     }
 
     #[test]
@@ -124,6 +168,10 @@ mod tests {
     fn ambiguous_offers_are_refused() {
         assert_eq!(
             Extensions::decode(&[0xa2, 0x01, 0x01, 0x01, 0x02]),
+            Err(StructureError::Malformed)
+        );
+        assert_eq!(
+            Extensions::decode(&[0xa2, 0x02, 0x01, 0x02, 0x01]),
             Err(StructureError::Malformed)
         );
         assert_eq!(

@@ -412,6 +412,8 @@ impl Node {
             hello: Vec::new(),
             extensions: ockam_channel::Extensions::default()
                 .with_streams(STREAMS_VERSION)
+                .with_withdrawals(WITHDRAWALS_VERSION)
+                .with_pages(PAGES_VERSION)
                 .encode(),
         }
     }
@@ -427,6 +429,10 @@ fn own_identifier(identity: &LocalIdentity) -> Identifier {
 
 /// The version of streams that this node offers (`docs/protocol/4-extensions.md`).
 const STREAMS_VERSION: u64 = 1;
+/// The version of withdrawal notices that this node speaks, as an authority or as a member.
+const WITHDRAWALS_VERSION: u64 = 1;
+/// The version of paged lists that this node speaks, in both roles.
+const PAGES_VERSION: u64 = 1;
 /// Bytes that sealing adds around routes and payload: nonce, tag, CBOR heads, padding.
 const CHANNEL_OVERHEAD: usize = 64;
 const CLOSE_WEIGHT: usize = 256;

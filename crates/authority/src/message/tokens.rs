@@ -102,7 +102,7 @@ pub enum OidcTokenKind {
     Bearer,
 }
 
-/// Becomes a member by an access token of a sign-in service. `spec: trust 9.2`
+/// Becomes a member by an access token of a sign-in service. `spec: trust 7.3`
 #[derive(Clone, PartialEq, Eq)]
 pub struct AuthenticateOidcToken {
     /// The kind of the token.
