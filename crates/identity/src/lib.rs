@@ -16,7 +16,9 @@
 //! CredentialData         [ subject, subject_latest_change, attributes, created, expires ]   data_type 3
 //! ```
 //!
-//! This crate holds no secrets, stores nothing and knows no clock. What is to be signed is handed out by a draft; the
+//! An [`EnrollmentTicket`] carries histories, a project and a one-time code to a new member.
+//!
+//! This crate keeps no keys, stores nothing and knows no clock. What is to be signed is handed out by a draft; the
 //! signature comes back from wherever the key lives.
 //!
 //! Entry types: [`ChangeHistory`] and [`VerifiedHistory`], [`IdentityDraft`] and [`RotationDraft`],
@@ -32,7 +34,7 @@
 //! - Sizes, counts and nesting are bounded before anything is allocated or verified; trailing bytes are refused.
 //!   `spec: trust 11.2 (21)`
 //!
-//! Specification: `docs/protocol/2-trust.md` sections 2 to 4.
+//! Specification: `docs/protocol/2-trust.md` sections 2 to 4 and 7.7.
 
 #![no_std]
 
@@ -47,6 +49,8 @@ mod draft;
 mod history;
 mod identifier;
 mod one_time_code;
+mod project;
+mod ticket;
 mod time;
 
 pub use attestation::{
@@ -69,4 +73,6 @@ pub use history::{
 };
 pub use identifier::{ChangeHash, Identifier, IdentifierError};
 pub use one_time_code::{OneTimeCode, OneTimeCodeError};
+pub use project::{MAX_PROJECT_LEN, ProjectDetails, ProjectError, VerifiedProject};
+pub use ticket::{EnrollmentTicket, MAX_TICKET_LEN, TicketError};
 pub use time::{UnixTime, Validity, ValidityError};

@@ -5,4 +5,5 @@ mod forge;
 mod histories;
 mod hostile;
 mod purpose_keys;
+mod tickets;
 mod vectors;
