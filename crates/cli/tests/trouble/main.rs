@@ -41,6 +41,7 @@ mod nodes;
 mod options;
 mod reload;
 mod restart;
+mod rotation;
 mod routes;
 mod second_user;
 mod sick_homes;
