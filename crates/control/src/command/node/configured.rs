@@ -136,6 +136,7 @@ const KEYS: &[(&str, &str)] = &[
     ("http-server", "http-server"),
     ("enable-http-server", "http-server"),
     ("no-status-endpoint", "no-status-endpoint"),
+    ("purpose-key-lifetime", "purpose-key-lifetime"),
     ("status-endpoint", "status-endpoint"),
     ("identity", "identity"),
     ("project", "project"),
