@@ -27,6 +27,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::backlog::{Gated, Held, Share, Verdict};
+use crate::guard::Place;
 use crate::interceptor::{Intercept, Intercepted, Interception};
 use crate::message::{Reason, Signal, data_header, payload_header};
 use crate::socket::{Reading, Socket, Writing};
@@ -173,30 +174,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Carries content in both directions until the connection has ended, and says so to the other side.
+    /// Carries content in both directions until the connection has ended. Returns how it ended, when that was before its
+    /// time: the other side is to be told.
     pub(crate) async fn carry(
-        &self,
-        socket: Socket,
-        arrivals: Arrivals,
-        link: &Link,
-        interception: Interception,
-    ) {
-        let ended = self.carry_inner(socket, arrivals, link, interception).await;
-        if let Some((signal, reason)) = ended {
-            tracing::debug!(connection = %link.own, "portal connection ended early: {reason}");
-            if let Some(signal) = signal {
-                self.tell(link, signal).await;
-            }
-        }
-    }
-
-    async fn carry_inner(
         &self,
         mut socket: Socket,
         arrivals: Arrivals,
         link: &Link,
         interception: Interception,
-    ) -> Option<(Option<Signal>, Reason)> {
+    ) -> Option<EndedEarly> {
         let remote = self.remote.get()?;
         let gone = async {
             match remote.first() {
@@ -235,7 +221,18 @@ impl Connection {
             Failure::Answer(signal, reason) => (Some(signal), reason),
             Failure::Here(reason) => (self.stream().handle_local_failure(reason), reason),
         };
-        Some((signal, reason))
+        tracing::debug!(connection = %link.own, "portal connection ended early: {reason}");
+        Some(EndedEarly { signal, reason })
+    }
+
+    /// Tells the other side how the connection ended, if it does not know.
+    ///
+    /// The worker at the connection's address has to be gone: its rules may be what ended the connection, and they hold for
+    /// its last word too.
+    pub(crate) async fn tell_end(&self, link: &Link, ended: &EndedEarly) {
+        if let Some(signal) = ended.signal {
+            self.tell(link, signal).await;
+        }
     }
 
     /// Who may send to it.
@@ -383,17 +380,13 @@ impl Connection {
         Ok(link.send(self.remote(), content).await?)
     }
 
-    /// Nobody waits for this connection any more, and the outlet has not answered yet: it is told when it does.
-    pub(crate) async fn abandon(&self, link: &Link, reason: Reason) {
-        if matches!(
-            tokio::time::timeout(LATE_ANSWER, self.opened()).await,
-            Ok(Ok(()))
-        ) {
-            let signal = self.stream().handle_local_failure(reason);
-            if let Some(signal) = signal {
-                self.tell(link, signal).await;
-            }
-        }
+    /// Nobody waits for this connection any more, and the outlet has not answered yet: it is to be told when it does.
+    pub(crate) async fn abandon(&self, reason: Reason) -> Option<EndedEarly> {
+        let opened = tokio::time::timeout(LATE_ANSWER, self.opened()).await;
+        matches!(opened, Ok(Ok(()))).then(|| EndedEarly {
+            signal: self.stream().handle_local_failure(reason),
+            reason,
+        })
     }
 
     /// Waits until something may be sent; 0 when sending has ended.
@@ -581,6 +574,22 @@ impl Connection {
     fn stream(&self) -> MutexGuard<'_, Stream> {
         self.stream.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Completes when a connection has to end although nothing is wrong with it, and says why.
+pub(crate) async fn ends(stopped: &mut watch::Receiver<()>, place: &mut Place) -> Reason {
+    tokio::select! {
+        // Fails when the portal is dropped.
+        _ = stopped.changed() => Reason::Stopping,
+        () = place.cut() => Reason::NotAllowed,
+    }
+}
+
+/// How a connection ended before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EndedEarly {
+    signal: Option<Signal>,
+    pub(crate) reason: Reason,
 }
 
 /// The worker at the address of a connection.

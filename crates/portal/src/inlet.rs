@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use ockam_identity::Identifier;
-use ockam_node::{Access, ConnectOptions, Connection as Path, FlowId, Node};
+use ockam_node::{Access, ConnectOptions, Connection as Path, FlowId, Node, WorkerGuard};
 use ockam_wire::{MultiAddr, Route};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
@@ -23,7 +23,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::backlog::Backlogs;
-use crate::connection::{Arrivals, Connection, Counters, Link, Pin, Remote, breaks, chunk_for};
+use crate::connection::{
+    Arrivals, Connection, Counters, Link, Pin, Remote, breaks, chunk_for, ends,
+};
+use crate::guard::{Guard, Holders, Place, Watching};
 use crate::interceptor::{Interception, Interceptor};
 use crate::message::Reason;
 use crate::session::{Hints, Pace, Session, SessionStatus};
@@ -43,6 +46,8 @@ pub struct InletOptions {
     pub connect: ConnectOptions,
     /// Whom its connections may talk to; checked for every message.
     pub access: Access,
+    /// Which nodes may be at the other end; asked for each connection, and again as long as it lasts.
+    pub guard: Option<Arc<dyn Guard>>,
     /// Whether clients wait for the outlet's answer; must be the same at both ends.
     pub handshake: Handshake,
     /// Whether the operating system may delay small writes to clients (Nagle's algorithm).
@@ -69,6 +74,7 @@ impl InletOptions {
             to,
             connect,
             access: Access::ALLOW_ALL,
+            guard: None,
             handshake: Handshake::Wait,
             nagle: Nagle::Off,
             client_patience: Duration::from_secs(5),
@@ -98,6 +104,7 @@ pub struct Inlet {
     session: Session<Way>,
     bound: SocketAddr,
     accepting: JoinHandle<()>,
+    _watching: Watching,
     stop: watch::Sender<()>,
 }
 
@@ -118,8 +125,10 @@ impl Inlet {
         });
         let session = Session::start(node, way, pace(&options), None, options.over.clone());
         let (stop, stopped) = watch::channel(());
+        let (holders, watching) = Holders::start(options.guard.clone());
         let shared = Arc::new(Shared {
             node: node.clone(),
+            holders,
             counters: Arc::default(),
             backlogs: Backlogs::new(),
             hints: session.hints(),
@@ -134,6 +143,7 @@ impl Inlet {
             session,
             bound,
             accepting,
+            _watching: watching,
             stop,
         })
     }
@@ -210,6 +220,7 @@ pub enum OutletAnswer {
 struct Shared {
     node: Node,
     options: InletOptions,
+    holders: Arc<Holders>,
     counters: Arc<Counters>,
     backlogs: Backlogs<Option<FlowId>>,
     hints: Hints,
@@ -260,14 +271,14 @@ impl Shared {
         let mut stopped = self.stopped.clone();
         let opened = tokio::select! {
             opened = self.open_somehow() => opened,
-            _ = client.ready(Interest::ERROR) => Err(Reason::ConnectionReset),
-            _ = stopped.changed() => Err(Reason::Stopping),
+            _ = client.ready(Interest::ERROR) => Err(Reason::ConnectionReset.into()),
+            _ = stopped.changed() => Err(Reason::Stopping.into()),
         };
-        let opened = match opened {
+        let mut opened = match opened {
             Ok(opened) => opened,
-            Err(reason) => {
+            Err(why) => {
                 self.counters.refused.fetch_add(1, Ordering::Relaxed);
-                tracing::info!(to = %self.options.to, "a client is turned away: {reason}");
+                tracing::info!(to = %self.options.to, "a client is turned away: {why}");
                 reset_on_close(&client);
                 return;
             }
@@ -279,19 +290,40 @@ impl Shared {
             None => Interception::default(),
         };
         let client = Socket::Tcp(client);
-        let carrying = opened
-            .connection
-            .carry(client, opened.arrivals, &opened.link, interception);
-        tokio::pin!(carrying);
-        tokio::select! {
-            () = &mut carrying => return,
-            _ = stopped.changed() => opened.connection.stop(Reason::Stopping),
+        let connection = opened.connection;
+        let mut here = None;
+        let ended = {
+            let carrying =
+                connection.carry(client, opened.arrivals, &opened.link, interception);
+            tokio::pin!(carrying);
+            tokio::select! {
+                ended = &mut carrying => ended,
+                reason = ends(&mut stopped, &mut opened.place) => {
+                    here = Some(reason);
+                    connection.stop(reason);
+                    carrying.await
+                }
+            }
+        };
+        drop(opened.guard);
+        let Some(ended) = ended else {
+            return;
+        };
+        if ended.reason == Reason::NotAllowed {
+            let why = match here {
+                Some(_) => TurnedAway::ByPolicy(connection.pin().identity),
+                None => ended.reason.into(),
+            };
+            tracing::info!(to = %self.options.to, "a connection is cut: {why}");
+            if let Some(path) = &*self.live.borrow() {
+                self.note_answer(path, OutletAnswer::Failed(why.to_string()));
+            }
         }
-        carrying.await;
+        connection.tell_end(&opened.link, &ended).await;
     }
 
     /// Opens a connection over the present way, or over a later one if that goes away before the outlet has answered.
-    async fn open_somehow(&self) -> Result<Opened, Reason> {
+    async fn open_somehow(&self) -> Result<Opened, TurnedAway> {
         let answer_by = Instant::now() + self.options.answer_timeout;
         loop {
             let path = self.path().await?;
@@ -300,9 +332,9 @@ impl Shared {
                     self.note_answer(&path, OutletAnswer::Connected);
                     return Ok(opened);
                 }
-                Attempt::Failed(reason) => {
-                    self.note_answer(&path, OutletAnswer::Failed(reason.to_string()));
-                    return Err(reason);
+                Attempt::Failed(why) => {
+                    self.note_answer(&path, OutletAnswer::Failed(why.to_string()));
+                    return Err(why);
                 }
                 Attempt::PathGone => {}
             }
@@ -325,7 +357,7 @@ impl Shared {
     }
 
     /// Waits for a way to the outlet, as long as a client is asked to wait.
-    async fn path(&self) -> Result<Arc<Path>, Reason> {
+    async fn path(&self) -> Result<Arc<Path>, TurnedAway> {
         let mut live = self.live.clone();
         let present = live.borrow_and_update().clone();
         if let Some(path) = present.filter(|path| !path.is_closed()) {
@@ -334,13 +366,17 @@ impl Shared {
         self.hints.trigger();
         let usable = live.wait_for(|live| live.as_ref().is_some_and(|path| !path.is_closed()));
         match tokio::time::timeout(self.options.client_patience, usable).await {
-            Ok(Ok(live)) => live.clone().ok_or(Reason::TargetUnreachable),
-            Ok(Err(_)) => Err(Reason::Stopping),
-            Err(_) => Err(Reason::TargetUnreachable),
+            Ok(Ok(live)) => live.clone().ok_or(Reason::TargetUnreachable.into()),
+            Ok(Err(_)) => Err(Reason::Stopping.into()),
+            Err(_) => Err(Reason::TargetUnreachable.into()),
         }
     }
 
     async fn open(&self, path: &Arc<Path>, answer_by: Instant) -> Attempt {
+        let identity = path.peer().map(|peer| peer.identifier);
+        let Ok(mut place) = self.holders.enter(identity.as_ref()) else {
+            return Attempt::Failed(TurnedAway::ByPolicy(identity));
+        };
         let router = self.node.router();
         let route = path.route().clone();
         let dialect = self.dialect(&route, path);
@@ -349,7 +385,7 @@ impl Shared {
         let stream = Stream::inlet(dialect, window);
         let request = stream.request(window);
         let pin = Pin {
-            identity: path.peer().map(|peer| peer.identifier),
+            identity,
             flow: path.flow(),
         };
         let breaks = breaks(path.peer().map(|peer| &**peer));
@@ -363,7 +399,7 @@ impl Shared {
         };
         let worker = Arc::new(Remote(connection.clone()));
         let Ok(guard) = router.start_inline(&link.own, worker, self.options.access.clone()) else {
-            return Attempt::Failed(Reason::Unspecified);
+            return Attempt::Failed(Reason::Unspecified.into());
         };
         if let Some(flow) = path.flow() {
             router.add_consumer(&link.own, flow);
@@ -384,24 +420,28 @@ impl Shared {
             }
             opened.await
         };
-        let mut waiting = Waiting(Some(Opened {
-            connection: connection.clone(),
-            arrivals,
-            link,
-            _guard: guard,
-        }));
+        let mut waiting = Waiting(Some((connection.clone(), arrivals, link, guard)));
         tokio::select! {
             biased;
             answer = answer => match (answer, waiting.0.take()) {
-                (Ok(()), Some(opened)) => Attempt::Opened(opened),
-                (Ok(()), None) => Attempt::Failed(Reason::Unspecified),
-                (Err(reason), _) => Attempt::Failed(reason),
+                (Ok(()), Some((connection, arrivals, link, guard))) => Attempt::Opened(Opened {
+                    connection,
+                    arrivals,
+                    link,
+                    place,
+                    guard,
+                }),
+                (Ok(()), None) => Attempt::Failed(Reason::Unspecified.into()),
+                (Err(reason), _) => Attempt::Failed(reason.into()),
             },
             () = path.closed() => {
                 waiting.0 = None;
                 Attempt::PathGone
             }
-            () = tokio::time::sleep_until(answer_by) => Attempt::Failed(Reason::TimedOut),
+            () = place.cut() => Attempt::Failed(TurnedAway::ByPolicy(identity)),
+            () = tokio::time::sleep_until(answer_by) => {
+                Attempt::Failed(Reason::TimedOut.into())
+            }
         }
     }
 
@@ -425,25 +465,23 @@ struct Opened {
     connection: Arc<Connection>,
     arrivals: Arrivals,
     link: Link,
-    _guard: ockam_node::WorkerGuard,
+    place: Place,
+    guard: WorkerGuard,
 }
 
 /// A connection whose outlet has not answered yet. If its client gives up, the outlet is told when it does answer; a
 /// published outlet would keep the target's connection for ever.
-struct Waiting(Option<Opened>);
+struct Waiting(Option<(Arc<Connection>, Arrivals, Link, WorkerGuard)>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if let Some(opened) = self.0.take() {
+        if let Some((connection, arrivals, link, guard)) = self.0.take() {
             tokio::spawn(async move {
-                // Moved as a whole: its worker has to stay.
-                let Opened {
-                    connection,
-                    link,
-                    arrivals: _arrivals,
-                    _guard,
-                } = opened;
-                connection.abandon(&link, Reason::ConnectionReset).await;
+                let ended = connection.abandon(Reason::ConnectionReset).await;
+                drop((arrivals, guard));
+                if let Some(ended) = ended {
+                    connection.tell_end(&link, &ended).await;
+                }
             });
         }
     }
@@ -451,8 +489,40 @@ impl Drop for Waiting {
 
 enum Attempt {
     Opened(Opened),
-    Failed(Reason),
+    Failed(TurnedAway),
     PathGone,
+}
+
+/// Why a client is not carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TurnedAway {
+    /// As the outlet says, or this side finds.
+    For(Reason),
+    /// This inlet's policy does not allow the peer; `None` is a way without a secure channel.
+    ByPolicy(Option<Identifier>),
+}
+
+impl From<Reason> for TurnedAway {
+    fn from(reason: Reason) -> Self {
+        Self::For(reason)
+    }
+}
+
+impl fmt::Display for TurnedAway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::For(Reason::NotAllowed) => {
+                f.write_str("the outlet's node does not allow it to this identity")
+            }
+            Self::For(reason) => fmt::Display::fmt(reason, f),
+            Self::ByPolicy(Some(peer)) => {
+                write!(f, "the policy of this inlet does not allow the peer {peer}")
+            }
+            Self::ByPolicy(None) => f.write_str(
+                "the policy of this inlet allows no peer without an identity, and the way has no secure channel",
+            ),
+        }
+    }
 }
 
 fn pace(options: &InletOptions) -> Pace {

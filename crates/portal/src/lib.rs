@@ -24,6 +24,7 @@
 mod admission;
 mod backlog;
 mod connection;
+mod guard;
 mod http;
 mod inlet;
 mod interceptor;
@@ -40,6 +41,7 @@ mod window;
 
 pub use admission::{Limit, Limits};
 pub use connection::Activity;
+pub use guard::Guard;
 pub use http::{HttpHeader, HttpHeaders, InvalidHttpHeader, TooManyHttpHeaders};
 pub use inlet::{Inlet, InletOptions, InletStatus, Nagle, OutletAnswer};
 pub use interceptor::{Intercept, Intercepted, Interception, Interceptor};

@@ -207,6 +207,9 @@ pub(crate) enum Reason {
     /// The target is not who it should be, or speaks no TLS.
     #[error("TLS with the target failed")]
     TlsFailed = 11,
+    /// A policy does not allow it, or not any more.
+    #[error("it is not allowed")]
+    NotAllowed = 12,
 }
 
 impl From<u8> for Reason {
@@ -223,6 +226,7 @@ impl From<u8> for Reason {
             9 => Self::Stalled,
             10 => Self::Intercepted,
             11 => Self::TlsFailed,
+            12 => Self::NotAllowed,
             _ => Self::Unspecified,
         }
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use ockam_identity::Identifier;
 use ockam_node::{
-    Access, Delivery, End, FlowId, Inline, LocalMessage, Node, Router, SendError, StartError,
+    Access, Delivery, End, FlowId, Inline, LocalMessage, Node, Router, Rule, SendError, StartError,
     WorkerGuard,
 };
 use ockam_wire::{Address, Route};
@@ -27,7 +27,10 @@ use tokio::time::Instant;
 
 use crate::admission::{Admission, Admitted, Limits, NotAdmitted, Peer};
 use crate::backlog::{Backlog, Backlogs, CHANNEL_BACKLOG};
-use crate::connection::{Arrivals, Connection, Counters, Link, Pin, Remote, breaks, chunk_for};
+use crate::connection::{
+    Arrivals, Connection, Counters, Link, Pin, Remote, breaks, chunk_for, ends,
+};
+use crate::guard::{Guard, Holders, NotAllowed, Place, Watching};
 use crate::interceptor::Interceptor;
 use crate::message::{Message, Reason};
 use crate::socket::Socket;
@@ -44,6 +47,8 @@ pub struct OutletOptions {
     pub target: TargetAddress,
     /// Who may ask, and whom its connections may talk to; checked for every message.
     pub access: Access,
+    /// Who may have connections; asked for each of them, and again as long as they last.
+    pub guard: Option<Arc<dyn Guard>>,
     /// Ways into the node from which it can be reached: listeners of channels and transports.
     pub consumers: Vec<FlowId>,
     /// Whether inlets wait for an answer; must be the same at both ends.
@@ -67,6 +72,7 @@ impl OutletOptions {
             address,
             target,
             access: Access::ALLOW_ALL,
+            guard: None,
             consumers: Vec::new(),
             handshake: Handshake::Wait,
             tls: None,
@@ -83,6 +89,7 @@ impl OutletOptions {
 pub struct Outlet {
     shared: Arc<Shared>,
     _guard: WorkerGuard,
+    _watching: Watching,
     stop: watch::Sender<()>,
 }
 
@@ -93,7 +100,9 @@ impl Outlet {
     /// The address is in use.
     pub fn start(node: &Node, options: OutletOptions) -> Result<Self, StartError> {
         let (stop, stopped) = watch::channel(());
+        let (holders, watching) = Holders::start(options.guard.clone());
         let shared = Arc::new(Shared {
+            holders,
             router: node.router().clone(),
             node: node.clone(),
             admission: Admission::new(options.limits),
@@ -106,15 +115,21 @@ impl Outlet {
         });
         let worker = Arc::new(Listener(shared.clone()));
         let options = &shared.options;
+        let mut access = options.access.clone();
+        if options.guard.is_some() {
+            // The worker asks the guard itself: one of our own inlets is told.
+            access.incoming = Rule::AllowAll;
+        }
         let guard = node
             .router()
-            .start_inline(&options.address, worker, options.access.clone())?;
+            .start_inline(&options.address, worker, access)?;
         for flow in &options.consumers {
             node.router().add_consumer(&options.address, *flow);
         }
         Ok(Self {
             shared,
             _guard: guard,
+            _watching: watching,
             stop,
         })
     }
@@ -148,6 +163,7 @@ impl Outlet {
 struct Shared {
     node: Node,
     router: Router,
+    holders: Arc<Holders>,
     options: OutletOptions,
     admission: Arc<Admission>,
     backlogs: Backlogs<Option<FlowId>>,
@@ -187,8 +203,15 @@ impl Shared {
             (Handshake::Skip, _) => return self.take_unanswered(message, delivery),
             _ => return Err(SendError::Rejected("an outlet is asked with a Ping".into())),
         };
-        drop(self.begin(dialect, credit, &message));
-        Ok(())
+        match self.begin(dialect, credit, &message) {
+            Ok(_) | Err(NotBegun::Told) => Ok(()),
+            Err(NotBegun::NotAllowed) => Err(self.not_allowed()),
+        }
+    }
+
+    /// As the router says it of a message that a rule does not let pass.
+    fn not_allowed(&self) -> SendError {
+        SendError::Incoming(self.options.address.clone())
     }
 
     /// Without handshake any first message of a caller makes a connection (spec: messaging 7.9).
@@ -210,9 +233,10 @@ impl Shared {
         let connection = match known {
             Some(connection) => connection,
             None => {
-                let begun = self.begin(Dialect::SkipHandshake, 0, &message);
-                let Some(connection) = begun else {
-                    return Ok(());
+                let connection = match self.begin(Dialect::SkipHandshake, 0, &message) {
+                    Ok(connection) => connection,
+                    Err(NotBegun::Told) => return Ok(()),
+                    Err(NotBegun::NotAllowed) => return Err(self.not_allowed()),
                 };
                 let mut unanswered = self.unanswered();
                 if unanswered.len() == unanswered.capacity() {
@@ -231,7 +255,7 @@ impl Shared {
         dialect: Dialect,
         credit: u64,
         request: &LocalMessage,
-    ) -> Option<Arc<Connection>> {
+    ) -> Result<Arc<Connection>, NotBegun> {
         let remote = request.return_route.clone();
         let own = self.node.random_address();
         let pin = Pin::of(&request.origin);
@@ -244,6 +268,12 @@ impl Shared {
             Handshake::Skip => self.unanswered_backlog.clone(),
         };
         let window = backlog.window();
+        let allowed = self.holders.enter(pin.identity.as_ref());
+        if allowed.is_err() && !request.origin.peer.as_deref().is_some_and(offers_streams) {
+            // spec: extensions 4.2.5 (nobody else is told)
+            self.counters.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(NotBegun::NotAllowed);
+        }
         let begun = self
             .admission
             .admit(Instant::now().into_std(), peer)
@@ -253,14 +283,20 @@ impl Shared {
                     NotAdmitted::TooMany | NotAdmitted::TooFast => Reason::LimitReached,
                 }
             })
-            .and_then(|admitted| Ok((admitted, Stream::outlet(dialect, window, credit)?)));
-        let (admitted, stream) = match begun {
+            .and_then(|admitted| {
+                let place = allowed.map_err(|NotAllowed| Reason::NotAllowed)?;
+                Ok((admitted, place, Stream::outlet(dialect, window, credit)?))
+            });
+        let (admitted, place, stream) = match begun {
             Ok(begun) => begun,
             Err(reason) => {
                 self.counters.refused.fetch_add(1, Ordering::Relaxed);
                 let link = self.link(own, &remote);
                 tokio::spawn(async move { link.refuse(remote, dialect, reason).await });
-                return None;
+                return Err(match reason {
+                    Reason::NotAllowed => NotBegun::NotAllowed,
+                    _ => NotBegun::Told,
+                });
             }
         };
         let link = self.link(own, &remote);
@@ -280,11 +316,12 @@ impl Shared {
                 window,
                 remote,
                 link,
+                place,
                 _admitted: admitted,
             };
             outlet.serve(shared, arrivals, answer).await;
         });
-        Some(connection)
+        Ok(connection)
     }
 
     async fn serve(self: Arc<Self>, connection: Arc<Connection>, arrivals: Arrivals, begun: Begun) {
@@ -294,10 +331,12 @@ impl Shared {
             window,
             remote,
             link,
-            ..
-        } = &begun;
+            mut place,
+            _admitted,
+        } = begun;
         let connected = tokio::select! {
             connected = self.connect() => connected,
+            () = place.cut() => Err(NotConnected::from(Reason::NotAllowed)),
             // Fails when the outlet is dropped.
             _ = stopped.changed() => Err(NotConnected::from(Reason::Stopping)),
         };
@@ -307,25 +346,22 @@ impl Shared {
                 let reason = error.reason;
                 tracing::info!(outlet = %self.options.address, target = %self.options.target, "{error}");
                 self.counters.refused.fetch_add(1, Ordering::Relaxed);
-                link.refuse(remote.clone(), *dialect, reason).await;
+                link.refuse(remote, dialect, reason).await;
                 return;
             }
         };
         let worker = Arc::new(Remote(connection.clone()));
-        let Ok(_guard) = self
+        let Ok(guard) = self
             .router
             .start_inline(&link.own, worker, self.options.access.clone())
         else {
             return;
         };
-        if let Some(producer) = self.router.producer_behind(remote) {
+        if let Some(producer) = self.router.producer_behind(&remote) {
             self.router.add_consumer(&link.own, producer.id);
         }
-        if let Some(acceptance) = Stream::acceptance(*dialect, *window)
-            && link
-                .send(remote.clone(), acceptance.encode())
-                .await
-                .is_err()
+        if let Some(acceptance) = Stream::acceptance(dialect, window)
+            && link.send(remote, acceptance.encode()).await.is_err()
         {
             return;
         }
@@ -335,13 +371,21 @@ impl Shared {
             Some(interceptor) => interceptor.intercept(connection.peer()),
             None => crate::interceptor::Interception::default(),
         };
-        let carrying = connection.carry(socket, arrivals, link, interception);
-        tokio::pin!(carrying);
-        tokio::select! {
-            () = &mut carrying => return,
-            _ = stopped.changed() => connection.stop(Reason::Stopping),
+        let ended = {
+            let carrying = connection.carry(socket, arrivals, &link, interception);
+            tokio::pin!(carrying);
+            tokio::select! {
+                ended = &mut carrying => ended,
+                reason = ends(&mut stopped, &mut place) => {
+                    connection.stop(reason);
+                    carrying.await
+                }
+            }
+        };
+        drop(guard);
+        if let Some(ended) = ended {
+            connection.tell_end(&link, &ended).await;
         }
-        carrying.await;
     }
 
     /// Connects the target.
@@ -414,7 +458,16 @@ struct Begun {
     window: u64,
     remote: Route,
     link: Link,
+    place: Place,
     _admitted: Admitted,
+}
+
+/// No connection was begun.
+enum NotBegun {
+    /// Whoever asked is being told why.
+    Told,
+    /// It is not allowed. One of our own inlets is being told.
+    NotAllowed,
 }
 
 /// Where an outlet connects to: a host name or address, and a port.
