@@ -98,7 +98,8 @@ impl Holders {
                 let connections = cut.receiver_count();
                 cut.send_replace(true);
                 tracing::info!(
-                    peer = peer.map_or_else(|| "without identity".to_owned(), |peer| peer.to_string()),
+                    peer =
+                        peer.map_or_else(|| "without identity".to_owned(), |peer| peer.to_string()),
                     connections,
                     "a peer is not allowed any more, its connections are cut"
                 );

@@ -293,8 +293,7 @@ impl Shared {
         let connection = opened.connection;
         let mut here = None;
         let ended = {
-            let carrying =
-                connection.carry(client, opened.arrivals, &opened.link, interception);
+            let carrying = connection.carry(client, opened.arrivals, &opened.link, interception);
             tokio::pin!(carrying);
             tokio::select! {
                 ended = &mut carrying => ended,

@@ -6,6 +6,7 @@ mod authority;
 mod carrying;
 mod closing;
 mod kept;
+mod policies;
 mod published;
 mod relays;
 mod sessions;
