@@ -252,7 +252,6 @@ impl World {
         };
         let took = begun.elapsed();
         assert!(took < SECOND, "{form:?}: {took:?}");
-        println!("{form:?}: cut after {took:?}");
         // The system tells a reset once: to whoever of the two asked first.
         let told = [end, Some(soon(sending).await.unwrap().kind())];
         // The far side is told as far as there is a word for it (spec: messaging 7.5).
