@@ -163,7 +163,7 @@ impl Place {
 pub(crate) struct NotAllowed;
 
 /// How often peers that hold connections are asked about when nothing changes: a credential ends by itself.
-const REVIEW: Duration = Duration::from_millis(500);
+pub(crate) const REVIEW: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 mod tests {

@@ -11,16 +11,16 @@
 //! The relay worker never parses a payload and never puts itself on the return route: answers go straight through the
 //! connections. Data messages do not pass the client's registration worker either.
 
+mod authority;
 mod client;
 mod name;
 mod ownership;
 mod service;
 
+pub use self::authority::{AllowEveryone, RelayAuthority};
 pub use self::client::{RegisteredRelay, Relay, RelayOptions, RelayStatus};
 pub use self::name::{InvalidRelayName, RelayName};
-pub use self::service::{
-    AllowEveryone, RelayAuthority, RelayInfo, RelayService, RelayServiceOptions,
-};
+pub use self::service::{RelayInfo, RelayService, RelayServiceOptions};
 
 use ockam_wire::Address;
 
@@ -28,5 +28,7 @@ use ockam_wire::Address;
 pub(crate) const STATIC_SERVICE: Address = Address::from_static("static_forwarding_service");
 /// The other address of the same service.
 pub(crate) const SERVICE: Address = Address::from_static("forwarding_service");
+/// In place of the address of a relay: there is none (spec: extensions 4.7).
+pub(crate) const NO_RELAY: &str = "";
 /// What stands before the name in the address of a relay.
 pub(crate) const PREFIX: &str = "forward_to_";

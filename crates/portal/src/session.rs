@@ -35,6 +35,11 @@ pub(crate) trait Dial: Send + Sync + 'static {
     /// Completes when the connection has ended.
     fn closed(live: &Self::Live) -> impl Future<Output = ()> + Send;
 
+    /// Why a connection has ended.
+    fn why_closed(_live: &Self::Live) -> &'static str {
+        CLOSED
+    }
+
     /// Ends the connection.
     fn close(live: &Self::Live) -> impl Future<Output = ()> + Send;
 
@@ -312,7 +317,8 @@ impl<D: Dial> Driver<D> {
                 },
                 event = next_event::<D>(&mut up) => match event {
                     Event::Closed => {
-                        self.down(&mut up, "the connection was closed").await;
+                        let why = up.as_ref().map_or(CLOSED, |up| D::why_closed(&up.live));
+                        self.down(&mut up, why).await;
                         state.handle_closed(now());
                     }
                     Event::Pong(value) => state.handle_pong(value),
@@ -519,6 +525,8 @@ pub(crate) fn random() -> u64 {
     getrandom::u64().unwrap_or(0)
 }
 
+/// Why most connections end.
+pub(crate) const CLOSED: &str = "the connection was closed";
 const ECHO: Address = Address::from_static("echo");
 const PING_PATIENCE: Duration = Duration::from_secs(5);
 

@@ -5,14 +5,17 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use ockam_identity::Identifier;
-use ockam_node::{Access, ConnectOptions, Connection, Mailbox, Node, Origin, Router};
+use ockam_node::{
+    Access, ConnectOptions, Connection, FlowId, LocalMessage, Mailbox, Node, Origin, Router,
+};
 use ockam_wire::{Address, Buffer, MultiAddr, Route, bare};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::STATIC_SERVICE;
 use super::name::RelayName;
-use crate::session::{Attempts, Dial, Failed, Heard, Pace, Session, SessionStatus, Stuck};
+use super::{NO_RELAY, STATIC_SERVICE};
+use crate::session::{Attempts, CLOSED, Dial, Failed, Heard, Pace, Session, SessionStatus, Stuck};
 use crate::way::{describe, missing, stuck};
 
 /// What a relay is, at the node that registers it.
@@ -149,6 +152,8 @@ struct Registration {
 struct Live {
     connection: Connection,
     registered: RegisteredRelay,
+    /// Set when the relay node has ended the relay.
+    ended: watch::Receiver<bool>,
     worker: JoinHandle<()>,
 }
 
@@ -193,7 +198,13 @@ impl Registration {
                     () = connection.closed() => return Err("the connection was closed".to_owned()),
                     () = sleep_until(repeat.min(until)) => break,
                 };
-                if let Some(registered) = self.confirmed(connection, &own, &message) {
+                if !Sender::of(connection).sent(&message) {
+                    continue;
+                }
+                if says_none(&message) {
+                    return Err(self.refused());
+                }
+                if let Some(registered) = self.confirmed(&own, &message) {
                     return Ok((registered, mailbox));
                 }
             }
@@ -210,20 +221,15 @@ impl Registration {
         )
     }
 
+    fn refused(&self) -> String {
+        format!(
+            "the relay node refuses `{}`: it is not allowed to this identity there, or another node has that name",
+            self.options.name
+        )
+    }
+
     /// The registration that `message` confirms.
-    fn confirmed(
-        &self,
-        connection: &Connection,
-        own: &Address,
-        message: &ockam_node::LocalMessage,
-    ) -> Option<RegisteredRelay> {
-        // spec: messaging 12 W12 (from the relay node only)
-        let expected = connection.peer().map(|peer| &peer.identifier);
-        let from = message.origin.peer.as_ref().map(|peer| &peer.identifier);
-        let flow = message.origin.producer.map(|producer| producer.id);
-        if message.onward.len() != 1 || from != expected || flow != connection.flow() {
-            return None;
-        }
+    fn confirmed(&self, own: &Address, message: &LocalMessage) -> Option<RegisteredRelay> {
         let text = bare::decode_str(message.payload.as_slice()).ok()?;
         let remote = message.return_route.last()?;
         if !self.options.name.is_confirmed_by(text) || !remote.is_local() {
@@ -261,10 +267,14 @@ impl Dial for Registration {
         match registered.unwrap_or_else(|_| Err(self.unconfirmed())) {
             Ok((registered, mailbox)) => {
                 (self.on_connected)(&connection);
+                let (end, ended) = watch::channel(false);
+                let from = Sender::of(&connection);
+                let passing_on = pass_on(self.node.router().clone(), mailbox, from, end);
                 Ok(Live {
-                    worker: tokio::spawn(pass_on(self.node.router().clone(), mailbox)),
+                    worker: tokio::spawn(passing_on),
                     connection,
                     registered,
+                    ended,
                 })
             }
             Err(why) => {
@@ -282,7 +292,19 @@ impl Dial for Registration {
     }
 
     async fn closed(live: &Live) {
-        live.connection.closed().await;
+        let mut ended = live.ended.clone();
+        tokio::select! {
+            () = live.connection.closed() => {}
+            _ = ended.wait_for(|ended| *ended) => {}
+        }
+    }
+
+    fn why_closed(live: &Live) -> &'static str {
+        if *live.ended.borrow() {
+            "the relay node has ended the relay: it is not allowed to this identity any more"
+        } else {
+            CLOSED
+        }
     }
 
     async fn close(live: &Live) {
@@ -294,11 +316,45 @@ impl Dial for Registration {
     }
 }
 
-/// Passes on what a relay node sends through the registration worker, which some do (spec: messaging 6.2).
-async fn pass_on(router: Router, mut mailbox: Mailbox) {
+/// The relay node, as its messages arrive.
+#[derive(Debug)]
+struct Sender {
+    identity: Option<Identifier>,
+    flow: Option<FlowId>,
+}
+
+impl Sender {
+    fn of(connection: &Connection) -> Self {
+        Self {
+            identity: connection.peer().map(|peer| peer.identifier),
+            flow: connection.flow(),
+        }
+    }
+
+    /// Whether a message to the registration worker is the relay node's own word (spec: messaging 12 W12).
+    fn sent(&self, message: &LocalMessage) -> bool {
+        let origin = &message.origin;
+        message.onward.len() == 1
+            && origin.peer.as_ref().map(|peer| peer.identifier) == self.identity
+            && origin.producer.map(|producer| producer.id) == self.flow
+    }
+}
+
+/// Whether a relay node says that there is no relay (spec: extensions 4.7).
+fn says_none(message: &LocalMessage) -> bool {
+    bare::decode_str(message.payload.as_slice()) == Ok(NO_RELAY)
+}
+
+/// Passes on what a relay node sends through the registration worker, which some do (spec: messaging 6.2); and notes when
+/// it says that the relay has ended.
+async fn pass_on(router: Router, mut mailbox: Mailbox, from: Sender, end: watch::Sender<bool>) {
     let own = mailbox.address().clone();
     loop {
         let mut message = mailbox.recv().await;
+        if from.sent(&message) && says_none(&message) {
+            end.send_replace(true);
+            continue;
+        }
         message.onward.drop_front();
         // A later confirmation has nothing behind this worker; a message for this worker again would turn in circles.
         if message.onward.first().is_none_or(|next| next == own) {

@@ -11,15 +11,18 @@ use std::time::Duration;
 
 use ockam_identity::Identifier;
 use ockam_node::{
-    Access, ChannelPeer, Delivery, End, FlowId, Inline, LocalMessage, Mailbox, Node, Origin,
-    Producer, Router, SendError, StartError, WorkerGuard,
+    Access, Delivery, End, FlowId, Inline, LocalMessage, Mailbox, Node, Origin, Producer, Router,
+    SendError, StartError, WorkerGuard,
 };
 use ockam_wire::{Address, Buffer, Route, bare};
 use tokio::task::JoinHandle;
 
+use super::authority::{AllowEveryone, RelayAuthority};
 use super::name::RelayName;
 use super::ownership::{Claim, ClaimError, Lease, Owner, Ownership};
-use super::{PREFIX, SERVICE, STATIC_SERVICE};
+use super::{NO_RELAY, PREFIX, SERVICE, STATIC_SERVICE};
+use crate::guard::REVIEW;
+use crate::offers_streams;
 use crate::session::{Pinger, random};
 
 /// What a relay service is.
@@ -49,22 +52,6 @@ impl Default for RelayServiceOptions {
             service_consumers: Vec::new(),
             relay_consumers: Vec::new(),
         }
-    }
-}
-
-/// Decides who may have which relay name (spec: messaging 6.4).
-pub trait RelayAuthority: Send + Sync + fmt::Debug + 'static {
-    /// Whether `peer` may register `name`. A dynamic relay asks for the random name it would get.
-    fn permits(&self, peer: Option<&ChannelPeer>, name: &RelayName) -> bool;
-}
-
-/// Permits every name to everybody, as a published node without an authority does.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct AllowEveryone;
-
-impl RelayAuthority for AllowEveryone {
-    fn permits(&self, _peer: Option<&ChannelPeer>, _name: &RelayName) -> bool {
-        true
     }
 }
 
@@ -156,6 +143,8 @@ struct Relays {
 struct Running {
     info: RelayInfo,
     lease: Lease,
+    /// Where its owner is told when it ends before its connection does.
+    notice: Option<Route>,
     _guard: WorkerGuard,
     watcher: JoinHandle<()>,
 }
@@ -173,18 +162,56 @@ struct Request {
     producer: Producer,
     /// The way back to the worker that asked.
     asker: Route,
+    /// Whether that understands that it has no relay.
+    notices: Notices,
     /// The way to its node.
     forward: Route,
 }
 
+/// Whether an owner is told that it has no relay (spec: extensions 4.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Notices {
+    Understood,
+    /// spec: messaging 6.4 (nothing is answered)
+    Not,
+}
+
 async fn serve(shared: Arc<Shared>, mut mailbox: Mailbox) {
+    let mut changes = shared.options.authority.changes();
+    let mut changing = true;
     loop {
-        let message = mailbox.recv().await;
+        let some = !shared.relays().running.is_empty();
+        let message = tokio::select! {
+            message = mailbox.recv() => message,
+            changed = changes.changed(), if changing => {
+                changing = changed.is_ok();
+                shared.review();
+                continue;
+            }
+            // What permits a relay may end by itself, as credentials do.
+            () = tokio::time::sleep(REVIEW), if some && changing => {
+                shared.review();
+                continue;
+            }
+        };
         match shared.check(&message) {
             Ok(request) => shared.handle(request),
-            // spec: messaging 6.4 (nothing is answered)
-            Err(refusal) => refuse(&refusal),
+            Err(refusal) => {
+                if let Refusal::NotPermitted(_) = refusal
+                    && notices(&message) == Notices::Understood
+                {
+                    shared.tell_none(message.return_route);
+                }
+                refuse(&refusal);
+            }
         }
+    }
+}
+
+fn notices(request: &LocalMessage) -> Notices {
+    match request.origin.peer.as_deref() {
+        Some(peer) if offers_streams(peer) => Notices::Understood,
+        _ => Notices::Not,
     }
 }
 
@@ -215,12 +242,12 @@ impl Shared {
         if asker.len() > MAX_FORWARD_HOPS {
             return Err(Refusal::TooLong);
         }
-        let peer = message.origin.peer.as_deref();
-        if !self.options.authority.permits(peer, &name) {
+        let peer = message.origin.peer.as_ref().map(|peer| peer.identifier);
+        if !self.options.authority.permits(peer.as_ref(), &name) {
             return Err(Refusal::NotPermitted(name));
         }
         let owner = match peer {
-            Some(peer) => Owner::Identity(peer.identifier),
+            Some(peer) => Owner::Identity(peer),
             None => Owner::Connection(Some(producer.id)),
         };
         Ok(Request {
@@ -228,15 +255,53 @@ impl Shared {
             owner,
             producer,
             asker,
+            notices: notices(message),
             forward,
         })
+    }
+
+    /// Ends the relays whose owners may not have them any more.
+    fn review(self: &Arc<Self>) {
+        let present: Vec<_> = self
+            .relays()
+            .running
+            .values()
+            .map(|running| (running.info.name.clone(), running.info.owner, running.lease))
+            .collect();
+        for (name, owner, lease) in present {
+            if self.options.authority.permits(owner.as_ref(), &name) {
+                continue;
+            }
+            tracing::info!(relay = %name, "the owner of the relay may not have it any more, it is closed");
+            if let Some(notice) = self
+                .release(&name, lease)
+                .and_then(|ended| ended.notice.clone())
+            {
+                self.tell_none(notice);
+            }
+        }
+    }
+
+    /// Tells whoever asked, or has asked, that there is no relay for it.
+    fn tell_none(self: &Arc<Self>, asker: Route) {
+        let Some(service) = self.options.addresses.first().cloned() else {
+            return;
+        };
+        let shared = self.clone();
+        // The service must not wait for one slow client.
+        tokio::spawn(async move {
+            let back = Route::from_hops([service.clone()]).unwrap_or_default();
+            let body = Buffer::from_slice(&bare::encode_str(NO_RELAY));
+            let router = shared.node.router();
+            drop(router.send(&service, asker, back, body).await);
+        });
     }
 
     fn handle(self: &Arc<Self>, request: Request) {
         let claim = self.relays().ownership.claim(&request.name, &request.owner);
         match claim {
             Claim::Granted => self.register(request),
-            Claim::Refused(error) => refuse(&Refusal::Claim(request.name, error)),
+            Claim::Refused(error) => self.refuse_claim(request, error),
             Claim::Probe(lease) => {
                 let shared = self.clone();
                 tokio::spawn(async move { shared.contest(request, lease).await });
@@ -258,12 +323,19 @@ impl Shared {
         };
         if alive {
             self.relays().ownership.handle_alive(&request.name, lease);
-            refuse(&Refusal::Claim(request.name, ClaimError::Taken));
+            self.refuse_claim(request, ClaimError::Taken);
             return;
         }
         tracing::warn!(relay = %request.name, "the owner of the relay is silent, it is replaced");
-        self.release(&request.name, lease);
+        drop(self.release(&request.name, lease));
         self.handle(request);
+    }
+
+    fn refuse_claim(self: &Arc<Self>, request: Request, error: ClaimError) {
+        if request.notices == Notices::Understood {
+            self.tell_none(request.asker);
+        }
+        refuse(&Refusal::Claim(request.name, error));
     }
 
     async fn is_alive(&self, forward: Route) -> bool {
@@ -332,6 +404,7 @@ impl Shared {
                 Running {
                     info,
                     lease,
+                    notice: (request.notices == Notices::Understood).then(|| request.asker.clone()),
                     _guard: guard,
                     watcher,
                 },
@@ -353,11 +426,12 @@ impl Shared {
         });
     }
 
-    fn release(&self, name: &RelayName, lease: Lease) {
+    fn release(&self, name: &RelayName, lease: Lease) -> Option<Running> {
         let mut relays = self.relays();
-        if relays.ownership.release(name, lease) {
-            relays.running.remove(name);
+        if !relays.ownership.release(name, lease) {
+            return None;
         }
+        relays.running.remove(name)
     }
 
     fn relays(&self) -> MutexGuard<'_, Relays> {
@@ -377,7 +451,7 @@ async fn watch(
         return;
     };
     tracing::info!(relay = %name, "the connection of the relay is gone");
-    shared.release(&name, lease);
+    drop(shared.release(&name, lease));
 }
 
 /// The worker at a relay's address (spec: messaging 6.2).

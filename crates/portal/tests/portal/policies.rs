@@ -2,18 +2,17 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ockam_identity::Identifier;
 use ockam_portal::{Guard, Handshake, Inlet, Outlet, OutletAnswer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::world::{Host, echo_target, noise, ping_pong, soon};
+use crate::world::{Allowed, Host, echo_target, noise, ping_pong, soon};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn outlet_cuts_a_peer_in_the_middle_of_a_transfer_and_no_neighbour() {
@@ -171,7 +170,7 @@ struct World {
     inlet: Inlet,
     outlet: Outlet,
     neighbour: Inlet,
-    _neighbouring: Host,
+    neighbouring: Host,
 }
 
 impl World {
@@ -181,7 +180,7 @@ impl World {
             Host::start().await,
             Host::start().await,
         );
-        let own = |host: &Host| *host.connect.identity.history.identifier();
+        let own = |host: &Host| host.identifier;
         let allowed = Allowed::new(&[own(&client), own(&server), own(&neighbouring)]);
         // Sends what it was sent, and goes on when the client has ended.
         let outlet = server.outlet_with(echo_target().await, |options| {
@@ -207,7 +206,7 @@ impl World {
             inlet,
             outlet,
             neighbour,
-            _neighbouring: neighbouring,
+            neighbouring,
         }
     }
 
@@ -217,7 +216,7 @@ impl World {
             Side::Outlet => &self.client,
             Side::Inlet => &self.server,
         };
-        *host.connect.identity.history.identifier()
+        host.identifier
     }
 
     /// Only who is not allowed any more is cut, within a second, while everybody sends as much as the way takes.
@@ -240,7 +239,7 @@ impl World {
             carried += soon(read.read(&mut buffer)).await.unwrap();
         }
         let own = self.allowed.peers();
-        let stays = *self._neighbouring.connect.identity.history.identifier();
+        let stays = self.neighbouring.identifier;
         self.allowed.set(&[stays]);
         let begun = Instant::now();
         let end = loop {
@@ -314,47 +313,6 @@ async fn refused(at: SocketAddr) {
     let refused = async { TcpStream::connect(at).await?.read(&mut [0]).await };
     let error = soon(refused).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-}
-
-/// A list of peers that changes.
-#[derive(Debug)]
-struct Allowed {
-    peers: Mutex<Vec<Identifier>>,
-    generation: watch::Sender<u64>,
-    denied: AtomicBool,
-}
-
-impl Allowed {
-    fn new(peers: &[Identifier]) -> Arc<Self> {
-        Arc::new(Self {
-            peers: Mutex::new(peers.to_vec()),
-            generation: watch::channel(0).0,
-            denied: AtomicBool::new(false),
-        })
-    }
-
-    fn set(&self, peers: &[Identifier]) {
-        *self.peers.lock().unwrap() = peers.to_vec();
-        self.generation.send_modify(|generation| *generation += 1);
-    }
-
-    fn peers(&self) -> Vec<Identifier> {
-        self.peers.lock().unwrap().clone()
-    }
-}
-
-impl Guard for Allowed {
-    fn admits(&self, peer: Option<&Identifier>) -> bool {
-        let admitted = peer.is_some_and(|peer| self.peers.lock().unwrap().contains(peer));
-        if !admitted {
-            self.denied.store(true, Ordering::Relaxed);
-        }
-        admitted
-    }
-
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.generation.subscribe()
-    }
 }
 
 const LENGTH: usize = 64 * 1024 * 1024;

@@ -1,8 +1,10 @@
 //! Relay names have owners, relays have the life of their connection.
 
+use std::time::{Duration, Instant};
+
 use ockam_node::services;
 
-use crate::world::{Host, Wire, soon};
+use crate::world::{Allowed, Host, Wire, soon};
 
 #[tokio::test]
 async fn name_of_a_living_owner_cannot_be_taken() {
@@ -38,9 +40,9 @@ async fn name_of_a_silent_owner_is_free_after_a_probe() {
     let mut silent = Wire::dial(&host).await;
     register(&mut silent, "n1").await;
     let mut next = Wire::dial(&host).await;
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     register(&mut next, "n1").await;
-    assert!(begun.elapsed() >= std::time::Duration::from_millis(1900));
+    assert!(begun.elapsed() >= Duration::from_millis(1900));
     let mut sender = Wire::dial(&host).await;
     sender.send("forward_to_n1 => app", "x", b"hello").await;
     assert_eq!(soon(next.next()).await.payload, b"hello");
@@ -57,14 +59,14 @@ async fn name_belongs_to_the_identity_not_to_its_connection() {
     let identifier = owner.identifier;
     assert_eq!(service.relays()[0].owner, Some(identifier));
     // Over a second connection, while the first is alive: replaced at once.
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let second = owner.relay(&at, "n1");
     soon(second.connected()).await;
-    assert!(begun.elapsed() < std::time::Duration::from_millis(1500));
+    assert!(begun.elapsed() < Duration::from_millis(1500));
 
     let other = Host::start().await;
     let hijack = other.relay(&at, "n1");
-    let refused = tokio::time::timeout(std::time::Duration::from_secs(4), hijack.connected());
+    let refused = tokio::time::timeout(Duration::from_secs(4), hijack.connected());
     assert!(refused.await.is_err());
     assert_eq!(service.relays()[0].owner, Some(identifier));
 }
@@ -134,6 +136,77 @@ async fn dynamic_relay_gets_a_random_name() {
         (seen.onward.to_string().as_str(), seen.payload.as_slice()),
         ("0#x", &b"answer"[..])
     );
+}
+
+#[tokio::test]
+async fn relay_ends_within_a_second_when_its_owner_may_not_have_it_and_comes_back_when_it_may() {
+    let relay_node = Host::start().await;
+    let (owner, neighbour) = (Host::start().await, Host::start().await);
+    let both = [owner.identifier, neighbour.identifier];
+    let allowed = Allowed::new(&both);
+    let service = relay_node.relay_service_with(|options| options.authority = allowed.clone());
+    let at = format!("{}/secure/api", relay_node.tcp());
+    let relay = owner.relay(&at, "n1");
+    let other = neighbour.relay(&at, "n2");
+    soon(relay.connected()).await;
+    soon(other.connected()).await;
+    let address = service.relays()[0].address.clone();
+    let gone = relay_node.node.router().gone(&address);
+    allowed.set(&[neighbour.identifier]);
+    let begun = Instant::now();
+    soon(gone).await;
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    // One of our own owners is told, and asks again from time to time.
+    let told = eventually(|| {
+        let status = relay.status();
+        status
+            .session
+            .last_failure
+            .filter(|why| why.contains("the relay node refuses `n1`"))
+    });
+    soon(told).await;
+    assert_eq!(relay.status().registered, None);
+    allowed.set(&both);
+    soon(relay.connected()).await;
+    assert_eq!(service.relays().len(), 2);
+    assert_eq!(
+        other.status().session.connects,
+        1,
+        "the neighbour's stays as it was"
+    );
+}
+
+#[tokio::test]
+async fn registration_that_is_not_permitted_is_answered_to_our_own_nodes_only() {
+    let relay_node = Host::start().await;
+    let allowed = Allowed::new(&[]);
+    let service = relay_node.relay_service_with(|options| options.authority = allowed.clone());
+    let mut stranger = Wire::dial(&relay_node).await;
+    stranger
+        .send("static_forwarding_service", "relayw", b"\x02n1")
+        .await;
+    stranger.send("echo", "mark", b"mark").await;
+    let answer = soon(stranger.next()).await;
+    assert_eq!(
+        answer.onward.to_string(),
+        "0#mark",
+        "nothing else was answered"
+    );
+    let owner = Host::start().await;
+    let begun = Instant::now();
+    let relay = owner.relay(&format!("{}/secure/api", relay_node.tcp()), "n1");
+    soon(eventually(|| relay.status().session.last_failure)).await;
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert!(service.relays().is_empty());
+}
+
+async fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
 }
 
 async fn register(client: &mut Wire, name: &str) {

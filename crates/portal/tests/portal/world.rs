@@ -1,20 +1,23 @@
 //! What the tests are made of: nodes with the usual services, TCP targets, and a published peer played by hand.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ockam_identity::Identifier;
 use ockam_node::services::{self, Service};
 use ockam_node::{
     ChannelListener, ConnectOptions, FixedIdentity, ListenerOptions, Node, NodeOptions,
 };
 use ockam_portal::{
-    Inlet, InletOptions, Outlet, OutletOptions, Relay, RelayOptions, RelayService,
-    RelayServiceOptions, TargetAddress,
+    Guard, Inlet, InletOptions, Outlet, OutletOptions, Relay, RelayAuthority, RelayName,
+    RelayOptions, RelayService, RelayServiceOptions, TargetAddress,
 };
 use ockam_wire::{Address, Buffer, Route, RoutingMessage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 pub(crate) const API: Address = Address::from_static("api");
 pub(crate) const OUTLET: Address = Address::from_static("outlet");
@@ -22,7 +25,7 @@ pub(crate) const OUTLET: Address = Address::from_static("outlet");
 /// A node with `echo`, `api` and a listener, reachable as a created node is.
 pub(crate) struct Host {
     pub(crate) node: Node,
-    pub(crate) identifier: ockam_identity::Identifier,
+    pub(crate) identifier: Identifier,
     pub(crate) connect: ConnectOptions,
     pub(crate) listener: ockam_node::TcpListener,
     pub(crate) channels: ChannelListener,
@@ -39,7 +42,7 @@ impl Host {
         let identity = node.ephemeral_identity().unwrap();
         let identifier = *identity.history.identifier();
         let connect = ConnectOptions {
-            identity: std::sync::Arc::new(FixedIdentity::from(identity)),
+            identity: Arc::new(FixedIdentity::from(identity)),
             authorized: Vec::new(),
             timeout: Duration::from_secs(10),
         };
@@ -105,11 +108,19 @@ impl Host {
     }
 
     pub(crate) fn relay_service(&self) -> RelayService {
-        let options = RelayServiceOptions {
+        self.relay_service_with(|_| {})
+    }
+
+    pub(crate) fn relay_service_with(
+        &self,
+        change: impl FnOnce(&mut RelayServiceOptions),
+    ) -> RelayService {
+        let mut options = RelayServiceOptions {
             service_consumers: vec![self.listener.flow(), self.channels.flow()],
             relay_consumers: vec![self.listener.flow(), self.channels.flow()],
             ..RelayServiceOptions::default()
         };
+        change(&mut options);
         RelayService::start(&self.node, options).unwrap()
     }
 
@@ -288,6 +299,57 @@ impl Seen {
     pub(crate) fn sender(&self) -> String {
         assert_eq!(self.return_route.len(), 1);
         self.return_route.to_string()
+    }
+}
+
+/// A list of peers that changes.
+#[derive(Debug)]
+pub(crate) struct Allowed {
+    peers: Mutex<Vec<Identifier>>,
+    generation: watch::Sender<u64>,
+    pub(crate) denied: AtomicBool,
+}
+
+impl Allowed {
+    pub(crate) fn new(peers: &[Identifier]) -> Arc<Self> {
+        Arc::new(Self {
+            peers: Mutex::new(peers.to_vec()),
+            generation: watch::channel(0).0,
+            denied: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn set(&self, peers: &[Identifier]) {
+        *self.peers.lock().unwrap() = peers.to_vec();
+        self.generation.send_modify(|generation| *generation += 1);
+    }
+
+    pub(crate) fn peers(&self) -> Vec<Identifier> {
+        self.peers.lock().unwrap().clone()
+    }
+}
+
+impl Guard for Allowed {
+    fn admits(&self, peer: Option<&Identifier>) -> bool {
+        let admitted = peer.is_some_and(|peer| self.peers.lock().unwrap().contains(peer));
+        if !admitted {
+            self.denied.store(true, Ordering::Relaxed);
+        }
+        admitted
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
+    }
+}
+
+impl RelayAuthority for Allowed {
+    fn permits(&self, peer: Option<&Identifier>, _name: &RelayName) -> bool {
+        self.admits(peer)
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        Guard::changes(self)
     }
 }
 
