@@ -2,6 +2,7 @@
 
 #[cfg(feature = "cli")]
 pub(crate) mod backup;
+pub(crate) mod credentials;
 pub mod identities;
 pub mod import;
 #[cfg(feature = "cli")]

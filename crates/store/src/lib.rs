@@ -1,6 +1,6 @@
 //! What outlives a process: the home directory and the database in it.
 //!
-//! It keeps names, identities and their secrets, the histories of peers, nodes and what they were asked for. It does not
+//! It keeps names, identities and their secrets, the histories of peers, credentials, nodes and what they were asked for. It does not
 //! interpret requests, make keys, or know the environment: the path of the home comes from the caller.
 //!
 //! Entry types: [`Home`] (checked directory, where files are), [`Store`] (one method for each operation, grouped by noun)
@@ -29,6 +29,7 @@
 
 mod backup;
 mod configurations;
+mod credentials;
 mod database;
 mod enrollments;
 mod error;
@@ -56,6 +57,7 @@ mod testing;
 
 pub use backup::{Backup, BackupSeal, MAX_BACKUP_LEN};
 pub use configurations::ConfiguredRecord;
+pub use credentials::CredentialRecord;
 pub use enrollments::EnrollmentRecord;
 pub use error::StoreError;
 pub use glance::Glance;

@@ -23,7 +23,7 @@ impl Schema {
 /// The database of a home.
 pub(crate) static HOME: Schema = Schema {
     application: i32::from_be_bytes(*b"OckH"),
-    migrations: &[HOME_1, HOME_2, HOME_3, HOME_4],
+    migrations: &[HOME_1, HOME_2, HOME_3, HOME_4, HOME_5],
 };
 
 /// The file of one further vault.
@@ -130,6 +130,18 @@ CREATE TABLE enrollment (
     project TEXT NOT NULL REFERENCES project (project_id) ON DELETE CASCADE,
     enrolled_at INTEGER NOT NULL,
     PRIMARY KEY (identity, project)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Credentials to be presented. The subject is nearly always one of the home's identities, but need not be.
+const HOME_5: &str = "
+CREATE TABLE credential (
+    subject TEXT NOT NULL,
+    issuer TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    bundle BLOB NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (subject, issuer, scope)
 ) STRICT, WITHOUT ROWID;
 ";
 
