@@ -12,7 +12,8 @@
 //! use std::time::Duration;
 //!
 //! use ockam::{
-//!     Address, ConnectOptions, Inlet, InletOptions, ListenerOptions, Node, NodeOptions, Outlet, OutletOptions,
+//!     Address, ConnectOptions, FixedIdentity, Inlet, InletOptions, ListenerOptions, Node, NodeOptions, Outlet,
+//!     OutletOptions,
 //! };
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};
 //!
