@@ -21,7 +21,9 @@
 
 mod access;
 mod admission;
+mod attested;
 mod connect;
+mod denials;
 mod ephemeral;
 mod flow_control;
 mod message;
@@ -35,7 +37,9 @@ pub mod services;
 mod transport;
 
 pub use access::{Access, Rule};
+pub use attested::{Attested, AttestedAttributes, Authority, NotCounted};
 pub use connect::{ConnectError, ConnectOptions, Connection};
+pub use denials::{Denial, Denials, DeniedBy};
 pub use ephemeral::EphemeralIdentityError;
 pub use flow_control::{FlowId, InvalidFlowId, Producer};
 pub use message::{ChannelPeer, LocalMessage, Origin};

@@ -6,12 +6,14 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ockam_identity::UnixTime;
+use ockam_identity::{Identifier, UnixTime};
 use ockam_vault::Provider;
 use ockam_wire::Address;
 use tokio::task::JoinSet;
 
 use crate::admission::{Admission, millis_since};
+use crate::attested::{Attested, Authority};
+use crate::denials::Denials;
 use crate::flow_control::FlowId;
 use crate::names::{NoNames, NodeNames};
 use crate::router::Router;
@@ -27,6 +29,10 @@ pub struct NodeOptions {
     pub histories: Arc<dyn PeerHistories>,
     /// Where nodes are that addresses call by name.
     pub names: Arc<dyn NodeNames>,
+    /// Whose credentials count; without one none does.
+    pub authority: Option<Authority>,
+    /// Whether what nobody allowed is denied also without an authority; with one it always is.
+    pub strict: bool,
     /// Connections and handshakes that strangers may hold.
     pub limits: Limits,
 }
@@ -37,6 +43,8 @@ impl Default for NodeOptions {
             provider: ockam_vault::fast(),
             histories: Arc::new(MemoryHistories::default()),
             names: Arc::new(NoNames),
+            authority: None,
+            strict: false,
             limits: Limits::default(),
         }
     }
@@ -45,6 +53,8 @@ impl Default for NodeOptions {
 impl fmt::Debug for NodeOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NodeOptions")
+            .field("authority", &self.authority)
+            .field("strict", &self.strict)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
@@ -70,6 +80,8 @@ pub struct Limits {
     /// Accepted connections of one source that may be in the middle of a frame at a time; the others wait, and those
     /// that take longest are closed for them.
     pub unfinished_frames_per_source: usize,
+    /// Peers whose attributes are kept; those that end first make room for others.
+    pub attested: usize,
     /// How long the peer of an accepted channel may say nothing, when it offers signs of life (spec: extensions 4.4).
     pub silent_channel: Duration,
 }
@@ -85,6 +97,7 @@ impl Default for Limits {
             // Together less than 64 MiB for whoever floods from one place.
             unfinished_frames: 32 * 1024 * 1024,
             unfinished_frames_per_source: 128,
+            attested: 131_072,
             silent_channel: Duration::from_secs(60),
         }
     }
@@ -101,6 +114,11 @@ impl Node {
     /// Makes a node without any worker. Must be called within a tokio runtime.
     pub fn new(options: NodeOptions) -> Self {
         let accepted_channels = Admission::new(options.limits.channels, usize::MAX);
+        let authority = options
+            .authority
+            .as_ref()
+            .map(|authority| *authority.identifier());
+        let attested = Attested::new(authority, options.limits.attested);
         Self {
             inner: Arc::new(Inner {
                 router: Router::new(),
@@ -109,6 +127,7 @@ impl Node {
                 channels: Mutex::default(),
                 unfinished_frames: AtomicUsize::new(0),
                 accepted_channels,
+                attested,
                 started: Instant::now(),
             }),
         }
@@ -122,6 +141,26 @@ impl Node {
     /// The cryptographic provider.
     pub fn provider(&self) -> &'static dyn Provider {
         self.inner.options.provider
+    }
+
+    /// Whose credentials count.
+    pub fn authority(&self) -> Option<&Authority> {
+        self.inner.options.authority.as_ref()
+    }
+
+    /// What the authority says of peers.
+    pub fn attested(&self) -> &Attested {
+        &self.inner.attested
+    }
+
+    /// Who was denied what.
+    pub fn denials(&self) -> &Denials {
+        self.inner.router.denials()
+    }
+
+    /// Whether what nobody allowed is denied.
+    pub fn is_strict(&self) -> bool {
+        self.inner.options.strict || self.inner.options.authority.is_some()
     }
 
     /// Where histories of peers are remembered.
@@ -170,12 +209,7 @@ impl Node {
 
     /// The present time, for validity checks only.
     pub fn unix_time(&self) -> UnixTime {
-        // A clock before 1970 makes everything "not yet valid", which is the safe side.
-        UnixTime(
-            SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs()),
-        )
+        unix_time()
     }
 
     /// All open connections of all transports.
@@ -199,6 +233,20 @@ impl Node {
         known
             .values()
             .filter(|channel| !channel.is_closed())
+            .cloned()
+            .collect()
+    }
+
+    /// The open channels with one peer.
+    pub(crate) fn channels_with(&self, peer: &Identifier) -> Vec<SecureChannel> {
+        let known = self
+            .inner
+            .channels
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known
+            .values()
+            .filter(|channel| channel.peer().identifier == *peer && !channel.is_closed())
             .cloned()
             .collect()
     }
@@ -270,11 +318,22 @@ struct Inner {
     unfinished_frames: AtomicUsize,
     /// By the flow they came in with.
     accepted_channels: Admission<Option<FlowId>>,
+    attested: Attested,
     started: Instant,
 }
 
 /// How long the end of a node waits for what its connections have queued.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The present time, for validity checks only.
+pub(crate) fn unix_time() -> UnixTime {
+    // A clock before 1970 makes everything "not yet valid", which is the safe side.
+    UnixTime(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs()),
+    )
+}
 
 /// Random bytes of the operating system.
 ///

@@ -21,6 +21,7 @@ use ockam_wire::{Address, Buffer, Route};
 use tokio::sync::{Notify, watch};
 
 use crate::access::Access;
+use crate::denials::Denials;
 use crate::flow_control::{Consumer, FlowId, Producer};
 use crate::message::{ChannelPeer, LocalMessage};
 use crate::queue::{Permit, Queue, QueueReader, Weight};
@@ -48,6 +49,7 @@ impl Router {
                 consumers: Mutex::default(),
                 loopback,
                 refusals: Refusals::default(),
+                denials: Denials::new(),
                 passed: AtomicU64::new(0),
                 started: Notify::new(),
             }),
@@ -386,6 +388,11 @@ impl Router {
         &self.inner.refusals
     }
 
+    /// Who was denied what.
+    pub fn denials(&self) -> &Denials {
+        &self.inner.denials
+    }
+
     /// Messages delivered so far.
     pub fn delivered(&self) -> u64 {
         self.inner.passed.load(Ordering::Relaxed)
@@ -595,6 +602,7 @@ struct Inner {
     consumers: Mutex<HashMap<FlowId, Vec<Weak<Entry>>>>,
     loopback: Arc<Queue<LocalMessage>>,
     refusals: Refusals,
+    denials: Denials,
     passed: AtomicU64,
     /// Wakes those who wait for a worker to be started.
     started: Notify,

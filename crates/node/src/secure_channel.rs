@@ -16,7 +16,7 @@
 //! the path that replays a record over another connection of its own cannot redirect the reverse direction (W39).
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +40,7 @@ mod decryptor;
 mod history;
 mod initiator;
 mod listener;
+mod presented;
 mod telling;
 
 /// An open channel. Cloning gives another handle; dropping all of them does not close it.
@@ -153,6 +154,10 @@ struct Shared {
     own: Identifier,
     peer: Arc<ChannelPeer>,
     peer_history: Vec<u8>,
+    /// Changes in the history that the handshake's key was attested under.
+    attested: usize,
+    /// A newer history of the peer is known than that.
+    outdated: AtomicBool,
     decryptor: Address,
     producer: Producer,
     route: Route,

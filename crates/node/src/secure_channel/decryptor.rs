@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ockam_channel::{CredentialRefresh, Established, Receiver};
-use ockam_identity::{ChangeHistory, Identifier, VerifiedChange};
+use ockam_identity::{ChangeHistory, Identifier, VerifiedHistory};
 use ockam_wire::{Address, Route};
 use tokio::sync::{mpsc, watch};
 
@@ -82,6 +82,8 @@ impl Pending {
             own: own_identifier(&own_identity.identity),
             peer: peer.clone(),
             peer_history: established.peer.history().as_bytes().to_vec(),
+            attested: established.peer.history().changes().len(),
+            outdated: false.into(),
             decryptor: self.address().clone(),
             producer,
             route,
@@ -122,7 +124,7 @@ impl Pending {
             listed,
             authorized: way.authorized,
             accepted: way.accepted,
-            attested: established.peer.history().changes().len(),
+            presented: established.peer.history().clone(),
             _encryptor: encryptor_guard,
             _decryptor: self.guard,
         };
@@ -156,8 +158,8 @@ struct Running {
     authorized: Vec<Identifier>,
     /// Its place among the channels that were accepted.
     accepted: Option<Ticket<Option<FlowId>>>,
-    /// Changes in the history that the handshake's key was attested under.
-    attested: usize,
+    /// The history of the handshake.
+    presented: VerifiedHistory,
     _encryptor: WorkerGuard,
     _decryptor: WorkerGuard,
 }
@@ -174,11 +176,16 @@ impl Running {
         let channel = SecureChannel {
             shared: self.shared.clone(),
         };
+        let open = Box::new(Open {
+            node: self.node.clone(),
+            shared: self.shared.clone(),
+            receiver,
+            refreshes,
+            presented: self.presented.clone(),
+        });
         let first_hop_gone = self.shared.router.gone(&self.shared.first_hop);
         let opening = async {
-            decryptor
-                .catch_up(&self.shared, &mut early, receiver, refreshes)
-                .await;
+            decryptor.catch_up(&mut early, open).await;
             while let Some(refresh) = to_refresh.recv().await {
                 self.refresh(refresh).await;
             }
@@ -207,7 +214,7 @@ impl Running {
         }
     }
 
-    /// Takes over a newer history of the peer (spec: trust 5.8). Credentials count only for a node with an authority.
+    /// Takes over a newer history and the credentials of the peer (spec: trust 5.8).
     async fn refresh(&self, refresh: CredentialRefresh) {
         let peer = &self.shared.peer.identifier;
         let history = match ChangeHistory::decode(&refresh.history) {
@@ -218,20 +225,16 @@ impl Running {
             Ok(history) => history,
             Err(error) => return tracing::warn!(%peer, "refresh of the channel refused: {error}"),
         };
-        if let Err(error) = self.node.histories().import(&history).await {
+        if let Err(error) = self.node.import_history(&history).await {
             return tracing::warn!(%peer, "refresh of the channel refused: {error}");
         }
-        // spec: trust 11.2 (16). A change without the mark leaves open channels alone, as published peers expect.
-        let revoked = history
-            .changes()
-            .iter()
-            .skip(self.attested)
-            .any(VerifiedChange::revokes_purpose_keys);
-        if revoked || !is_accepted(&self.authorized, peer) {
-            tracing::warn!(%peer, "channel closed: the peer's key was revoked, or it is not trusted any more");
+        // spec: trust 11.2 (16)
+        if !is_accepted(&self.authorized, peer) {
+            tracing::warn!(%peer, "channel closed: its peer is not trusted any more");
             let shared = self.shared.clone();
-            SecureChannel { shared }.close().await;
+            return SecureChannel { shared }.close().await;
         }
+        self.node.take_credentials(&history, &refresh.credentials);
     }
 }
 
@@ -258,9 +261,12 @@ enum State {
 }
 
 struct Open {
+    node: Node,
     shared: Arc<Shared>,
     receiver: Receiver,
     refreshes: mpsc::Sender<CredentialRefresh>,
+    /// The history of the handshake.
+    presented: VerifiedHistory,
 }
 
 impl Open {
@@ -269,29 +275,32 @@ impl Open {
             Opened::Message(message) => Ok(Some(message)),
             Opened::Closed | Opened::SignOfLife => Ok(None),
             Opened::Refresh(refresh) => {
-                self.refreshes
-                    .try_send(refresh)
-                    .map_err(|_| SendError::Full)?;
+                self.refresh(refresh)?;
                 Ok(None)
             }
         }
     }
 }
 
+impl Open {
+    /// A history that must be compared is another task's; without one the credentials count for the next record.
+    fn refresh(&self, refresh: CredentialRefresh) -> Result<(), SendError> {
+        if refresh.history == self.presented.as_bytes()
+            && !self.shared.outdated.load(Ordering::Relaxed)
+        {
+            self.node
+                .take_credentials(&self.presented, &refresh.credentials);
+            return Ok(());
+        }
+        self.refreshes
+            .try_send(refresh)
+            .map_err(|_| SendError::Full)
+    }
+}
+
 impl Decryptor {
     /// Delivers what came early, in order, and then lets records be opened where they arrive.
-    async fn catch_up(
-        &self,
-        shared: &Arc<Shared>,
-        early: &mut QueueReader<LocalMessage>,
-        receiver: Receiver,
-        refreshes: mpsc::Sender<CredentialRefresh>,
-    ) {
-        let mut open = Box::new(Open {
-            shared: shared.clone(),
-            receiver,
-            refreshes,
-        });
+    async fn catch_up(&self, early: &mut QueueReader<LocalMessage>, mut open: Box<Open>) {
         loop {
             let message = match early.try_recv() {
                 Some(message) => message,
@@ -309,7 +318,7 @@ impl Decryptor {
             };
             match open.open(message.into_inner()) {
                 // Refusals are counted by the router.
-                Ok(Some(inner)) => drop(shared.router.deliver(inner).await),
+                Ok(Some(inner)) => drop(open.shared.router.deliver(inner).await),
                 Ok(None) => {}
                 Err(error) => tracing::debug!("early record refused: {error}"),
             }

@@ -131,11 +131,13 @@ impl Node {
             if !is_accepted(&options.authorized, &peer) {
                 return Err(ChannelError::NotAuthorized(peer));
             }
-            self.histories().import(presented.history()).await?;
+            self.import_history(presented.history()).await?;
             let mut checked = |_: &VerifiedHistory| -> Result<(), Rejected> { Ok(()) };
             let (message_3, established) = presented
                 .accept(&mut checked)
                 .map_err(|refused| refused.error)?;
+            let peer = &established.peer;
+            self.take_credentials(peer.history(), peer.credentials());
             let to_peer = message_2.return_route;
             let send = router.send(&own, to_peer.clone(), back, Buffer::from_slice(&message_3));
             timeout_at(deadline, send)

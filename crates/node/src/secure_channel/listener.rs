@@ -14,6 +14,7 @@ use super::decryptor::{Pending, Way};
 use super::is_accepted;
 use crate::access::Access;
 use crate::admission::Admission;
+use crate::denials::DeniedBy;
 use crate::flow_control::FlowId;
 use crate::message::LocalMessage;
 use crate::node::Node;
@@ -146,12 +147,29 @@ impl Accepting {
                     Ok(Ok(peer)) => if options.authorized.is_empty() {
                         unnamed.accepted(&listener.address, peer);
                     },
-                    Ok(Err(error)) => tracing::warn!("secure channel refused: {error}"),
+                    Ok(Err(NotOpened::Refused(who, why))) => node.denials().note(
+                        who.as_ref(), &listener.address.to_string(), &DeniedBy::Handshake(why),
+                    ),
+                    Ok(Err(NotOpened::Failed(error))) => tracing::warn!("secure channel not opened: {error}"),
                     Err(_) => tracing::debug!("secure channel refused: the initiator did not finish its handshake in time"),
                 },
                 () = ticket.evicted() => tracing::debug!("secure channel refused: too many unfinished handshakes"),
             }
         });
+    }
+}
+
+/// Why there is no channel.
+enum NotOpened {
+    /// Who was refused, as far as it proved who it is, and why.
+    Refused(Option<Identifier>, String),
+    /// Something else than the peer.
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for NotOpened {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
     }
 }
 
@@ -161,7 +179,7 @@ async fn respond(
     listener: &Address,
     spawner: FlowId,
     message_1: LocalMessage,
-) -> Result<Identifier, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<Identifier, NotOpened> {
     let router = node.router();
     let to_peer = message_1.return_route;
     let Some(first_hop) = to_peer.first().map(|first| first.to_address()) else {
@@ -176,7 +194,7 @@ async fn respond(
     )?;
     let (mut awaiting, message_2) = responder
         .read_message_1(message_1.payload.as_slice())
-        .map_err(|refused| refused.error)?;
+        .map_err(|refused| NotOpened::Refused(None, refused.error.to_string()))?;
     let mut pending = Pending::start(node)?;
     let own = pending.address().clone();
     // spec: messaging 4.3 (reachable the way the listener is, and the way that this initiator came)
@@ -203,22 +221,24 @@ async fn respond(
                 Ok(presented) => presented,
                 Err(refused) => {
                     // spec: trust 5.12 (a damaged message leaves the state as it was)
-                    tracing::debug!("handshake message refused: {}", refused.error);
+                    let why = DeniedBy::Handshake(refused.error.to_string());
+                    node.denials().note(None, &listener.to_string(), &why);
                     awaiting = refused.state;
                     continue;
                 }
             };
         let peer = *presented.history().identifier();
         if !is_accepted(&options.authorized, &peer) {
-            return Err(
-                format!("the peer is {peer}, which is not an authorized identifier").into(),
-            );
+            return Err(NotOpened::Refused(Some(peer), NOT_AUTHORIZED.to_owned()));
         }
-        node.histories().import(presented.history()).await?;
+        if let Err(error) = node.import_history(presented.history()).await {
+            return Err(NotOpened::Refused(Some(peer), error.to_string()));
+        }
         let mut checked = |_: &VerifiedHistory| -> Result<(), Rejected> { Ok(()) };
         let established = presented
             .accept(&mut checked)
             .map_err(|refused| refused.error)?;
+        node.take_credentials(established.peer.history(), established.peer.credentials());
         let way = Way {
             to_peer: to_peer.clone(),
             spawner: Some(spawner),
@@ -231,5 +251,7 @@ async fn respond(
     }
 }
 
+/// What is noted of a peer that is not among those accepted.
+const NOT_AUTHORIZED: &str = "not an authorized identifier";
 /// Peers that are remembered for having been warned about.
 const MOST_WARNINGS: usize = 1024;

@@ -1,0 +1,12 @@
+//! Credentials over real channels between two nodes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failing test says where"
+)]
+
+mod credentials;
+mod issuer;
+mod reserved;
+mod world;
