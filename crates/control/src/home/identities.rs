@@ -176,7 +176,7 @@ pub async fn local(state: &State, record: &IdentityRecord) -> Result<Arc<LocalId
         state,
         &record.identifier,
         Purpose::SecureChannel,
-        KeyLifetime::USUAL,
+        KeyLifetime::USUAL.to_the_end(),
         None,
     )
     .await?;

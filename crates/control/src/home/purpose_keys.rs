@@ -21,13 +21,25 @@ use crate::state::{State, refused};
 
 /// How long a purpose key is good for. It is replaced when two thirds of that have passed (spec: trust 11.2 number 28).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct KeyLifetime(u64);
+pub(crate) struct KeyLifetime {
+    seconds: u64,
+    replace: Replace,
+}
+
+/// When a key is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Replace {
+    /// In time, by whoever runs for long.
+    InTime,
+    /// When it has ended, by whoever uses it once and leaves the keys of others as they are.
+    AtItsEnd,
+}
 
 impl KeyLifetime {
     /// Thirty days.
-    pub(crate) const USUAL: Self = Self(30 * 24 * 60 * 60);
+    pub(crate) const USUAL: Self = Self::of(30 * 24 * 60 * 60);
     /// What the published program gives its keys: five years. For keys whose end others have to live with.
-    pub(crate) const LONGEST: Self = Self(PURPOSE_KEY_SECONDS);
+    pub(crate) const LONGEST: Self = Self::of(PURPOSE_KEY_SECONDS);
     /// Below this, a peer whose clock is a little ahead would refuse a key before it is replaced.
     const SHORTEST: u64 = 30;
 
@@ -37,8 +49,8 @@ impl KeyLifetime {
     /// It is shorter or longer.
     pub(crate) fn new(lifetime: Duration) -> Result<Self, Failure> {
         let seconds = lifetime.as_secs();
-        if (Self::SHORTEST..=Self::LONGEST.0).contains(&seconds) {
-            Ok(Self(seconds))
+        if (Self::SHORTEST..=PURPOSE_KEY_SECONDS).contains(&seconds) {
+            Ok(Self::of(seconds))
         } else {
             Err(Failure::new(
                 "a purpose key lives between 30 seconds and five years",
@@ -46,16 +58,36 @@ impl KeyLifetime {
         }
     }
 
+    const fn of(seconds: u64) -> Self {
+        Self {
+            seconds,
+            replace: Replace::InTime,
+        }
+    }
+
+    /// The same for keys that are used until they end, as a command does that is over at once.
+    pub(crate) const fn to_the_end(self) -> Self {
+        Self {
+            replace: Replace::AtItsEnd,
+            ..self
+        }
+    }
+
     /// Its seconds.
-    pub(crate) fn seconds(self) -> u64 {
-        self.0
+    pub(crate) const fn seconds(self) -> u64 {
+        self.seconds
     }
 
     /// When a key of these times is to be replaced: by its own lifetime or by this one, whichever comes first.
     fn due(self, key: &VerifiedPurposeKey) -> UnixTime {
         let (created, expires) = (key.created_at(), key.expires_at());
-        let lives = expires.0.saturating_sub(created.0).min(self.0);
-        created.plus(lives - lives / 3)
+        match self.replace {
+            Replace::InTime => {
+                let lives = expires.0.saturating_sub(created.0).min(self.seconds);
+                created.plus(lives - lives / 3)
+            }
+            Replace::AtItsEnd => expires.plus(1),
+        }
     }
 }
 
@@ -160,8 +192,8 @@ async fn current_at(
             None if failed.is_some() => break,
             _ => {}
         }
-        let seconds = needed_until.map_or(lifetime.0, |until| {
-            lifetime.0.max(until.0.saturating_sub(now.0))
+        let seconds = needed_until.map_or(lifetime.seconds, |until| {
+            lifetime.seconds.max(until.0.saturating_sub(now.0))
         });
         let (new, secret) = match make(state, &record, &history, purpose, seconds, now).await {
             Ok(made) => made,
@@ -261,7 +293,7 @@ mod tests {
     use super::*;
     use crate::home::identities;
 
-    const MINUTE: KeyLifetime = KeyLifetime(60);
+    const MINUTE: KeyLifetime = KeyLifetime::of(60);
 
     struct Home {
         _directory: tempfile::TempDir,
@@ -307,11 +339,13 @@ mod tests {
         let first = home.key(MINUTE, None, 0).await;
         let same = home.key(MINUTE, None, 35).await;
         assert_eq!(first.attestation.as_bytes(), same.attestation.as_bytes());
+        let as_it_is = home.key(MINUTE.to_the_end(), None, 60).await;
+        assert_eq!(first.secret.handle, as_it_is.secret.handle);
         let next = home.key(MINUTE, None, 42).await;
         assert_ne!(first.secret.handle, next.secret.handle);
         assert!(first.verified.expires_at() > next.verified.created_at());
         // Whoever wants it sooner gets it sooner.
-        let sooner = home.key(KeyLifetime(30), None, 42 + 25).await;
+        let sooner = home.key(KeyLifetime::of(30), None, 42 + 25).await;
         assert_ne!(next.secret.handle, sooner.secret.handle);
         let vault = vaults::open(&home.state, &home.record.vault)
             .await
