@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_further_elements_and_indefinite_lengths_are_accepted() {
+    fn guard_11_2_20_padding_further_elements_and_indefinite_lengths_are_accepted() {
         let routing = "83818200466563686f6572818200436170704568656c6c6f";
         for plaintext in [
             std::format!("82820081{routing}4401020304"),

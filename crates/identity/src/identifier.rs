@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn identifiers_of_any_other_length_are_refused() {
+    fn guard_11_1_3_identifiers_of_any_other_length_are_refused() {
         // spec: trust 11.1 (3): the 20-byte form of earlier generations in particular.
         for digits in [0, 1, 40, 63, 65, 66, 128] {
             assert_eq!(

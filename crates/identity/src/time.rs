@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn window_that_ends_before_it_begins_is_refused() {
+    fn guard_11_1_4_window_that_ends_before_it_begins_is_refused() {
         assert!(Validity::new(UnixTime(5), UnixTime(4)).is_err());
         assert!(Validity::new(UnixTime(5), UnixTime(5)).is_ok());
     }

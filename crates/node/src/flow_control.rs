@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn consumer_is_reached_through_producer_or_its_spawner_only() {
+    fn guard_w13_consumer_is_reached_through_producer_or_its_spawner_only() {
         let (own, listener, other) = (id(1), id(2), id(3));
         let accepted = Producer {
             id: own,

@@ -152,7 +152,7 @@ mod tests {
     use crate::node::NodeOptions;
 
     #[tokio::test]
-    async fn hops_that_a_route_names_again_and_again_do_not_wait_for_themselves() {
+    async fn guard_w35_hops_that_a_route_names_again_and_again_do_not_wait_for_themselves() {
         let node = Node::new(NodeOptions::default());
         let _hop = start_hop(&node, HOP).unwrap();
         let sink = Address::local("sink").unwrap();

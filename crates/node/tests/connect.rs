@@ -27,7 +27,7 @@ async fn plain_route_reaches_a_service() {
 }
 
 #[tokio::test]
-async fn every_secure_part_is_opened_whatever_stands_between() {
+async fn guard_w38_every_secure_part_is_opened_whatever_stands_between() {
     let server = Server::start().await;
     let client = Client::start();
     for (parts, channels) in [

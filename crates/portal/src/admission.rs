@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_are_counted_per_peer_until_dropped() {
+    fn guard_w22_connections_are_counted_per_peer_until_dropped() {
         let admission = Admission::new(limits(2, 1000, 1000));
         let now = Instant::now();
         let first = admission.admit(now, stranger(1)).unwrap();
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn burst_then_steady_rate() {
+    fn guard_w22_burst_then_steady_rate() {
         let admission = Admission::new(limits(1000, 10, 3));
         let mut now = Instant::now();
         let admit = |now| admission.admit(now, stranger(1)).map(drop);

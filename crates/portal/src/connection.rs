@@ -859,7 +859,7 @@ mod tests {
     }
 
     #[test]
-    fn pin_holds_for_the_same_identity_and_flow_only() {
+    fn guard_w21_pin_holds_for_the_same_identity_and_flow_only() {
         let flow = FlowId::from_random([1; 16]);
         let origin = |flow| Origin {
             source: Address::from_static("x"),

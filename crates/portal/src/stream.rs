@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_target_is_told_at_once_in_both_dialects() {
+    fn guard_w20_refused_target_is_told_at_once_in_both_dialects() {
         for (dialect, reason) in [
             (Dialect::Published, Reason::Unspecified),
             (Dialect::Streams, Reason::TargetRefused),
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_delivered_after_a_message_was_lost_on_the_way() {
+    fn guard_w19_nothing_is_delivered_after_a_message_was_lost_on_the_way() {
         let streams = || stream_pair().0;
         let published = || opened(Dialect::Published);
         for (mut inlet, mut ended, told) in [
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_must_count_and_messages_without_one_do_not_matter() {
+    fn guard_w19_counters_must_count_and_messages_without_one_do_not_matter() {
         // spec: messaging 11.5, V26 (a first counter of 1, or 5 after 0, is answered with Disconnect)
         let mut good = opened(Dialect::Published);
         assert_eq!(

@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_home_is_closed_to_others() {
+    fn guard_11_2_19_a_new_home_is_closed_to_others() {
         let base = tempfile::tempdir().unwrap();
         let home = Home::open(base.path().join("a/b")).unwrap();
         assert_eq!(mode(home.path()), 0o700);

@@ -645,7 +645,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_rotation_keeps_the_name_and_drops_older_keys() {
+    async fn guard_11_1_4_a_rotation_keeps_the_name_and_drops_older_keys() {
         let (_home, store) = store().await;
         for (vault, who) in vaults(&store).await.into_iter().zip(["a", "b"]) {
             let before = Person::new();

@@ -236,7 +236,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_sealed_vault_opens_with_its_passphrase_only_and_holds_no_plain_secret() {
+    async fn guard_11_2_19_a_sealed_vault_opens_with_its_passphrase_only_and_holds_no_plain_secret()
+    {
         let (_home, store) = store().await;
         let name = "safe".parse().unwrap();
         let empty = store.create_vault(&name, None, Some(&passphrase(""))).await;

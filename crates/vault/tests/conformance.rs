@@ -122,7 +122,7 @@ fn x25519_gives_the_outputs_of_rfc_7748() {
 }
 
 #[test]
-fn all_zero_x25519_secrets_are_refused() {
+fn guard_11_2_03_all_zero_x25519_secrets_are_refused() {
     // spec: trust 11.2 (3)
     let small_order = [
         "0000000000000000000000000000000000000000000000000000000000000000",
@@ -192,7 +192,7 @@ fn ed25519_gives_the_signatures_of_rfc_8032() {
 }
 
 #[test]
-fn ed25519_small_order_keys_are_refused() {
+fn guard_11_2_02_ed25519_small_order_keys_are_refused() {
     // spec: trust 11.2 (2). Under each of these keys, R = key encoding of the identity and S = 0 passes the plain equation
     // for every message, or for one in eight.
     let keys = [
@@ -292,7 +292,7 @@ fn portable_p256_signs_as_rfc_6979_with_low_s() {
 }
 
 #[test]
-fn p256_signatures_leave_with_low_s() {
+fn guard_11_1_6_p256_signatures_leave_with_low_s() {
     // spec: trust 11.1 (6)
     for provider in providers() {
         for message in 0..64_u8 {

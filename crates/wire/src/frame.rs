@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn declared_length_is_not_allocated() {
+    fn guard_w02_declared_length_is_not_allocated() {
         let mut reader = FrameReader::new(MAX_FRAME);
         feed(&mut reader, &0x0100_0000_u32.to_be_bytes());
         let mut arrived = PREFIX;

@@ -524,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_hold_at_every_door_and_change_nothing() {
+    fn guard_w04_limits_hold_at_every_door_and_change_nothing() {
         let mut full = Route::from_hops((0..MAX_HOPS).map(|_| Address::from_static("a"))).unwrap();
         let before = full.clone();
         let one = route("b");

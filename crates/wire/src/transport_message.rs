@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn long_tracing_context_is_dropped() {
+    fn guard_w01_long_tracing_context_is_dropped() {
         let mut bytes = alloc::vec![2, 0, 0, 0, 1];
         bare::put_bytes(&mut bytes, &[b'x'; MAX_TRACING + 1]);
         let decoded = TransportMessage::decode(Buffer::from_slice(&bytes)).unwrap();
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn other_versions_and_impossible_counts_are_refused() {
+    fn guard_w04_other_versions_and_impossible_counts_are_refused() {
         assert_eq!(decode("0300000000").unwrap_err(), DecodeError::Version(3));
         assert_eq!(
             decode("01ffffffffffffffffff01").unwrap_err(),

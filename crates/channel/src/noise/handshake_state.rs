@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn static_keys_of_small_order_are_refused() {
+    fn guard_11_2_03_static_keys_of_small_order_are_refused() {
         // With such a key anybody knows the shared secret: it is zero.
         for weak in [[0; 32], core::array::from_fn(|index| u8::from(index == 0))] {
             let (sent, message_1) = SentMessage1::write(fast(), secret(E_I), &[]).unwrap();

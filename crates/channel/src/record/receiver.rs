@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forged_records_of_the_next_interval_cost_one_derivation() {
+    fn guard_11_2_06_forged_records_of_the_next_interval_cost_one_derivation() {
         let mut receiver = Receiver::new(fast(), &SecretBytes::new([1; 32]));
         let mut forged = [0; 40];
         forged[7] = 32;

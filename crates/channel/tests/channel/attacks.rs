@@ -142,7 +142,7 @@ fn changed_content_of_message_1_is_noticed_by_the_transcript() {
 }
 
 #[test]
-fn points_of_small_order_are_refused_wherever_they_come_in_the_clear() {
+fn guard_11_2_03_points_of_small_order_are_refused_wherever_they_come_in_the_clear() {
     for point in small_order_points() {
         let waiting = Responder::new(provider(), b(), ephemeral(2), &Offer::default()).unwrap();
         let refused = waiting.read_message_1(&point).unwrap_err();

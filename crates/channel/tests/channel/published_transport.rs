@@ -28,7 +28,7 @@ fn the_chain_of_keys_is_as_published() {
 }
 
 #[test]
-fn sealed_records_are_as_published() {
+fn guard_11_2_04_sealed_records_are_as_published() {
     let vector = transport();
     let plaintext = bytes(&vector["plaintexts"]["payload"]["cbor"]);
     let mut expected = BTreeMap::new();
@@ -178,7 +178,7 @@ fn a_key_exchange_only_channel_opens_in_any_order_and_again() {
 }
 
 #[test]
-fn a_used_sender_does_not_fall_back_to_one_key() {
+fn guard_11_2_08_a_used_sender_does_not_fall_back_to_one_key() {
     let (mut initiator, _) = channel();
     initiator.sender.seal(buffer(b"first")).unwrap();
     assert!(initiator.sender.into_single_key().is_err());

@@ -20,7 +20,7 @@ fn a_nonce_never_repeats_and_a_key_covers_one_interval() {
 }
 
 #[test]
-fn the_two_directions_use_different_keys() {
+fn guard_11_2_04_the_two_directions_use_different_keys() {
     let (mut initiator, mut responder) = channel();
     let from_initiator = initiator.sender.seal(buffer(b"same")).unwrap();
     let from_responder = responder.sender.seal(buffer(b"same")).unwrap();
@@ -68,7 +68,7 @@ fn every_flipped_bit_of_a_record_is_refused_and_leaves_its_nonce_usable() {
 }
 
 #[test]
-fn forged_records_of_the_next_interval_do_not_move_the_keys() {
+fn guard_11_2_06_forged_records_of_the_next_interval_do_not_move_the_keys() {
     let (mut initiator, mut responder) = channel();
     let records = seal(&mut initiator, 40);
     assert!(responder.receiver.open(buffer(&records[20])).is_ok());
@@ -86,7 +86,7 @@ fn forged_records_of_the_next_interval_do_not_move_the_keys() {
 }
 
 #[test]
-fn more_than_32_lost_records_break_the_channel_and_32_do_not() {
+fn guard_11_2_07_more_than_32_lost_records_break_the_channel_and_32_do_not() {
     let (mut initiator, mut responder) = channel();
     let records = seal(&mut initiator, 70);
     assert!(responder.receiver.open(buffer(&records[0])).is_ok());

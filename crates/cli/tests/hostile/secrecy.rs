@@ -9,7 +9,7 @@ use crate::tap::{Deed, Tap};
 use crate::world::{Portal, World};
 
 #[test]
-fn a_marker_sent_both_ways_is_in_nothing_the_relay_saw() {
+fn guard_w14_a_marker_sent_both_ways_is_in_nothing_the_relay_saw() {
     let world = World::start();
     let inlet = world.inlet("");
     let portal = world.open(inlet);

@@ -211,7 +211,7 @@ fn frames_begun_over_many_proven_connections_are_bounded_together() {
 }
 
 #[test]
-fn relay_names_that_are_no_names_are_refused_and_harm_nothing() {
+fn guard_w11_relay_names_that_are_no_names_are_refused_and_harm_nothing() {
     let trial = Trial::beside_others();
     let target = Target::echo();
     let portal = Portal::open(&trial, target.address());
@@ -269,7 +269,7 @@ fn relay_names_that_are_no_names_are_refused_and_harm_nothing() {
 
 /// Whoever reaches the listener of a node reaches no control API there.
 #[test]
-fn the_listener_has_no_control_worker() {
+fn guard_w07_the_listener_has_no_control_worker() {
     let trial = Trial::beside_others();
     let home = trial.home("home");
     home.ok("node create n");

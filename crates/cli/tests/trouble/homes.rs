@@ -61,7 +61,7 @@ fn two_homes_have_nodes_of_the_same_name() {
 }
 
 #[test]
-fn everything_in_a_home_is_its_owners_alone() {
+fn guard_11_2_19_everything_in_a_home_is_its_owners_alone() {
     let trial = Trial::beside_others();
     let home = trial.home("home");
     home.ok("node create n");

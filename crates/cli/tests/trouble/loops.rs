@@ -8,7 +8,7 @@ use crate::trial::Trial;
 use crate::wire;
 
 #[test]
-fn a_route_of_hops_ends_at_the_limit() {
+fn guard_w05_a_route_of_hops_ends_at_the_limit() {
     let trial = Trial::alone();
     let home = trial.home("home");
     home.ok("node create n");
@@ -49,7 +49,7 @@ fn a_route_of_hops_ends_at_the_limit() {
 
 /// Two relays on two nodes, each of which forwards to the other node.
 #[test]
-fn relays_that_point_at_each_other_multiply_nothing() {
+fn guard_w05_relays_that_point_at_each_other_multiply_nothing() {
     let trial = Trial::alone();
     let (left, right) = (trial.home("left"), trial.home("right"));
     left.ok("node create left");

@@ -88,7 +88,7 @@ fn a_rotation_keeps_the_identifier_and_replaces_the_key() {
 }
 
 #[test]
-fn a_rotation_needs_the_signatures_of_both_keys() {
+fn guard_11_1_c1_a_rotation_needs_the_signatures_of_both_keys() {
     let (old, new, other) = (secret(1), secret(2), secret(3));
     let history = identity(&old);
     let finish = |own: &_, previous: &_| {
@@ -170,7 +170,7 @@ fn a_rotation_after_the_clock_was_set_back_still_verifies() {
 }
 
 #[test]
-fn small_order_and_off_curve_keys_make_no_identity() {
+fn guard_11_2_02_small_order_and_off_curve_keys_make_no_identity() {
     // spec: trust 11.2 (2)
     let mut small_order = [0; 32];
     small_order[0] = 1;
@@ -196,7 +196,7 @@ fn an_unexpected_identifier_is_refused() {
 }
 
 #[test]
-fn change_made_after_the_previous_key_expired_is_noticed_and_strictly_refused() {
+fn guard_11_1_4_change_made_after_the_previous_key_expired_is_noticed_and_strictly_refused() {
     // spec: trust 11.1 (4)
     let (old, new) = (secret(1), secret(2));
     let short = Validity::new(FROM, FROM.plus(100)).unwrap();
@@ -238,7 +238,7 @@ fn change_made_after_the_previous_key_expired_is_noticed_and_strictly_refused() 
 }
 
 #[test]
-fn an_attestation_is_never_taken_for_a_change() {
+fn guard_11_1_2_an_attestation_is_never_taken_for_a_change() {
     // spec: trust 11.1 (2): everything about this history is right but its declared type, or its version.
     let signer = secret(1);
     let data = change_data(None, &public(&signer), FROM, UNTIL);
@@ -268,7 +268,7 @@ fn an_attestation_is_never_taken_for_a_change() {
 }
 
 #[test]
-fn hashes_of_any_other_length_are_refused() {
+fn guard_11_1_3_hashes_of_any_other_length_are_refused() {
     // spec: trust 11.1 (3)
     let (old, new) = (secret(1), secret(2));
     let history = identity(&old);
@@ -293,7 +293,7 @@ fn hashes_of_any_other_length_are_refused() {
 }
 
 #[test]
-fn histories_that_differ_in_signature_bytes_are_equal() {
+fn guard_11_1_6_histories_that_differ_in_signature_bytes_are_equal() {
     // spec: trust 2.6, 11.1 (6)
     let signer = secret_of(SigningKeyType::P256, 0x31);
     let history = identity(&signer);

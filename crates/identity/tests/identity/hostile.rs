@@ -12,7 +12,7 @@ use crate::forge::{
 };
 
 #[test]
-fn more_changes_than_allowed_are_refused_before_any_is_verified() {
+fn guard_11_2_21_more_changes_than_allowed_are_refused_before_any_is_verified() {
     // spec: trust 11.2 (21)
     let history = identity(&secret(1));
     let change = &history.as_bytes()[1..];
@@ -30,7 +30,7 @@ fn more_changes_than_allowed_are_refused_before_any_is_verified() {
 }
 
 #[test]
-fn an_oversized_history_is_refused() {
+fn guard_11_2_21_an_oversized_history_is_refused() {
     // spec: trust 11.2 (21): an unknown element is skipped, but only up to the limit of the whole.
     let good = identity(&secret(1));
     let with_extra = |len: usize| {
@@ -58,7 +58,7 @@ fn an_oversized_history_is_refused() {
 }
 
 #[test]
-fn deep_nesting_is_refused() {
+fn guard_11_2_21_deep_nesting_is_refused() {
     // spec: trust 11.2 (21)
     let good = identity(&secret(1));
     let nested = |depth: usize| {

@@ -60,7 +60,7 @@ fn a_local_signer_completes_an_attestation() {
 }
 
 #[test]
-fn a_purpose_key_never_outlives_the_primary_key() {
+fn guard_11_2_22_a_purpose_key_never_outlives_the_primary_key() {
     // spec: trust 11.2 (22)
     let signer = secret(1);
     let history = identity(&signer);
@@ -209,7 +209,7 @@ fn a_key_for_one_purpose_serves_no_other() {
 }
 
 #[test]
-fn a_small_order_credential_key_is_refused() {
+fn guard_11_2_02_a_small_order_credential_key_is_refused() {
     // spec: trust 11.2 (2)
     let signer = secret(1);
     let history = identity(&signer);
@@ -236,7 +236,7 @@ fn a_small_order_credential_key_is_refused() {
 }
 
 #[test]
-fn a_change_or_credential_is_never_taken_for_an_attestation() {
+fn guard_11_1_2_a_change_or_credential_is_never_taken_for_an_attestation() {
     // spec: trust 11.1 (2)
     let signer = secret(1);
     let history = identity(&signer);
@@ -267,7 +267,7 @@ fn a_change_or_credential_is_never_taken_for_an_attestation() {
 }
 
 #[test]
-fn bytes_behind_an_attestation_are_refused() {
+fn guard_11_2_21_bytes_behind_an_attestation_are_refused() {
     // spec: trust 11.2 (21)
     let signer = secret(1);
     let history = identity(&signer);

@@ -81,7 +81,7 @@ async fn end_of_a_worker_is_told_while_a_message_for_it_waits_for_room() {
 }
 
 #[tokio::test]
-async fn permission_for_a_producer_that_has_ended_leaves_nothing_behind() {
+async fn guard_w13_permission_for_a_producer_that_has_ended_leaves_nothing_behind() {
     let router = Router::new();
     let _worker = router
         .start_mailbox(&[address("w")], Access::ALLOW_ALL)
@@ -127,7 +127,7 @@ async fn message_from_outside_reaches_consumers_of_its_flow_only() {
 }
 
 #[tokio::test]
-async fn permission_is_not_inherited_by_a_later_worker_of_the_same_name() {
+async fn guard_w41_permission_is_not_inherited_by_a_later_worker_of_the_same_name() {
     let router = Router::new();
     let flow = FlowId::from_random([1; 16]);
     assert!(
@@ -169,7 +169,7 @@ async fn rules_of_sender_and_receiver_are_both_asked() {
 }
 
 #[tokio::test]
-async fn chain_waits_for_room_where_it_ends_before_it_runs() {
+async fn guard_w35_chain_waits_for_room_where_it_ends_before_it_runs() {
     let router = Router::new();
     let (queue, mut reader) = Queue::new(600);
     let sink = Arc::new(Sink {
@@ -206,7 +206,7 @@ async fn chain_waits_for_room_where_it_ends_before_it_runs() {
 }
 
 #[tokio::test]
-async fn loop_of_inline_workers_ends() {
+async fn guard_w05_loop_of_inline_workers_ends() {
     let router = Router::new();
     let _a = router
         .start_inline(

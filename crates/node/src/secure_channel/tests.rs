@@ -384,7 +384,7 @@ async fn silent_responder_runs_into_the_time_out_and_a_lost_connection_does_not(
 }
 
 #[tokio::test]
-async fn thousand_unfinished_handshakes_leave_room_for_a_real_one() {
+async fn guard_11_2_05_thousand_unfinished_handshakes_leave_room_for_a_real_one() {
     let server = Server::start(Vec::new()).await;
     let client = Client::start(&server).await;
     let own = client.node.random_address();
@@ -405,7 +405,7 @@ async fn thousand_unfinished_handshakes_leave_room_for_a_real_one() {
 }
 
 #[tokio::test]
-async fn way_back_moves_behind_the_same_connection_only() {
+async fn guard_w39_way_back_moves_behind_the_same_connection_only() {
     // spec: messaging 12 W39
     let server = Server::start(Vec::new()).await;
     let client = Client::start(&server).await;

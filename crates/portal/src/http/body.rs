@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_programs_could_read_differently_is_refused() {
+    fn guard_w25_what_two_programs_could_read_differently_is_refused() {
         let framing = |version, text: &str| {
             let mut headers = [httparse::EMPTY_HEADER; 8];
             let text = format!("{text}\r\n");

@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_could_read_differently_is_refused() {
+    fn guard_w25_what_a_server_could_read_differently_is_refused() {
         for head in [
             "GET / HTTP/1.1\nHost: h\n\n",
             "GET / HTTP/1.1\r\nHost: h\n\r\n",
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_are_bounded() {
+    fn guard_w25_heads_are_bounded() {
         let long = format!("GET / HTTP/1.1\r\nX: {}", "y".repeat(head::LONGEST));
         assert!(added(&long).unwrap_err().contains("longer than"));
         let many = format!(
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn after_an_upgrade_everything_passes_as_it_is() {
+    fn guard_w25_after_an_upgrade_everything_passes_as_it_is() {
         let (mut requests, mut responses) = connection();
         let request = b"GET /chat HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
         assert!(send(&mut requests, request).unwrap().contains("X-Key: one"));

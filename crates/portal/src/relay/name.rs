@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_names_are_accepted() {
+    fn guard_w11_only_plain_names_are_accepted() {
         for name in ["a", "n1", "east-1.example_2", &"x".repeat(64)] {
             assert!(name.parse::<RelayName>().is_ok(), "{name}");
         }
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn confirmation_must_be_the_name_behind_a_whole_prefix() {
+    fn guard_w12_confirmation_must_be_the_name_behind_a_whole_prefix() {
         let name: RelayName = "n1".parse().unwrap();
         for text in ["n1", "forward_to_n1", "tenant_n1"] {
             assert!(name.is_confirmed_by(text), "{text}");

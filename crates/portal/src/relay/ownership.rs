@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn owner_replaces_its_name_and_nobody_else_does() {
+    fn guard_11_2_23_owner_replaces_its_name_and_nobody_else_does() {
         let mut ownership = Ownership::default();
         assert_eq!(ownership.claim(&name("n1"), &connection(1)), Claim::Granted);
         let lease = ownership.take(name("n1"), connection(1));
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn stranger_cannot_take_any_number_of_names() {
+    fn guard_w10_stranger_cannot_take_any_number_of_names() {
         let mut ownership = Ownership::default();
         for number in 0..MAX_NAMES_PER_CONNECTION {
             let name = name(&format!("n{number}"));

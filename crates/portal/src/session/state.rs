@@ -319,7 +319,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn delay_doubles_to_two_seconds_then_is_a_minute_after_five() {
+    fn guard_w30_delay_doubles_to_two_seconds_then_is_a_minute_after_five() {
         let mut clock = Clock::new(Attempts::OneByOne);
         let mut waits = Vec::new();
         while clock.elapsed() < Duration::from_secs(500) {
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_only_shortens() {
+    fn guard_w30_jitter_only_shortens() {
         assert_eq!(shorten(LONGEST_DELAY, 0), LONGEST_DELAY);
         let shortest = shorten(LONGEST_DELAY, 999);
         assert!(shortest >= LONGEST_DELAY * 4 / 5 && shortest < LONGEST_DELAY);
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn close_reconnects_at_once() {
+    fn guard_w30_close_reconnects_at_once() {
         let mut clock = Clock::up();
         clock.state.handle_closed(clock.now);
         assert!(!clock.state.is_up());

@@ -299,7 +299,7 @@ impl Intercept for Refusing {
 }
 
 #[tokio::test]
-async fn strangers_get_fewer_connections_than_identities() {
+async fn guard_w22_strangers_get_fewer_connections_than_identities() {
     let outlet_node = Host::start().await;
     let outlet = outlet_node.outlet_with(echo_target().await, |options| {
         options.limits.stranger.connections = 2;

@@ -12,7 +12,7 @@ const PUBLISHED: &str = "/service/outlet";
 const STREAMS: &str = "/secure/api/service/outlet";
 
 #[tokio::test]
-async fn refused_target_resets_the_client_at_once() {
+async fn guard_w20_refused_target_resets_the_client_at_once() {
     for parts in [PUBLISHED, STREAMS] {
         let outlet_node = Host::start().await;
         let outlet = outlet_node.outlet(closed_port());

@@ -193,7 +193,7 @@ async fn outlet_tells_a_published_inlet_that_the_target_refuses() {
 }
 
 #[tokio::test]
-async fn wrong_counter_is_answered_with_disconnect_and_closes_the_target() {
+async fn guard_w19_wrong_counter_is_answered_with_disconnect_and_closes_the_target() {
     // spec: messaging 11.5, V26
     let host = Host::start().await;
     let (target, mut accepted) = manual_target().await;
@@ -257,7 +257,7 @@ async fn unknown_and_malformed_messages_leave_the_connection_alone() {
 }
 
 #[tokio::test]
-async fn message_over_another_connection_does_not_count() {
+async fn guard_w21_message_over_another_connection_does_not_count() {
     // spec: messaging 12 W21
     let host = Host::start().await;
     let (target, mut accepted) = manual_target().await;
@@ -350,7 +350,7 @@ async fn outlet_without_handshake_needs_no_ping_and_sends_no_pong() {
 }
 
 #[tokio::test]
-async fn client_is_reset_when_no_pong_comes() {
+async fn guard_w20_client_is_reset_when_no_pong_comes() {
     let host = Host::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let to = format!(

@@ -7,7 +7,7 @@ use ockam_node::services;
 use crate::world::{Allowed, Host, Wire, soon};
 
 #[tokio::test]
-async fn name_of_a_living_owner_cannot_be_taken() {
+async fn guard_11_2_23_name_of_a_living_owner_cannot_be_taken() {
     let host = Host::start().await;
     let service = host.relay_service();
     let mut owner = Wire::dial(&host).await;
@@ -49,7 +49,7 @@ async fn name_of_a_silent_owner_is_free_after_a_probe() {
 }
 
 #[tokio::test]
-async fn name_belongs_to_the_identity_not_to_its_connection() {
+async fn guard_w10_name_belongs_to_the_identity_not_to_its_connection() {
     let relay_node = Host::start().await;
     let service = relay_node.relay_service();
     let at = format!("{}/secure/api", relay_node.tcp());
@@ -86,7 +86,7 @@ async fn relay_is_gone_with_its_connection() {
 }
 
 #[tokio::test]
-async fn bad_names_and_loops_are_refused() {
+async fn guard_w05_bad_names_and_loops_are_refused() {
     let host = Host::start().await;
     let service = host.relay_service();
     let mut client = Wire::dial(&host).await;

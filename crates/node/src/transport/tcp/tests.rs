@@ -108,7 +108,7 @@ async fn clients_that_connect_at_the_same_moment_do_not_wait_for_each_other() {
 }
 
 #[tokio::test]
-async fn oldest_silent_connection_makes_room_and_speaking_ones_stay() {
+async fn guard_w02_oldest_silent_connection_makes_room_and_speaking_ones_stay() {
     let limits = Limits {
         unproven_connections: 3,
         ..Limits::default()
@@ -137,7 +137,7 @@ async fn oldest_silent_connection_makes_room_and_speaking_ones_stay() {
 }
 
 #[tokio::test]
-async fn silent_connections_of_one_source_are_few() {
+async fn guard_w02_silent_connections_of_one_source_are_few() {
     let limits = Limits {
         unproven_connections_per_source: 2,
         ..Limits::default()
@@ -164,7 +164,7 @@ async fn silent_connections_of_one_source_are_few() {
 }
 
 #[tokio::test]
-async fn message_whose_return_route_is_full_is_refused_and_counted() {
+async fn guard_w09_message_whose_return_route_is_full_is_refused_and_counted() {
     let (server, listener, _echo) = server(Limits::default()).await;
     let client = Node::new(NodeOptions::default());
     let connection = client
@@ -186,7 +186,7 @@ async fn message_whose_return_route_is_full_is_refused_and_counted() {
 }
 
 #[tokio::test]
-async fn worker_that_was_not_opened_is_not_reached() {
+async fn guard_w01_worker_that_was_not_opened_is_not_reached() {
     let (server, listener, _echo) = server(Limits::default()).await;
     let mut hidden = server
         .router()
@@ -212,7 +212,7 @@ async fn worker_that_was_not_opened_is_not_reached() {
 }
 
 #[tokio::test]
-async fn panic_of_a_worker_ends_only_the_connection_that_provoked_it() {
+async fn guard_w36_panic_of_a_worker_ends_only_the_connection_that_provoked_it() {
     struct Broken;
     impl Inline for Broken {
         fn end(&self) -> End {
@@ -311,7 +311,7 @@ async fn what_was_sent_before_the_end_still_arrives() {
 }
 
 #[tokio::test]
-async fn unfinished_frames_of_all_connections_share_one_budget() {
+async fn guard_w02_unfinished_frames_of_all_connections_share_one_budget() {
     let limits = Limits {
         unfinished_frames: 3 * 1024 * 1024,
         ..Limits::default()
