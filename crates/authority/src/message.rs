@@ -18,17 +18,21 @@
 
 mod attributes;
 mod members;
+mod pages;
 mod tokens;
+mod withdrawals;
 
 pub use attributes::{
     ENROLLER, MAX_ATTRIBUTE_NAME_LEN, MAX_ATTRIBUTES, MAX_ATTRIBUTES_LEN, MemberAttributes,
     MemberAttributesError, PROJECT, RELAY, RESERVED, ROLE, TLS_CERTIFICATE, TRUST_CONTEXT,
 };
 pub use members::{AddMember, AttributesEntry, IdentifierList, MemberList};
+pub use pages::{Page, PageRequest};
 pub use tokens::{
     AuthenticateOidcToken, CreateToken, MAX_TOKEN_LEN, OidcTokenKind, decode_one_time_code,
     encode_one_time_code,
 };
+pub use withdrawals::{MAX_WITHDRAWALS, Notices, Question, Run};
 
 use minicbor::Encoder;
 use ockam_identity::Identifier;

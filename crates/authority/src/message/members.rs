@@ -125,14 +125,7 @@ impl MemberList {
     /// The encoded body.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        encode(|out| {
-            out.map(self.0.len() as u64)?;
-            for (member, entry) in &self.0 {
-                out.bytes(member.as_bytes())?;
-                entry.write(out)?;
-            }
-            Ok(())
-        })
+        encode(|out| self.write(out))
     }
 
     /// Reads the body.
@@ -140,20 +133,31 @@ impl MemberList {
     /// # Errors
     /// It is something else, or a member comes twice.
     pub fn decode(body: &[u8]) -> Result<Self, MessageError> {
-        whole(body, |reader| {
-            let mut members = BTreeMap::new();
-            let mut count = reader.map()?;
-            while reader.more(&mut count)? {
-                let member = identifier(reader)?;
-                if members
-                    .insert(member, AttributesEntry::read(reader)?)
-                    .is_some()
-                {
-                    return Err(DecodeError::Duplicate("member").into());
-                }
+        whole(body, Self::read)
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, MessageError> {
+        let mut members = BTreeMap::new();
+        let mut count = reader.map()?;
+        while reader.more(&mut count)? {
+            let member = identifier(reader)?;
+            if members
+                .insert(member, AttributesEntry::read(reader)?)
+                .is_some()
+            {
+                return Err(DecodeError::Duplicate("member").into());
             }
-            Ok(Self(members))
-        })
+        }
+        Ok(Self(members))
+    }
+
+    pub(super) fn write(&self, out: &mut Encoder<Vec<u8>>) -> Written {
+        out.map(self.0.len() as u64)?;
+        for (member, entry) in &self.0 {
+            out.bytes(member.as_bytes())?;
+            entry.write(out)?;
+        }
+        Ok(())
     }
 }
 
@@ -165,13 +169,7 @@ impl IdentifierList {
     /// The encoded body.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        encode(|out| {
-            out.array(self.0.len() as u64)?;
-            for identifier in &self.0 {
-                out.bytes(identifier.as_bytes())?;
-            }
-            Ok(())
-        })
+        encode(|out| self.write(out))
     }
 
     /// Reads the body.
@@ -179,14 +177,24 @@ impl IdentifierList {
     /// # Errors
     /// It is something else.
     pub fn decode(body: &[u8]) -> Result<Self, MessageError> {
-        whole(body, |reader| {
-            let mut identifiers = Vec::new();
-            let mut count = reader.array()?;
-            while reader.more(&mut count)? {
-                identifiers.push(identifier(reader)?);
-            }
-            Ok(Self(identifiers))
-        })
+        whole(body, Self::read)
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, MessageError> {
+        let mut identifiers = Vec::new();
+        let mut count = reader.array()?;
+        while reader.more(&mut count)? {
+            identifiers.push(identifier(reader)?);
+        }
+        Ok(Self(identifiers))
+    }
+
+    pub(super) fn write(&self, out: &mut Encoder<Vec<u8>>) -> Written {
+        out.array(self.0.len() as u64)?;
+        for identifier in &self.0 {
+            out.bytes(identifier.as_bytes())?;
+        }
+        Ok(())
     }
 }
 
