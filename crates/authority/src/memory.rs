@@ -45,7 +45,8 @@ impl State {
         let withdrawal = Withdrawal {
             sequence: self.latest,
             subject,
-            before: before.max(earlier.map_or(before, |earlier| earlier.before)),
+            // spec: extensions 4.5.1 (later than the one before: credentials since then were created at that moment)
+            before: before.max(earlier.map_or(before, |earlier| earlier.before.plus(1))),
         };
         self.order.insert(self.latest, subject);
         self.withdrawn.insert(subject, withdrawal);

@@ -70,6 +70,13 @@ pub(crate) fn identifier(reader: &mut Reader<'_>) -> Result<Identifier, DecodeEr
         .map_err(|_| DecodeError::Unexpected("an identifier of 32 bytes"))
 }
 
+/// A map of that many entries that are written already.
+pub(crate) fn counted_map(count: u64, entries: &[u8]) -> Vec<u8> {
+    let mut map = encode(|out| out.map(count)?.ok());
+    map.extend_from_slice(entries);
+    map
+}
+
 /// Writes to a vector, which cannot fail.
 pub(crate) fn encode(write: impl FnOnce(&mut Encoder<Vec<u8>>) -> Written) -> Vec<u8> {
     let mut encoder = Encoder::new(Vec::new());

@@ -30,7 +30,7 @@ pub const MAX_ATTRIBUTES: usize = 128;
 /// How long the name of an attribute may be, in bytes.
 pub const MAX_ATTRIBUTE_NAME_LEN: usize = 255;
 /// How long all names and values together may be, in bytes: a credential with them fits in every handshake.
-pub const MAX_ATTRIBUTES_LEN: usize = 8 * 1024;
+pub const MAX_ATTRIBUTES_LEN: usize = 6 * 1024;
 
 /// The attributes of a member, bounded. `spec: trust 7.3`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,0 +1,186 @@
+//! How much one identity may ask for.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ockam_identity::Identifier;
+
+/// How often the same identity may ask. `spec: trust 7.3`
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLimits {
+    /// Requests at once.
+    pub burst: u32,
+    /// Requests per second after that.
+    pub per_second: u32,
+    /// How many times as much enrollers may ask for.
+    pub enrollers: u32,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            burst: 40,
+            per_second: 20,
+            enrollers: 20,
+        }
+    }
+}
+
+/// What a request costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cost {
+    /// Any request.
+    Request,
+    /// On top of that: a code that nobody knows.
+    WrongCode,
+}
+
+impl Cost {
+    const fn requests(self) -> u32 {
+        match self {
+            Self::Request => 1,
+            Self::WrongCode => 8,
+        }
+    }
+}
+
+/// Who asked how much lately.
+#[derive(Debug)]
+pub(crate) struct Visitors {
+    limits: RequestLimits,
+    // Held for one look-up.
+    known: Mutex<HashMap<Identifier, Visitor>>,
+}
+
+#[derive(Debug)]
+struct Visitor {
+    /// What is left, in thousandths of a request.
+    left: u64,
+    at: Instant,
+    enroller: bool,
+}
+
+impl Visitors {
+    pub(crate) fn new(limits: RequestLimits) -> Self {
+        Self {
+            limits,
+            known: Mutex::default(),
+        }
+    }
+
+    /// Whether that much may be done now; then it is counted.
+    pub(crate) fn admit(&self, who: &Identifier, cost: Cost, now: Instant) -> bool {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_VISITORS && !known.contains_key(who) {
+            known.retain(|_, visitor| now.saturating_duration_since(visitor.at) < FORGOTTEN);
+            // Each of them had to finish a handshake; starting afresh costs less than refusing whoever comes.
+            if known.len() >= MOST_VISITORS {
+                known.clear();
+            }
+        }
+        let times = |enroller: bool| u64::from(if enroller { self.limits.enrollers } else { 1 });
+        let full = |enroller| u64::from(self.limits.burst) * 1000 * times(enroller);
+        let visitor = known.entry(*who).or_insert_with(|| Visitor {
+            left: full(false),
+            at: now,
+            enroller: false,
+        });
+        let passed = now.saturating_duration_since(visitor.at).as_millis();
+        let earned = u64::try_from(passed)
+            .unwrap_or(u64::MAX)
+            .saturating_mul(u64::from(self.limits.per_second) * times(visitor.enroller));
+        visitor.at = now;
+        visitor.left = visitor
+            .left
+            .saturating_add(earned)
+            .min(full(visitor.enroller));
+        let price = u64::from(cost.requests()) * 1000;
+        match visitor.left.checked_sub(price) {
+            Some(left) => {
+                visitor.left = left;
+                true
+            }
+            None => {
+                visitor.left = 0;
+                false
+            }
+        }
+    }
+
+    /// Remembers that somebody is an enroller, or is not any more.
+    pub(crate) fn note_enroller(&self, who: &Identifier, enroller: bool) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(visitor) = known.get_mut(who)
+            && visitor.enroller != enroller
+        {
+            visitor.enroller = enroller;
+            if enroller {
+                visitor.left =
+                    u64::from(self.limits.burst) * 1000 * u64::from(self.limits.enrollers);
+            }
+        }
+    }
+}
+
+const MOST_VISITORS: usize = 16_384;
+/// Whoever did not ask for that long may ask for everything again anyway.
+const FORGOTTEN: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_beyond_the_burst_wait_for_their_time() {
+        let visitors = Visitors::new(RequestLimits::default());
+        let (who, start) = (Identifier::new([1; 32]), Instant::now());
+        let asked = |at| visitors.admit(&who, Cost::Request, at);
+        assert_eq!((0..100).filter(|_| asked(start)).count(), 40);
+        assert_eq!(
+            (0..100)
+                .filter(|_| asked(start + Duration::from_secs(1)))
+                .count(),
+            20
+        );
+        let other = Identifier::new([2; 32]);
+        assert!(visitors.admit(&other, Cost::Request, start));
+    }
+
+    #[test]
+    fn wrong_codes_cost_more() {
+        let visitors = Visitors::new(RequestLimits::default());
+        let (who, now) = (Identifier::new([1; 32]), Instant::now());
+        let guesses = (0..100)
+            .filter(|_| {
+                visitors.admit(&who, Cost::Request, now)
+                    && visitors.admit(&who, Cost::WrongCode, now)
+            })
+            .count();
+        assert_eq!(guesses, 4);
+    }
+
+    #[test]
+    fn enrollers_may_ask_for_more() {
+        let visitors = Visitors::new(RequestLimits::default());
+        let (who, now) = (Identifier::new([1; 32]), Instant::now());
+        assert!(visitors.admit(&who, Cost::Request, now));
+        visitors.note_enroller(&who, true);
+        let asked = (0..2000)
+            .filter(|_| visitors.admit(&who, Cost::Request, now))
+            .count();
+        assert_eq!(asked, 800);
+    }
+
+    #[test]
+    fn the_number_of_visitors_is_bounded() {
+        let visitors = Visitors::new(RequestLimits::default());
+        let now = Instant::now();
+        for number in 0..(MOST_VISITORS as u32 + 10) {
+            let mut bytes = [0; 32];
+            bytes[..4].copy_from_slice(&number.to_be_bytes());
+            assert!(visitors.admit(&Identifier::new(bytes), Cost::Request, now));
+        }
+        assert!(visitors.known.lock().unwrap().len() <= MOST_VISITORS);
+    }
+}
