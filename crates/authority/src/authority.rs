@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ockam_identity::{CredentialBundle, Identifier, OneTimeCode, UnixTime, VerifiedHistory};
 use ockam_vault::Provider;
@@ -412,6 +412,23 @@ impl<M: Members> Authority<M> {
     }
 
     pub(crate) async fn issue(&self, caller: &Caller) -> Result<CredentialBundle, Refused> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match self.issue_now(caller).await? {
+                // A key is renewed while a credential is asked for: from the next second on it signs.
+                Err(IssueError::KeyIsNewer) if attempts < 3 => {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                issued => return Ok(issued?),
+            }
+        }
+    }
+
+    async fn issue_now(
+        &self,
+        caller: &Caller,
+    ) -> Result<Result<CredentialBundle, IssueError>, Refused> {
         let (role, now) = {
             let _order = self.order.read().await;
             // The moment first: a withdrawal that this does not see yet bears a later one.
@@ -439,7 +456,7 @@ impl<M: Members> Authority<M> {
             created_at,
             expires_at: created_at.plus(self.options.lifetime),
         };
-        Ok(self.issuer.issue(statement).await?)
+        Ok(self.issuer.issue(statement).await)
     }
 
     pub(crate) async fn enroll_by_sign_in(

@@ -15,7 +15,7 @@ use crate::message::{MemberAttributes, RELAY, TLS_CERTIFICATE, TRUST_CONTEXT};
 
 /// Signs credentials as the authority's identity. The keys are wherever they are: in a vault, with a remote signer.
 pub trait Issuer: Send + Sync + fmt::Debug + 'static {
-    /// Issues a credential for the identity with this history.
+    /// Issues a credential that begins at exactly the given moment: a withdrawal that comes later must bear a later one.
     fn issue<'a>(&'a self, draft: Statement<'a>) -> IssueFuture<'a>;
 }
 
@@ -36,10 +36,16 @@ pub struct Statement<'a> {
     pub expires_at: UnixTime,
 }
 
-/// No credential could be issued. Details are for the log of the authority alone.
+/// No credential was issued.
 #[derive(Debug, thiserror::Error)]
-#[error("a credential cannot be issued")]
-pub struct IssueError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+pub enum IssueError {
+    /// The key that signs was made after the moment that the credential is to begin; asked again, it will do.
+    #[error("the key that signs credentials is newer than the credential")]
+    KeyIsNewer,
+    /// It cannot be. Details are for the log of the authority alone.
+    #[error("a credential cannot be issued")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
 
 /// Whether credentials name their project for readers of older generations. `spec: trust 7.5`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,18 @@
 //! The authority: who is a member of a project, and the credentials that say so.
 //!
-//! Specification: trust 7.
+//! ```text
+//! request -> AuthorityServices -> Authority ──> Members   members, codes, withdrawals: in memory or in a store
+//!            (workers of a node)  (the rules)└─> Issuer    signs
+//! ```
+//!
+//! What is asked and answered is [`message`]; who may what is [`Authority`]; where it is kept is behind [`Members`], where
+//! it is signed behind [`Issuer`].
+//!
+//! Invariants: nobody is answered without a secure channel; whoever is not allowed changes nothing; a use of a one-time code
+//! is counted exactly once; no credential outlives its withdrawal; a member's request looks at the same few rows however
+//! many members there are.
+//!
+//! Specification: trust 7, extensions 4.5 and 4.6.
 
 mod authority;
 mod issuing;
@@ -10,6 +22,7 @@ mod memory;
 pub mod message;
 mod okta;
 mod requests;
+mod service;
 mod subscribers;
 
 pub use authority::{Admins, Authority, AuthorityOptions, Caller, DEFAULT_LIFETIME};
@@ -21,3 +34,4 @@ pub use members::{
 pub use memory::MemoryMembers;
 pub use okta::{Okta, OktaError, SignIn, SignInError, UserInfoFuture};
 pub use requests::{Answer, Service};
+pub use service::AuthorityServices;

@@ -182,7 +182,7 @@ pub(crate) fn item(
             .then(|| authorized.iter().map(ToString::to_string).collect()),
         flow_control_id: FlowControlId(channel.flow().to_string()),
         their_identifier: channel.peer().identifier.to_string(),
-        their_change_history: hex::encode(channel.peer_history()),
+        their_change_history: hex::encode(channel.peer().history().as_bytes()),
     }
 }
 

@@ -1,10 +1,10 @@
 //! A message inside a node: routes, payload and where it really came from.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use ockam_channel::Extensions;
-use ockam_identity::Identifier;
+use ockam_identity::{Identifier, VerifiedHistory};
 use ockam_wire::{Address, Buffer, Route};
 
 use crate::flow_control::Producer;
@@ -81,6 +81,8 @@ pub struct ChannelPeer {
     pub extensions: Extensions,
     /// Local name of the channel: its encryptor.
     pub channel: Address,
+    // Held for one copy of the pointer, or its replacement.
+    history: RwLock<Arc<VerifiedHistory>>,
     breaks: AtomicU64,
 }
 
@@ -93,13 +95,31 @@ impl PartialEq for ChannelPeer {
 impl Eq for ChannelPeer {}
 
 impl ChannelPeer {
-    pub(crate) fn new(identifier: Identifier, extensions: Extensions, channel: Address) -> Self {
+    pub(crate) fn new(
+        history: Arc<VerifiedHistory>,
+        extensions: Extensions,
+        channel: Address,
+    ) -> Self {
         Self {
-            identifier,
+            identifier: *history.identifier(),
             extensions,
             channel,
+            history: RwLock::new(history),
             breaks: AtomicU64::new(0),
         }
+    }
+
+    /// The newest change history that it presented over this channel (spec: trust 5.8).
+    pub fn history(&self) -> Arc<VerifiedHistory> {
+        self.history
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Takes over a history of the same identity that was compared with what is known.
+    pub(crate) fn presents(&self, history: VerifiedHistory) {
+        *self.history.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(history);
     }
 
     /// How often a record of the peer was missing or came late so far. Whoever hands on a stream of bytes that came in

@@ -65,11 +65,6 @@ impl SecureChannel {
         &self.shared.peer
     }
 
-    /// The peer's change history, in the form in which it was verified.
-    pub fn peer_history(&self) -> &[u8] {
-        &self.shared.peer_history
-    }
-
     /// Flow of what comes out of the channel.
     pub fn flow(&self) -> FlowId {
         self.shared.producer.id
@@ -153,7 +148,6 @@ struct Shared {
     role: Role,
     own: Identifier,
     peer: Arc<ChannelPeer>,
-    peer_history: Vec<u8>,
     /// Changes in the history that the handshake's key was attested under.
     attested: usize,
     /// A newer history of the peer is known than that.

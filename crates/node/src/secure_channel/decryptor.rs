@@ -65,7 +65,7 @@ impl Pending {
         };
         let encryptor = way.encryptor.unwrap_or_else(|| node.random_address());
         let peer = Arc::new(ChannelPeer::new(
-            *established.peer.identifier(),
+            Arc::new(established.peer.history().clone()),
             established.peer.extensions(),
             encryptor.clone(),
         ));
@@ -81,7 +81,6 @@ impl Pending {
             role: established.role,
             own: own_identifier(&own_identity.identity),
             peer: peer.clone(),
-            peer_history: established.peer.history().as_bytes().to_vec(),
             attested: established.peer.history().changes().len(),
             outdated: false.into(),
             decryptor: self.address().clone(),
@@ -235,6 +234,7 @@ impl Running {
             return SecureChannel { shared }.close().await;
         }
         self.node.take_credentials(&history, &refresh.credentials);
+        self.shared.peer.presents(history);
     }
 }
 
