@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_not_shown_by_accident() {
+    fn guard_w26_a_value_is_not_shown_by_accident() {
         let header: HttpHeader = "Authorization: Bearer secret".parse().expect("valid");
         assert!(!format!("{header:?}").contains("secret"));
     }

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn leniency_is_that_of_published_nodes() {
+    fn guard_w06_leniency_is_that_of_published_nodes() {
         // V15 (answer), V16, V17
         for hex in [
             "8481820043617070818200446563686f460568656c6c6f627b7d",
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_messages_are_refused() {
+    fn guard_w06_malformed_messages_are_refused() {
         for (hex, error) in [
             ("82808040", DecodeError::Missing("payload")),
             ("83808060", DecodeError::Unexpected("a byte string")),

@@ -179,7 +179,7 @@ fn the_changelog_knows_this_version() {
 }
 
 #[test]
-fn every_vector_is_read_by_a_test_or_waits_for_a_named_part() {
+fn guard_11_1_b_every_vector_is_read_by_a_test() {
     let mut findings = Vec::new();
     for vector in files()
         .iter()

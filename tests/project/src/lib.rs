@@ -2,6 +2,7 @@
 //!
 //! - `layers`: who may import what, and what pure crates never depend on;
 //! - `dependencies`: licences and bans of `deny.toml`, the lock file, manifests;
+//! - `guards`: every guard of the specification has a test named after it;
 //! - `sources`: file names, lengths and re-exports;
 //! - `documents`: specification tags, links, and what documents promise;
 //! - `text`: no machine paths and no stray hosts in any tracked file.
@@ -12,6 +13,8 @@
 mod dependencies;
 #[cfg(test)]
 mod documents;
+#[cfg(test)]
+mod guards;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]

@@ -58,3 +58,20 @@ impl SingleKeyReceiver {
 }
 
 const MAX_RECORDS: u64 = 1 << 32;
+
+#[cfg(test)]
+mod tests {
+    use ockam_vault::{SecretBytes, fast};
+
+    use super::*;
+
+    #[test]
+    fn guard_11_2_08_one_key_seals_so_many_records_and_no_more() {
+        let mut sender = SingleKeySender::new(RecordKey::new(fast(), &SecretBytes::new([7; 32])));
+        sender.nonce = MAX_RECORDS - 1;
+        let text = || Buffer::from_slice(b"text");
+        let last = sender.seal(text()).unwrap();
+        assert_eq!(nonce_of(&last).unwrap(), MAX_RECORDS - 1);
+        assert!(matches!(sender.seal(text()), Err(SealError::Exhausted)));
+    }
+}

@@ -9,7 +9,7 @@ mod issuer;
 use issuer::{HOUR, Issuer, earlier, now};
 
 #[tokio::test]
-async fn attributes_are_kept_per_subject_and_issuer() {
+async fn guard_11_2_09_attributes_are_kept_per_subject_and_issuer() {
     let world = World::new(10);
     let other = Issuer::new();
     let (alice, bob) = (subject(), subject());

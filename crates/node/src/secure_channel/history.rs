@@ -27,6 +27,11 @@ pub enum HistoryRefused {
     /// Another history of this identity was seen before.
     #[error("the peer presented a change history that contradicts the one known")]
     Conflict,
+    /// Its key was changed after the one before had expired, and this node is strict.
+    #[error(
+        "the peer changed its key after the one before had expired, which a strict node does not accept"
+    )]
+    Late,
     /// Histories could not be read or written.
     #[error("cannot compare the change history of the peer: {0}")]
     Unavailable(String),

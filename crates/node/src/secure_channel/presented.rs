@@ -11,11 +11,20 @@ use crate::denials::DeniedBy;
 use crate::node::Node;
 
 impl Node {
-    /// Compares the history of a peer with what is known, remembers it, and acts on what it revokes.
+    /// Compares the history of a peer with what is known, remembers it, and acts on what it revokes. A strict node
+    /// refuses one that goes on from an expired key.
     pub(super) async fn import_history(
         &self,
         history: &VerifiedHistory,
     ) -> Result<(), HistoryRefused> {
+        // spec: trust 11.1 (4)
+        if history.late_change().is_some() {
+            let peer = history.identifier();
+            if self.is_strict() {
+                return Err(HistoryRefused::Late);
+            }
+            tracing::warn!(%peer, "the peer changed its key after the one before had expired; a strict node refuses that");
+        }
         self.histories().import(history).await?;
         self.learn_history(history);
         Ok(())

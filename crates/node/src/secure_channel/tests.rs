@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ockam_channel::LocalIdentity;
-use ockam_identity::OlderPurposeKeys;
+use ockam_identity::{OlderPurposeKeys, UnixTime};
 use ockam_wire::{Address, Buffer, Route};
 
 use super::*;
@@ -185,6 +185,52 @@ async fn handshake_fails_on_the_side_that_has_nothing_to_present() {
     let opened = client.node.create_channel(to, options).await;
     assert!(matches!(opened, Err(ChannelError::Unavailable(why)) if why == nothing));
     assert!(server.node.channels().is_empty());
+}
+
+/// An identity whose key was changed when the one before had expired.
+fn late_identity(node: &Node) -> LocalIdentity {
+    let (provider, now) = (node.provider(), node.unix_time());
+    let mut fill = |bytes: &mut [u8]| getrandom::fill(bytes).unwrap();
+    let mut vault = ockam_vault::SoftwareVault::new(provider);
+    let [old, new] = [(); 2].map(|()| {
+        vault
+            .generate_signing_key(ockam_vault::SigningKeyType::Ed25519, &mut fill)
+            .unwrap()
+    });
+    let key = |handle| ockam_vault::Signer::public_key(&vault, handle).unwrap();
+    let ended = ockam_identity::Validity::new(UnixTime(now.0 - 1000), UnixTime(now.0 - 500));
+    let history = ockam_identity::IdentityDraft::new(provider, key(&old), ended.unwrap())
+        .unwrap()
+        .sign_with(provider, &vault, &old)
+        .unwrap();
+    let history = ockam_identity::RotationDraft::new(
+        provider,
+        &history,
+        key(&new),
+        ockam_identity::Validity::of_primary_key(now),
+        OlderPurposeKeys::Keep,
+    )
+    .unwrap()
+    .sign_with(provider, &vault, &new, &old)
+    .unwrap();
+    let static_secret = X25519Secret::generate(&mut fill);
+    let public = provider.x25519_public(&static_secret);
+    let attestation = ockam_identity::PurposeKeyDraft::new(
+        provider,
+        &history,
+        ockam_identity::PurposePublicKey::SecureChannelStatic(public),
+        now,
+        ockam_identity::PURPOSE_KEY_SECONDS,
+    )
+    .unwrap()
+    .sign_with(provider, &vault, &new)
+    .unwrap();
+    LocalIdentity {
+        history,
+        static_secret,
+        attestation,
+        credentials: Vec::new(),
+    }
 }
 
 fn rotated_identity(
@@ -381,6 +427,81 @@ async fn silent_responder_runs_into_the_time_out_and_a_lost_connection_does_not(
         lost,
         Err(ChannelError::Disconnected | ChannelError::Unreachable(_))
     ));
+}
+
+#[tokio::test]
+async fn guard_11_1_4_strict_node_refuses_a_key_that_an_expired_one_signed() {
+    let server = Server::start(Vec::new()).await;
+    let late = Address::from_static("late");
+    let options = ListenerOptions {
+        identity: Arc::new(FixedIdentity::from(late_identity(&server.node))),
+        authorized: Vec::new(),
+        timeout: Duration::from_secs(5),
+    };
+    let _listener = server.node.start_channel_listener(&late, options).unwrap();
+    server
+        .node
+        .router()
+        .add_consumer(&late, server.listener.flow());
+    for strict in [false, true] {
+        let node = Node::new(NodeOptions {
+            strict,
+            ..NodeOptions::default()
+        });
+        let client = Client::start_with(node, &server).await;
+        assert!(client.open(&[API], Vec::new()).await.is_ok());
+        let opened = client.open(std::slice::from_ref(&late), Vec::new()).await;
+        match opened {
+            Ok(_) => assert!(!strict),
+            Err(error) => assert!(
+                strict && matches!(error, ChannelError::History(HistoryRefused::Late)),
+                "{error}"
+            ),
+        }
+    }
+}
+
+#[tokio::test]
+async fn guard_11_2_05_responder_gives_an_unfinished_handshake_up_in_time() {
+    let server = Server::start(Vec::new()).await;
+    let hasty = Address::from_static("hasty");
+    let options = ListenerOptions {
+        identity: Arc::new(FixedIdentity(server.identity.clone())),
+        authorized: Vec::new(),
+        timeout: Duration::from_millis(50),
+    };
+    let _listener = server.node.start_channel_listener(&hasty, options).unwrap();
+    server
+        .node
+        .router()
+        .add_consumer(&hasty, server.listener.flow());
+    let client = Client::start(&server).await;
+    let mut mailbox = client.mailbox();
+    let public = client
+        .node
+        .provider()
+        .x25519_public(&client.node.fresh_ephemeral());
+    client
+        .node
+        .router()
+        .add_consumer(mailbox.address(), client.connection.flow());
+    client
+        .node
+        .router()
+        .send(
+            mailbox.address(),
+            route(&[client.connection.sender().clone(), hasty]),
+            route(std::slice::from_ref(mailbox.address())),
+            Buffer::from_slice(public.as_bytes()),
+        )
+        .await
+        .unwrap();
+    let message_2 = mailbox.recv().await;
+    let responder = message_2.return_route.last().unwrap().to_address();
+    let gone = server.node.router().gone(&responder);
+    tokio::time::timeout(Duration::from_secs(10), gone)
+        .await
+        .expect("the responder is freed");
 }
 
 #[tokio::test]

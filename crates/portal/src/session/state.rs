@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn three_misses_replace_the_connection() {
+    fn guard_11_2_07_three_misses_replace_the_connection() {
         let mut clock = Clock::up();
         for value in 0..3 {
             assert_eq!(clock.state.poll(clock.now, value), Step::Ping(value));
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_never_answered_is_left_alone_where_its_echo_is_optional() {
+    fn guard_w31_a_peer_that_never_answered_is_left_alone_where_its_echo_is_optional() {
         let mut clock = Clock::up();
         clock.state.pace.echo = Echo::Optional;
         for value in 0..9 {

@@ -13,6 +13,22 @@ use crate::router::{Delivery, End, Inline, SendError};
 use crate::services;
 
 #[tokio::test]
+async fn guard_w03_connections_of_both_sides_are_kept_alive() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (accepted, connected) = tokio::join!(listener.accept(), TcpStream::connect(address));
+    for stream in [accepted.unwrap().0, connected.unwrap()] {
+        configure(&stream).unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(
+            socket.tcp_keepalive_time().unwrap(),
+            Duration::from_secs(60)
+        );
+    }
+}
+
+#[tokio::test]
 async fn echo_answers_over_tcp() {
     let (server, listener, _echo) = server(Limits::default()).await;
     let client = Node::new(NodeOptions::default());
