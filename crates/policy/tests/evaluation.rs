@@ -163,7 +163,7 @@ fn only_true_allows() {
 }
 
 #[test]
-fn guard_14_a_missing_attribute_denies_unless_it_is_asked_for_first() {
+fn guard_11_2_14_a_missing_attribute_denies_unless_it_is_asked_for_first() {
     // spec: trust 11.2 (14)
     check(&[
         ("not banned", "! unbound identifier: subject.banned"),

@@ -144,7 +144,7 @@ fn an_identifier_is_one_in_either_case() {
 }
 
 #[test]
-fn guard_13_operators_need_a_boundary_where_people_write() {
+fn guard_11_2_13_operators_need_a_boundary_where_people_write() {
     // spec: trust 11.2 (13): the published meaning stays for what is stored or sent, a person is asked what is meant.
     for (text, meant, name) in [
         ("notary", "not ary", "subject.notary"),
@@ -185,7 +185,7 @@ fn guard_13_operators_need_a_boundary_where_people_write() {
 }
 
 #[test]
-fn guard_13_names_that_look_like_words_are_pointed_at() {
+fn guard_11_2_13_names_that_look_like_words_are_pointed_at() {
     // spec: trust 11.2 (13)
     for (text, told) in [
         ("true", "`true` is read as the attribute `true`"),

@@ -127,7 +127,7 @@ async fn the_first_to_end_makes_room() {
 }
 
 #[tokio::test]
-async fn end_of_a_credential_ticks_and_nothing_else_does_meanwhile() {
+async fn guard_w23_end_of_a_credential_ticks_and_nothing_else_does_meanwhile() {
     let world = World::new(10);
     let alice = subject();
     let credential = world.issue(&alice, &[], now(), now().plus(2));

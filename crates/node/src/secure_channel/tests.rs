@@ -82,7 +82,7 @@ async fn only_the_pinned_identifier_is_accepted_at_either_end() {
 }
 
 #[tokio::test]
-async fn channel_ends_when_its_peer_refreshes_with_a_history_that_revokes_its_key() {
+async fn guard_11_2_16_channel_ends_when_its_peer_refreshes_with_a_history_that_revokes_its_key() {
     // spec: trust 11.2 (16)
     for (older_keys, stays_open) in [
         (OlderPurposeKeys::Keep, true),

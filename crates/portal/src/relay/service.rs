@@ -1,4 +1,4 @@
-//! The relay service of a node (spec: messaging 6.1 to 6.4; W5, W10, W11, W13).
+//! The relay service of a node (spec: messaging 6.1 to 6.4, 12 (W5, W10, W11, W13)).
 //!
 //! Invariants: a name is validated before it becomes an address; only its owner replaces a relay, others after its
 //! owner stayed silent for two seconds; a relay ends with the connection it forwards to; a relay forwards to another
