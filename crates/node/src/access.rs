@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ockam_identity::Identifier;
 use ockam_wire::Address;
 
+use crate::guard::Guard;
 use crate::message::LocalMessage;
 
 /// Both rules of one address.
@@ -54,12 +55,15 @@ pub enum Rule {
     AnyPeer,
     /// The message came through a secure channel with one of these peers.
     Peers(Arc<[Identifier]>),
-    /// Any other decision, for example a policy.
+    /// What a policy says of the peer: incoming, of the one the message came from; outgoing, of the one at the end of the
+    /// channel that it goes into.
+    Policy(Guard),
+    /// Any other decision.
     Custom(Arc<dyn Fn(&LocalMessage) -> bool + Send + Sync>),
 }
 
 impl Rule {
-    /// Decides about one message.
+    /// Decides about a message that comes in.
     pub fn allows(&self, message: &LocalMessage) -> bool {
         match self {
             Self::AllowAll => true,
@@ -72,6 +76,10 @@ impl Rule {
                 .peer
                 .as_ref()
                 .is_some_and(|peer| accepted.contains(&peer.identifier)),
+            Self::Policy(guard) => {
+                let peer = message.origin.peer.as_ref();
+                guard.allows(peer.map(|peer| &peer.identifier))
+            }
             Self::Custom(decide) => decide(message),
         }
     }
@@ -86,6 +94,7 @@ impl fmt::Debug for Rule {
             Self::To(next) => write!(f, "To({next})"),
             Self::AnyPeer => f.write_str("AnyPeer"),
             Self::Peers(accepted) => f.debug_tuple("Peers").field(accepted).finish(),
+            Self::Policy(guard) => guard.fmt(f),
             Self::Custom(_) => f.write_str("Custom"),
         }
     }

@@ -16,6 +16,8 @@ pub enum DeniedBy {
     Policy(String),
     /// There is no policy for it.
     NoPolicy,
+    /// Whoever asked came without a secure channel, so nobody knows who it is.
+    NoChannel,
     /// The peer has no credential that counts.
     NoCredential,
     /// A rule about addresses or identifiers.
@@ -35,6 +37,7 @@ impl fmt::Display for DeniedBy {
         match self {
             Self::Policy(text) => write!(f, "policy {text}"),
             Self::NoPolicy => f.write_str("no policy"),
+            Self::NoChannel => f.write_str("no secure channel"),
             Self::NoCredential => f.write_str("no credential"),
             Self::AccessRule => f.write_str("access rule"),
             Self::RelayName => f.write_str("relay name"),

@@ -26,10 +26,15 @@ mod connect;
 mod denials;
 mod ephemeral;
 mod flow_control;
+mod guard;
+#[cfg(test)]
+#[path = "../tests/trust/issuer.rs"]
+mod issuer;
 mod message;
 mod names;
 mod node;
 mod own_identity;
+mod policies;
 mod queue;
 mod router;
 mod secure_channel;
@@ -42,12 +47,14 @@ pub use connect::{ConnectError, ConnectOptions, Connection};
 pub use denials::{Denial, Denials, DeniedBy};
 pub use ephemeral::EphemeralIdentityError;
 pub use flow_control::{FlowId, InvalidFlowId, Producer};
+pub use guard::{Decision, Guard};
 pub use message::{ChannelPeer, LocalMessage, Origin};
 pub use names::{NodeNames, UnknownNode};
 pub use node::{Limits, Node, NodeOptions};
 pub use own_identity::{
     FixedIdentity, IdentityUnavailable, OwnIdentity, OwnIdentityFuture, ReplaceableIdentity,
 };
+pub use policies::{AppliedPolicy, MemoryPolicies, Policies, PolicySource};
 pub use queue::{Permit, Queue, QueueClosed, QueueReader, Queued, Weight};
 pub use router::{
     Delivery, End, Inline, Mailbox, Refusals, Router, SendError, StartError, WorkerGuard,

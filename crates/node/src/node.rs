@@ -16,6 +16,7 @@ use crate::attested::{Attested, Authority};
 use crate::denials::Denials;
 use crate::flow_control::FlowId;
 use crate::names::{NoNames, NodeNames};
+use crate::policies::{MemoryPolicies, Policies};
 use crate::router::Router;
 use crate::secure_channel::{MemoryHistories, PeerHistories, SecureChannel};
 use crate::transport::{Connection, WeakConnection};
@@ -31,6 +32,8 @@ pub struct NodeOptions {
     pub names: Arc<dyn NodeNames>,
     /// Whose credentials count; without one none does.
     pub authority: Option<Authority>,
+    /// Which policies protect its services.
+    pub policies: Arc<dyn Policies>,
     /// Whether what nobody allowed is denied also without an authority; with one it always is.
     pub strict: bool,
     /// Connections and handshakes that strangers may hold.
@@ -44,6 +47,7 @@ impl Default for NodeOptions {
             histories: Arc::new(MemoryHistories::default()),
             names: Arc::new(NoNames),
             authority: None,
+            policies: Arc::new(MemoryPolicies::default()),
             strict: false,
             limits: Limits::default(),
         }
@@ -151,6 +155,11 @@ impl Node {
     /// What the authority says of peers.
     pub fn attested(&self) -> &Attested {
         &self.inner.attested
+    }
+
+    /// Which policies protect its services.
+    pub fn policies(&self) -> &Arc<dyn Policies> {
+        &self.inner.options.policies
     }
 
     /// Who was denied what.

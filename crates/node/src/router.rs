@@ -20,8 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use ockam_wire::{Address, Buffer, Route};
 use tokio::sync::{Notify, watch};
 
-use crate::access::Access;
-use crate::denials::Denials;
+use crate::access::{Access, Rule};
+use crate::denials::{Denials, DeniedBy};
 use crate::flow_control::{Consumer, FlowId, Producer};
 use crate::message::{ChannelPeer, LocalMessage};
 use crate::queue::{Permit, Queue, QueueReader, Weight};
@@ -49,7 +49,7 @@ impl Router {
                 consumers: Mutex::default(),
                 loopback,
                 refusals: Refusals::default(),
-                denials: Denials::new(),
+                denials: Arc::new(Denials::new()),
                 passed: AtomicU64::new(0),
                 started: Notify::new(),
             }),
@@ -393,6 +393,11 @@ impl Router {
         &self.inner.denials
     }
 
+    /// The same, for a worker that outlives none of it.
+    pub(crate) fn shared_denials(&self) -> Arc<Denials> {
+        self.inner.denials.clone()
+    }
+
     /// Messages delivered so far.
     pub fn delivered(&self) -> u64 {
         self.inner.passed.load(Ordering::Relaxed)
@@ -415,14 +420,63 @@ impl Router {
             return Err(SendError::FlowControl(entry.address.clone()));
         }
         if let Some(source) = self.entry(message.origin.source.name())
-            && !source.access.outgoing.allows(message)
+            && !self.may(&source, &source.access.outgoing, message, |message| {
+                self.leads_to(&message.onward)
+            })
         {
             return Err(SendError::Outgoing(source.address.clone()));
         }
-        if !entry.access.incoming.allows(message) {
+        if !self.may(&entry, &entry.access.incoming, message, |message| {
+            message.origin.peer.clone()
+        }) {
             return Err(SendError::Incoming(entry.address.clone()));
         }
         Ok(entry)
+    }
+
+    /// Asks one rule; what it denies is noted.
+    fn may(
+        &self,
+        entry: &Entry,
+        rule: &Rule,
+        message: &LocalMessage,
+        subject: impl FnOnce(&LocalMessage) -> Option<Arc<ChannelPeer>>,
+    ) -> bool {
+        if let Rule::Policy(guard) = rule {
+            return guard.allows(subject(message).as_ref().map(|peer| &peer.identifier));
+        }
+        let allows = rule.allows(message);
+        if !allows {
+            let peer = message.origin.peer.as_ref();
+            let what = entry.address.to_string();
+            self.inner.denials.note(
+                peer.map(|peer| &peer.identifier),
+                &what,
+                &DeniedBy::AccessRule,
+            );
+        }
+        allows
+    }
+
+    /// The peer of the channel that a message along `onward` leaves through (spec: trust 6.6). The way is followed as
+    /// messages take it: what names a channel behind a worker that leads elsewhere does not count.
+    fn leads_to(&self, onward: &Route) -> Option<Arc<ChannelPeer>> {
+        for hop in onward {
+            let mut entry = self.entry(hop.name())?;
+            for _ in 0..MAX_CHAIN {
+                if entry.behind.producer.is_some() {
+                    return entry.behind.peer.clone();
+                }
+                let Kind::Inline(worker) = &entry.kind else {
+                    return None;
+                };
+                let End::Next(next) = worker.end() else {
+                    break;
+                };
+                entry = self.entry(next.name())?;
+            }
+        }
+        None
     }
 
     fn end_of_chain(&self, mut end: End) -> End {
@@ -602,7 +656,7 @@ struct Inner {
     consumers: Mutex<HashMap<FlowId, Vec<Weak<Entry>>>>,
     loopback: Arc<Queue<LocalMessage>>,
     refusals: Refusals,
-    denials: Denials,
+    denials: Arc<Denials>,
     passed: AtomicU64,
     /// Wakes those who wait for a worker to be started.
     started: Notify,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ockam_policy::ResourceType;
 use ockam_wire::{Address, Buffer, Route, bare};
 
 use crate::access::Access;
@@ -44,12 +45,34 @@ impl Drop for Service {
     }
 }
 
-/// Starts the service that returns every body unchanged; the target of session pings.
+/// Starts the service that returns every body unchanged; the target of session pings. On a node with an authority policies
+/// protect it (spec: messaging 5).
 ///
 /// # Errors
 /// The address is in use.
 pub fn start_echo(node: &Node, address: Address) -> Result<Service, StartError> {
-    start(node, address, |message| Some(message.payload))
+    let access = match node.authority() {
+        Some(_) => {
+            let resource = String::from_utf8_lossy(address.name());
+            let policies = node.policies().clone();
+            node.guard(&resource, ResourceType::Echoer, policies)
+                .access()
+        }
+        None => Access::ALLOW_ALL,
+    };
+    start_echo_for(node, address, access)
+}
+
+/// Starts the service that returns every body unchanged, for whomever `access` lets in.
+///
+/// # Errors
+/// The address is in use.
+pub fn start_echo_for(
+    node: &Node,
+    address: Address,
+    access: Access,
+) -> Result<Service, StartError> {
+    start(node, address, access, |message| Some(message.payload))
 }
 
 /// Starts the service that returns a text in upper case. What is not a BARE string gets no answer.
@@ -57,7 +80,7 @@ pub fn start_echo(node: &Node, address: Address) -> Result<Service, StartError> 
 /// # Errors
 /// The address is in use.
 pub fn start_uppercase(node: &Node, address: Address) -> Result<Service, StartError> {
-    start(node, address, |message| {
+    start(node, address, Access::ALLOW_ALL, |message| {
         let text = bare::decode_str(message.payload.as_slice()).ok()?;
         Some(Buffer::from_slice(&bare::encode_str(&text.to_uppercase())))
     })
@@ -81,11 +104,12 @@ pub fn start_hop(node: &Node, address: Address) -> Result<Service, StartError> {
 fn start(
     node: &Node,
     address: Address,
+    access: Access,
     answer: impl Fn(LocalMessage) -> Option<Buffer> + Send + 'static,
 ) -> Result<Service, StartError> {
     let mut mailbox = node
         .router()
-        .start_mailbox(std::slice::from_ref(&address), Access::ALLOW_ALL)?;
+        .start_mailbox(std::slice::from_ref(&address), access)?;
     let router = node.router().clone();
     let own = address.clone();
     let task = tokio::spawn(async move {

@@ -32,6 +32,16 @@ pub trait Guard: Send + Sync + fmt::Debug + 'static {
     fn changes(&self) -> watch::Receiver<u64>;
 }
 
+impl Guard for ockam_node::Guard {
+    fn admits(&self, peer: Option<&Identifier>) -> bool {
+        self.allows(peer)
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        Self::changes(self)
+    }
+}
+
 /// The peers that hold connections of one portal.
 pub(crate) struct Holders {
     guard: Option<Arc<dyn Guard>>,

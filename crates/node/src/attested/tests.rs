@@ -3,10 +3,7 @@ use ockam_identity::OlderPurposeKeys;
 use super::*;
 use crate::node::{Node, NodeOptions};
 
-#[path = "../../tests/trust/issuer.rs"]
-mod issuer;
-
-use issuer::{HOUR, Issuer, earlier, now};
+use crate::issuer::{HOUR, Issuer, earlier, now};
 
 #[tokio::test]
 async fn guard_11_2_09_attributes_are_kept_per_subject_and_issuer() {
@@ -27,7 +24,9 @@ async fn guard_11_2_09_attributes_are_kept_per_subject_and_issuer() {
     assert_eq!(world.component(&alice).as_deref(), Some("web"));
     assert_eq!(world.component(&bob), None);
     assert_eq!(world.attested.all().len(), 2);
-    world.attested.forget_issuer(&world.issuer.identifier());
+    world
+        .attested
+        .forget_issuer(world.issuer.history.identifier());
     assert_eq!(world.component(&alice), None);
     assert_eq!(world.attested.all().len(), 1);
 }
@@ -203,7 +202,7 @@ struct World {
 impl World {
     fn new(most: usize) -> Self {
         let issuer = Issuer::new();
-        let attested = Attested::new(Some(issuer.identifier()), most);
+        let attested = Attested::new(Some(*issuer.history.identifier()), most);
         Self { issuer, attested }
     }
 

@@ -87,7 +87,9 @@ impl Refusals {
             return;
         };
         let count = count.fetch_add(1, Ordering::Relaxed) + 1;
-        if count.is_power_of_two() {
+        // What a rule denies is logged with who asked.
+        let denied = matches!(error, SendError::Outgoing(_) | SendError::Incoming(_));
+        if count.is_power_of_two() && !denied {
             tracing::warn!(
                 reason = REASONS.get(reason),
                 count,

@@ -1,7 +1,7 @@
 //! Somebody who issues credentials.
 
 use ockam_identity::{
-    Attributes, CredentialBundle, CredentialDraft, Identifier, IdentityDraft, OlderPurposeKeys,
+    Attributes, CredentialBundle, CredentialDraft, IdentityDraft, OlderPurposeKeys,
     PURPOSE_KEY_SECONDS, PurposeKeyAttestation, PurposeKeyDraft, PurposePublicKey, RotationDraft,
     UnixTime, Validity, VerifiedHistory,
 };
@@ -38,10 +38,6 @@ impl Issuer {
             history,
             attestation,
         }
-    }
-
-    pub(crate) fn identifier(&self) -> Identifier {
-        *self.history.identifier()
     }
 
     /// Takes a new primary key, under which the purpose key is attested anew.

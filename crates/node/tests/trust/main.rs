@@ -7,6 +7,7 @@
 )]
 
 mod credentials;
+mod guards;
 mod issuer;
 mod reserved;
 mod world;

@@ -21,7 +21,7 @@ impl Issuer {
         bytes[at..at + name.len()].copy_from_slice(name.as_bytes());
         // [ [ data, [ 0, [ signature ] ] ], attestation ]
         let data = byte_string(&bytes, 2);
-        let signature = data.end + 4;
+        let signature = data.end + 3;
         assert_eq!(byte_string(&bytes, signature).len(), 64);
         let hash = self.provider.sha256(&[&bytes[data]]);
         let signed = self.vault.sign(&self.purpose, &hash).unwrap();

@@ -64,6 +64,10 @@ impl Party {
         self.history.identifier()
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.listener.address().port()
+    }
+
     /// Presents these from now on.
     pub(crate) fn present(&self, credentials: Vec<CredentialBundle>) {
         self.identity.replace(Ok(Arc::new(LocalIdentity {
@@ -83,7 +87,7 @@ impl Party {
             timeout: TIMEOUT,
             encryptor: None,
         };
-        let at = format!("127.0.0.1:{}", to.listener.address().port());
+        let at = format!("127.0.0.1:{}", to.port());
         let connection = self.node.tcp_connect(&at).await.unwrap();
         let route = Route::from_hops([connection.sender().clone(), API]).unwrap();
         self.node.create_channel(route, options).await.unwrap()
@@ -91,10 +95,15 @@ impl Party {
 
     /// Sends a message through the channel to the worker of the other side.
     pub(crate) async fn tell(&self, channel: &SecureChannel) {
-        let route = Route::from_hops([channel.encryptor().clone(), SINK]).unwrap();
+        self.send(channel, &SINK).await;
+    }
+
+    pub(crate) async fn send(&self, channel: &SecureChannel, to: &Address) {
+        let route = Route::from_hops([channel.encryptor().clone(), to.clone()]).unwrap();
         let own = Address::from_static("own");
-        let sent = self.node.router();
-        sent.send(&own, route, Route::new(), Buffer::from_slice(b"x"))
+        let router = self.node.router();
+        router
+            .send(&own, route, Route::new(), Buffer::from_slice(b"x"))
             .await
             .unwrap();
     }
