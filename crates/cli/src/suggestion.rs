@@ -215,7 +215,6 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("share", ORCHESTRATOR),
     ("sidecar", ORCHESTRATOR),
     ("policy", POLICY),
-    ("credential", POLICY),
     ("authority", POLICY),
     ("kafka-inlet", KAFKA),
     ("kafka-outlet", KAFKA),

@@ -8,6 +8,7 @@
 //! An argument this program understands but cannot honour is refused before anything is changed.
 
 mod argument;
+mod credential;
 mod example;
 mod flow;
 mod flow_control;
@@ -279,6 +280,12 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<item::Show<Relay>>(),
     Command::of::<relay::List>(),
     Command::of::<relay::Delete>(),
+    Command::of::<credential::Issue>(),
+    Command::of::<credential::Verify>(),
+    Command::of::<credential::Store>(),
+    Command::of::<credential::List>(),
+    Command::of::<credential::Show>(),
+    Command::of::<credential::Delete>(),
     Command::of::<secure_channel::Create>(),
     Command::of::<secure_channel::Show>(),
     Command::of::<item::List<SecureChannel>>(),

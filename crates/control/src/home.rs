@@ -2,6 +2,13 @@
 
 #[cfg(feature = "cli")]
 pub(crate) mod backup;
+#[cfg_attr(
+    not(feature = "cli"),
+    allow(
+        dead_code,
+        reason = "without the command line only what nodes need is used"
+    )
+)]
 pub(crate) mod credentials;
 pub mod identities;
 pub mod import;

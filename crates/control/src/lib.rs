@@ -49,8 +49,8 @@ pub use resource::{Resource, Serve};
 pub use state::State;
 pub use table::{Forms, Noun, RESOURCES, Scope, Verb, Who, resource};
 pub use value::{
-    Alias, AliasError, DurationText, DurationTextError, HostPort, HostPortError, NodeArgument,
-    NodeArgumentError, Scheme, WorkerName, WorkerNameError,
+    Alias, AliasError, AttributeText, AttributeTextError, DurationText, DurationTextError,
+    HostPort, HostPortError, NodeArgument, NodeArgumentError, Scheme, WorkerName, WorkerNameError,
 };
 
 #[cfg(feature = "cli")]
@@ -62,6 +62,7 @@ pub use command::{
     Stdin, clap_commands, command, examples_help, live,
 };
 
+pub use noun::credential::{CredentialView, StoredCredential};
 pub use noun::flow_control::ConsumerSpec;
 pub use noun::identity::{IdentityChange, IdentityHistory, IdentityItem};
 pub use noun::import::{ImportResult, Imported, ImportedItem};

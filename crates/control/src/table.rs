@@ -112,6 +112,7 @@ pub const RESOURCES: &[&Noun] = &[
     &noun::tcp_outlet::NOUN,
     &noun::tcp_inlet::NOUN,
     &noun::relay::NOUN,
+    &noun::credential::NOUN,
     &noun::secure_channel::NOUN,
     &noun::secure_channel_listener::NOUN,
     &noun::tcp_listener::NOUN,

@@ -1,11 +1,13 @@
 //! The grammar of values that users write (spec: command 3.4), parsed once at the edge.
 
 pub(crate) mod as_text;
+mod attribute;
 mod duration;
 mod host_port;
 mod name;
 mod worker;
 
+pub use attribute::{AttributeText, AttributeTextError};
 pub use duration::{DurationText, DurationTextError};
 pub use host_port::{HostPort, HostPortError, Scheme};
 pub use name::{Alias, AliasError, NodeArgument, NodeArgumentError};

@@ -22,6 +22,8 @@ pub struct Glance {
     pub identities: Vec<String>,
     /// Vaults.
     pub vaults: Vec<String>,
+    /// Scopes of credentials.
+    pub scopes: Vec<String>,
     /// What nodes were asked for: node, noun and name.
     pub requests: Vec<(String, String, String)>,
 }
@@ -66,6 +68,9 @@ impl Glance {
                 .fetch_all(&mut *db)
                 .await?,
             vaults: sqlx::query_scalar("SELECT name FROM vault ORDER BY id")
+                .fetch_all(&mut *db)
+                .await?,
+            scopes: sqlx::query_scalar("SELECT DISTINCT scope FROM credential ORDER BY scope")
                 .fetch_all(&mut *db)
                 .await?,
             requests: sqlx::query_as(

@@ -56,6 +56,7 @@ transcripts! {
     arguments
     background
     configuration
+    credential
     flow_control
     help
     identity

@@ -58,6 +58,9 @@ const NUMBERS: &[(&str, &str)] = &[
     ("PID ", "<pid>"),
     ("listening on port ", "<port>"),
     ("stdout.", "<date>"),
+    ("\"created_at\": ", "<time>"),
+    ("\"expires_at\": ", "<time>"),
+    ("expired at ", "<time>"),
 ];
 
 /// What stands before a name that may be a random one.

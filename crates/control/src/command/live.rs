@@ -24,6 +24,8 @@ pub enum Live {
     Vaults,
     /// Routes that begin at a node.
     Routes,
+    /// Scopes of credentials that are kept.
+    Scopes,
     /// Things of this noun that a node was asked for.
     Things(&'static str),
 }
@@ -62,6 +64,7 @@ pub fn live(noun: &str, verb: &str, argument: &Arg) -> Option<Live> {
     {
         "NODE" => Some(Live::Nodes),
         "ROUTE" => Some(Live::Routes),
+        "SCOPE" => Some(Live::Scopes),
         "RELAY" => Some(Live::Things(noun::relay::NOUN.one)),
         _ => None,
     }
@@ -84,6 +87,7 @@ impl Live {
             Self::Nodes => there.nodes.clone(),
             Self::Identities => there.identities.clone(),
             Self::Vaults => there.vaults.clone(),
+            Self::Scopes => there.scopes.clone(),
             Self::Things(noun) => things(noun, node),
             Self::Routes => {
                 let far = typed
@@ -160,6 +164,8 @@ mod tests {
             (["identity", "create"], "vault", Some(Live::Vaults)),
             (["identity", "create"], "name", None),
             (["identity", "show"], "name", Some(Live::Identities)),
+            (["credential", "issue"], "issuer", Some(Live::Identities)),
+            (["credential", "show"], "scope", Some(Live::Scopes)),
         ] {
             let [noun, verb] = words;
             let command = crate::command::command(noun, verb).expect("it is there");

@@ -1,5 +1,7 @@
 //! Lines of plain texts (spec: command 3.2): four spaces, or two spaces, an icon and a space.
 
+use ockam_identity::UnixTime;
+
 /// Something was done.
 pub(crate) fn done(text: impl std::fmt::Display) -> String {
     format!("  ✔ {text}")
@@ -53,6 +55,34 @@ pub(crate) fn service(name: impl std::fmt::Display) -> String {
     format!("/service/{name}")
 }
 
+/// Whether a time is still to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tense {
+    /// It is to come, or now.
+    Future,
+    /// It is over.
+    Past,
+}
+
+/// How far away a time is, in one unit: `30 minutes`.
+pub(crate) fn away(now: UnixTime, then: UnixTime) -> (String, Tense) {
+    let tense = if then >= now {
+        Tense::Future
+    } else {
+        Tense::Past
+    };
+    let seconds = then.0.abs_diff(now.0);
+    let (unit, one) = match seconds {
+        0..90 => (1, "second"),
+        90..5_400 => (60, "minute"),
+        5_400..129_600 => (3_600, "hour"),
+        129_600..63_072_000 => (86_400, "day"),
+        _ => (31_536_000, "year"),
+    };
+    let number = usize::try_from((seconds + unit / 2) / unit).unwrap_or(usize::MAX);
+    (count(number, one), tense)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +92,27 @@ mod tests {
         let listed = |items: &[&str]| list(items.iter().map(|item| (*item).to_owned()));
         assert_eq!(listed(&["a", "b"]), "  │ a\n  │ b");
         assert_eq!(listed(&["a\n1", "b"]), "  │ a\n  │ 1\n\n  │ b");
+    }
+
+    #[test]
+    fn times_are_told_in_the_unit_that_fits() {
+        let told = |now: u64, then: u64| away(UnixTime(now), UnixTime(then));
+        for (seconds, text) in [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (60, "60 seconds"),
+            (1_799, "30 minutes"),
+            (7_200, "2 hours"),
+            (2_592_000, "30 days"),
+            (157_680_000, "5 years"),
+        ] {
+            assert_eq!(
+                told(1_000, 1_000 + seconds),
+                (text.to_owned(), Tense::Future)
+            );
+        }
+        assert_eq!(told(1_000, 995), ("5 seconds".to_owned(), Tense::Past));
+        assert_eq!(told(0, u64::MAX).1, Tense::Future);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ockam_identity::{
-    Attributes, AttributesError, CredentialBundle, CredentialDraft, CredentialDraftError,
-    CredentialError, Identifier, Purpose, VerifiedCredential, VerifiedHistory,
+    Attributes, CredentialBundle, CredentialDraft, CredentialDraftError, CredentialError,
+    Identifier, Purpose, VerifiedCredential, VerifiedHistory,
 };
 use ockam_vault::{SignError, SoftwareVault};
 
@@ -78,16 +78,6 @@ pub(crate) fn too_short_for_published(lifetime: Duration) -> Option<String> {
             lifetime.as_secs()
         )
     })
-}
-
-/// The attributes that a user wrote.
-///
-/// # Errors
-/// There are too many, or they are too large.
-pub(crate) fn attributes<'a>(
-    entries: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Result<Attributes, Failure> {
-    Attributes::member(entries).map_err(|error: AttributesError| Failure::new(error.to_string()))
 }
 
 /// Whether a credential holds now, as far as the histories known here tell.
