@@ -19,12 +19,20 @@ use tokio::sync::{Notify, watch};
 
 use crate::node::unix_time;
 
+pub(crate) use self::early::Early;
+
+mod early;
+
 /// Whose credentials count (spec: trust 4.8). Cloning gives another handle to the same authority.
 #[derive(Clone)]
 pub struct Authority {
     identifier: Identifier,
     // Held for one copy of the pointer, or its replacement.
     history: Arc<RwLock<Arc<VerifiedHistory>>>,
+    /// Counts the newer histories.
+    changes: watch::Sender<u64>,
+    /// Counts the credentials that may be signed under a change that is not known here.
+    outpaced: watch::Sender<u64>,
 }
 
 impl Authority {
@@ -33,6 +41,8 @@ impl Authority {
         Self {
             identifier: *history.identifier(),
             history: Arc::new(RwLock::new(Arc::new(history))),
+            changes: watch::Sender::new(0),
+            outpaced: watch::Sender::new(0),
         }
     }
 
@@ -49,6 +59,21 @@ impl Authority {
             .clone()
     }
 
+    /// Ticks after a newer history has become known: what was signed under the changes of before is not taken any more.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Ticks when somebody presented what may be signed under a change that is not known here yet. Whoever can ask the
+    /// authority does so, now and then: anybody can provoke this.
+    pub fn outpaced(&self) -> watch::Receiver<u64> {
+        self.outpaced.subscribe()
+    }
+
+    pub(crate) fn suspect_newer(&self) {
+        self.outpaced.send_modify(|count| *count += 1);
+    }
+
     /// Takes over a newer history; says which changes are new, none when it is not newer.
     pub(crate) fn learn(&self, history: &VerifiedHistory) -> Learned {
         let mut known = self.history.write().unwrap_or_else(PoisonError::into_inner);
@@ -62,6 +87,8 @@ impl Authority {
             .skip(known.changes().len())
             .any(VerifiedChange::revokes_purpose_keys);
         *known = Arc::new(history.clone());
+        drop(known);
+        self.changes.send_modify(|count| *count += 1);
         if revokes {
             Learned::Revocation
         } else {

@@ -12,7 +12,7 @@ use ockam_wire::Address;
 use tokio::task::JoinSet;
 
 use crate::admission::{Admission, millis_since};
-use crate::attested::{Attested, Authority};
+use crate::attested::{Attested, Authority, Early};
 use crate::denials::Denials;
 use crate::flow_control::FlowId;
 use crate::names::{NoNames, NodeNames};
@@ -133,6 +133,7 @@ impl Node {
                 accepted_channels,
                 attested,
                 started: Instant::now(),
+                early: Mutex::default(),
             }),
         }
     }
@@ -150,6 +151,14 @@ impl Node {
     /// Whose credentials count.
     pub fn authority(&self) -> Option<&Authority> {
         self.inner.options.authority.as_ref()
+    }
+
+    /// Credentials that may be signed under a change of the authority that is not known yet.
+    pub(crate) fn early(&self) -> std::sync::MutexGuard<'_, Early> {
+        self.inner
+            .early
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the authority says of peers.
@@ -329,6 +338,8 @@ struct Inner {
     accepted_channels: Admission<Option<FlowId>>,
     attested: Attested,
     started: Instant,
+    // Held for one insertion, or for taking all.
+    early: Mutex<Early>,
 }
 
 /// How long the end of a node waits for what its connections have queued.

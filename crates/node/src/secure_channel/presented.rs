@@ -3,7 +3,9 @@
 
 use std::sync::atomic::Ordering;
 
-use ockam_identity::{CredentialBundle, VerifiedChange, VerifiedHistory};
+use ockam_identity::{
+    AttestationError, CredentialBundle, CredentialError, VerifiedChange, VerifiedHistory,
+};
 
 use super::HistoryRefused;
 use crate::attested::{Learned, NotCounted};
@@ -36,11 +38,15 @@ impl Node {
         if history.changes().len() < 2 {
             return;
         }
-        if let Some(authority) = self.authority()
-            && authority.learn(history) == Learned::Revocation
-        {
-            tracing::warn!(authority = %authority.identifier(), "the authority revoked its older keys: what they signed is void");
-            self.attested().forget_issuer(authority.identifier());
+        if let Some(authority) = self.authority() {
+            let learned = authority.learn(history);
+            if learned == Learned::Revocation {
+                tracing::warn!(authority = %authority.identifier(), "the authority revoked its older keys: what they signed is void");
+                self.attested().forget_issuer(authority.identifier());
+            }
+            if learned != Learned::Nothing {
+                self.take_early_credentials();
+            }
         }
         for channel in self.channels_with(history.identifier()) {
             let newer = history.changes().iter().skip(channel.shared.attested);
@@ -53,6 +59,13 @@ impl Node {
                 tracing::warn!(peer = %history.identifier(), "channel closed: the peer's key was revoked");
                 tokio::spawn(async move { channel.close().await });
             }
+        }
+    }
+
+    fn take_early_credentials(&self) {
+        let early = self.early().take();
+        for (peer, bundle) in early {
+            self.take_credentials(&peer, &[bundle]);
         }
     }
 
@@ -84,7 +97,18 @@ impl Node {
                     }
                     Err(void) => refused(void.to_string()),
                 },
-                Err(error) => refused(error.to_string()),
+                Err(error) => {
+                    if let CredentialError::PurposeKey(AttestationError::NotLatestChange) = &error {
+                        self.early().keep(peer, bundle);
+                        authority.suspect_newer();
+                        // It may have become known meanwhile.
+                        if authority.history().changes().len() > issuer.changes().len() {
+                            self.take_early_credentials();
+                            continue;
+                        }
+                    }
+                    refused(error.to_string());
+                }
             }
         }
     }

@@ -212,6 +212,29 @@ async fn what_the_authority_signed_with_revoked_keys_is_void() {
     }
 }
 
+#[tokio::test]
+async fn what_is_signed_under_a_key_that_is_not_known_yet_counts_when_it_is() {
+    let mut issuer = Issuer::new();
+    let mut server = Party::start(Some(&issuer.history)).await;
+    let web = member(&issuer, "before").await;
+    let channel = web.open(&server).await;
+    web.tell(&channel).await;
+    server.hear().await;
+    let authority = server.node.authority().unwrap();
+    let (mut outpaced, mut changes) = (authority.outpaced(), authority.changes());
+    issuer.rotate(OlderPurposeKeys::Keep);
+    web.present(vec![issuer.issue(&web.history, &[("component", "after")])]);
+    outpaced.changed().await.unwrap();
+    assert_eq!(
+        server.attested(&web, "component").as_deref(),
+        Some("before")
+    );
+    assert!(!changes.has_changed().unwrap());
+    server.node.learn_history(&issuer.history);
+    changes.changed().await.unwrap();
+    assert_eq!(server.attested(&web, "component").as_deref(), Some("after"));
+}
+
 async fn member(issuer: &Issuer, component: &str) -> Party {
     let node = Node::new(NodeOptions {
         authority: Some(Authority::new(issuer.history.clone())),
