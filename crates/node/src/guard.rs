@@ -236,7 +236,7 @@ impl Inner {
         if attributes.is_none() && *applied.policy == Policy::members() {
             return denied(DeniedBy::NoCredential);
         }
-        denied(DeniedBy::Policy(applied.policy.to_string()))
+        denied(DeniedBy::Policy(shortened(applied.policy.to_string())))
     }
 
     /// spec: trust 6.5
@@ -259,6 +259,15 @@ impl Inner {
 
 fn denied(rule: DeniedBy) -> Decision {
     Decision::Denied(Arc::new(rule))
+}
+
+/// The text of a policy may be long; a list of denials shows enough of it to tell which it is.
+fn shortened(mut text: String) -> String {
+    if let Some((at, _)) = text.char_indices().nth(LONGEST_TEXT) {
+        text.truncate(at);
+        text.push('\u{2026}');
+    }
+    text
 }
 
 fn same(one: &Option<Arc<AttestedAttributes>>, other: &Option<Arc<AttestedAttributes>>) -> bool {
@@ -303,6 +312,8 @@ async fn changed(ticks: &mut watch::Receiver<u64>) {
 
 /// How long a decision is used.
 const LONGEST: Duration = Duration::from_secs(1);
+/// Characters of a policy that are kept with a denial.
+const LONGEST_TEXT: usize = 256;
 /// Peers whose decisions are remembered.
 const MOST_DECIDED: usize = 4096;
 /// Between two ticks.

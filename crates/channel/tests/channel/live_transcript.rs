@@ -34,6 +34,37 @@ fn every_recorded_channel_is_replayed_in_both_directions() {
     assert_eq!(replayed.len(), 10, "{replayed:?}");
 }
 
+#[test]
+fn credential_that_a_published_authority_issued_and_a_published_node_took_verifies() {
+    // spec: trust 4.4, 5.5
+    let vector: Value =
+        serde_json::from_str(include_str!("../../../../vectors/live_transcript.json")).unwrap();
+    let now = UnixTime(vector["captured_at"].as_u64().unwrap());
+    let transcripts = &vector["transcripts"];
+    let history = |value: &Value| {
+        ChangeHistory::decode(&bytes(value))
+            .unwrap()
+            .verify(provider(), None)
+            .unwrap()
+    };
+    let issuer = history(&transcripts["f1_create_token"]["authority_change_history"]);
+    let subject = history(&transcripts["f4_present_credential"]["our_identity"]["change_history"]);
+    let bundle =
+        CredentialBundle::decode(&bytes(&transcripts["f3_fetch_credential"]["bundle"])).unwrap();
+    let credential = bundle
+        .verify_presented_by(provider(), &issuer, &subject, now)
+        .unwrap();
+    assert_eq!(credential.subject(), subject.identifier());
+    assert_eq!(credential.issuer(), issuer.identifier());
+    let other = history(&transcripts["b_channel_initiator"]["our_identity"]["change_history"]);
+    assert_ne!(other.identifier(), subject.identifier());
+    assert!(
+        bundle
+            .verify_presented_by(provider(), &issuer, &other, now)
+            .is_err()
+    );
+}
+
 fn replay(name: &str, now: UnixTime, transcript: &Value, credentials: Vec<CredentialBundle>) {
     let mut messages = messages(transcript).into_iter();
     let mut next = |ours: bool| {

@@ -150,7 +150,7 @@ impl Accepting {
                     Ok(Err(NotOpened::Refused(who, why))) => node.denials().note(
                         who.as_ref(), &listener.address.to_string(), &DeniedBy::Handshake(why),
                     ),
-                    Ok(Err(NotOpened::Failed(error))) => tracing::warn!("secure channel not opened: {error}"),
+                    Ok(Err(NotOpened::Failed(error))) => tracing::debug!("secure channel not opened: {error}"),
                     Err(_) => tracing::debug!("secure channel refused: the initiator did not finish its handshake in time"),
                 },
                 () = ticket.evicted() => tracing::debug!("secure channel refused: too many unfinished handshakes"),
@@ -185,7 +185,9 @@ async fn respond(
     let Some(first_hop) = to_peer.first().map(|first| first.to_address()) else {
         return Err("message 1 has no return route".into());
     };
-    let own_identity = Taken::from(&options.identity).await?;
+    let own_identity = Taken::from(&options.identity)
+        .await
+        .map_err(|error| NotOpened::Refused(None, error.to_string()))?;
     let responder = Responder::new(
         node.provider(),
         own_identity.identity.clone(),

@@ -95,7 +95,10 @@ async fn guard_11_2_16_channel_ends_when_its_peer_refreshes_with_a_history_that_
         client.identity = Arc::new(identity);
         let channel = client.open(&[API], Vec::new()).await.unwrap();
         client.ask(&channel, b"x").await;
-        let [theirs] = server.node.channels().try_into().unwrap();
+        let another = client.open(&[API], Vec::new()).await.unwrap();
+        client.ask(&another, b"y").await;
+        let theirs = server.node.channels();
+        assert_eq!(theirs.len(), 2);
         let refresh = ChannelMessage::RefreshCredentials(ockam_channel::CredentialRefresh {
             history: rotated.as_bytes().to_vec(),
             credentials: Vec::new(),
@@ -112,8 +115,16 @@ async fn guard_11_2_16_channel_ends_when_its_peer_refreshes_with_a_history_that_
             .await
             .unwrap();
         let wait = Duration::from_millis(if stays_open { 200 } else { 5000 });
-        let ended = tokio::time::timeout(wait, theirs.closed()).await;
+        // The key is that of both channels, whichever told.
+        let all = async {
+            for theirs in &theirs {
+                theirs.closed().await;
+            }
+        };
+        let ended = tokio::time::timeout(wait, all).await;
         assert_eq!(ended.is_err(), stays_open, "{older_keys:?}");
+        let open = theirs.iter().filter(|theirs| !theirs.is_closed()).count();
+        assert_eq!(open, if stays_open { 2 } else { 0 });
     }
 }
 
