@@ -152,6 +152,25 @@ fn guard_11_2_28_channel_keys_are_replaced_on_a_schedule_without_a_reset() {
     load.finish(1024 * 1024);
 }
 
+#[test]
+fn a_node_whose_vault_is_sealed_takes_up_a_rotation() {
+    let trial = Trial::beside_others();
+    let home = trial.home("sealed");
+    home.shell(
+        "printf 'correct horse battery staple' > words; export OCKAM_VAULT_PASSPHRASE_FILE=$PWD/words
+        ockam vault create a --passphrase-file words; ockam identity create m
+        ockam node create n --identity m; ockam identity rotate m",
+    )
+    .success();
+    wait_for(&home, "a new channel key is in use", 1);
+    let stranger = trial.home("stranger");
+    let to = format!("{}/secure/api/service/echo", home.node("n").route());
+    assert_eq!(
+        stranger.ok(&format!("message send hello --to {to}")),
+        "hello"
+    );
+}
+
 /// One connection that sends and reads back all the time.
 struct Load {
     enough: Arc<AtomicBool>,
