@@ -1,23 +1,27 @@
 //! The node: workers at addresses, messages between them, transports and secure channels around them.
 //!
 //! It does not know stores, portals or users: what it must look up is a trait beside its consumer
-//! ([`PeerHistories`], [`NodeNames`]). It has no globals, so many nodes can live in one process.
+//! ([`PeerHistories`], [`NodeNames`], [`OwnIdentity`], [`Policies`]). It has no globals, so many nodes can live in one process.
 //!
 //! ```text
 //! tcp ─┐                                   ┌─ mailbox workers (echo, channel listeners, ...)
 //!      ├─ transport ── router ── inline ───┤
 //! ...  ┘  Inbound        │       workers   └─ queues of transports and sockets
-//!         Outbound       └ flow control, access rules
+//!         Outbound       └ flow control, access rules, policies
+//!
+//! handshakes, refreshes ── credentials ── Attested ──┐
+//!                          whoever keeps ── Policies ─┴─ Guard ── allowed, or noted in Denials
 //! ```
 //!
 //! Entry types: [`Node`], its [`Router`], [`Node::connect`], [`Node::create_channel`],
 //! [`Node::start_channel_listener`], [`Node::tcp_listen`]; [`Node::attach`] for another transport, [`Inline`] for another
-//! worker.
+//! worker; [`Node::attested`], [`Node::guard`] and [`Node::denials`] for who may do what.
 //!
 //! Invariants: what comes from outside reaches only workers that were opened to it; every queue is bounded; a wrong byte
-//! or a panic ends one connection; no lock is held across an await.
+//! or a panic ends one connection; what peers say of themselves is verified before it counts, and what fails denies; no
+//! lock is held across an await.
 //!
-//! Specification: messaging 1.7, 2, 4, 5, 9.2; trust 5.
+//! Specification: messaging 1.7, 2, 4, 5, 9.2; trust 4, 5, 6.
 
 mod access;
 mod admission;

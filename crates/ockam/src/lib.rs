@@ -73,22 +73,26 @@
 //! | nodes, workers, transports | [`Node`], [`Router`], [`Inline`], [`Attach`] |
 //! | channels | [`SecureChannel`], [`ChannelListener`], [`LocalIdentity`] |
 //! | identities and keys | [`Identifier`], [`ChangeHistory`], [`SoftwareVault`], [`Provider`] |
+//! | who may do what | [`Authority`], [`Attested`], [`Policy`], [`Policies`], [`Guard`], [`Denials`] |
 //! | portals and relays | [`Inlet`], [`Outlet`], [`Relay`], [`RelayService`], [`Tls`], [`HttpHeaders`], [`Interceptor`] |
 //! | keeping state | `store`, behind the feature of that name |
 
 pub use ockam_channel::{Extensions, LocalIdentity, Role};
 pub use ockam_identity::{
-    ChangeHistory, Comparison, HistoryError, Identifier, IdentityDraft, PurposeKeyAttestation,
-    PurposeKeyDraft, PurposePublicKey, RotationDraft, UnixTime, Validity, VerifiedHistory,
+    Attributes, ChangeHistory, Comparison, CredentialBundle, CredentialDraft, HistoryError,
+    Identifier, IdentityDraft, PurposeKeyAttestation, PurposeKeyDraft, PurposePublicKey,
+    RotationDraft, UnixTime, Validity, VerifiedCredential, VerifiedHistory,
 };
 pub use ockam_node::{
-    Accepted, Access, Attach, ChannelError, ChannelListener, ChannelOptions, ChannelPeer,
-    ConnectError, ConnectOptions, Connection, Delivery, End, FixedIdentity, FlowId,
-    IdentityUnavailable, Inbound, Inline, Limits, ListenerOptions, LocalMessage, Mailbox,
-    MemoryHistories, Node, NodeNames, NodeOptions, Origin, Outbound, OwnIdentity, PeerHistories,
-    ReplaceableIdentity, Router, Rule, SecureChannel, SendError, StartError, TcpListener,
-    TransportConnection, UnknownNode, WorkerGuard, services,
+    Accepted, Access, AppliedPolicy, Attach, Attested, AttestedAttributes, Authority, ChannelError,
+    ChannelListener, ChannelOptions, ChannelPeer, ConnectError, ConnectOptions, Connection,
+    Delivery, Denial, Denials, DeniedBy, End, FixedIdentity, FlowId, Guard, IdentityUnavailable,
+    Inbound, Inline, Limits, ListenerOptions, LocalMessage, Mailbox, MemoryHistories,
+    MemoryPolicies, Node, NodeNames, NodeOptions, Origin, Outbound, OwnIdentity, OwnIdentityFuture,
+    PeerHistories, Policies, PolicySource, ReplaceableIdentity, Router, Rule, SecureChannel,
+    SendError, StartError, TcpListener, TransportConnection, UnknownNode, WorkerGuard, services,
 };
+pub use ockam_policy::{Action, Environment, Policy, ResourceType};
 pub use ockam_portal::{
     Heard, HttpHeader, HttpHeaders, Inlet, InletOptions, InletStatus, Intercept, Intercepted,
     Interception, Interceptor, Outlet, OutletAnswer, OutletOptions, Relay, RelayName, RelayOptions,
