@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use ockam_identity::Identifier;
+use ockam_wire::Address;
 
 /// The rule that denied.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -22,6 +23,8 @@ pub enum DeniedBy {
     NoCredential,
     /// A rule about addresses or identifiers.
     AccessRule,
+    /// The worker was not opened to the connection or channel that the message came in through.
+    FlowControl,
     /// The credential does not give the peer this relay name.
     RelayName,
     /// Strict mode does not offer it to whoever comes this way.
@@ -39,6 +42,7 @@ impl fmt::Display for DeniedBy {
             Self::NoPolicy => f.write_str("no policy"),
             Self::NoChannel => f.write_str("no secure channel"),
             Self::NoCredential => f.write_str("no credential"),
+            Self::FlowControl => f.write_str("flow control"),
             Self::AccessRule => f.write_str("access rule"),
             Self::RelayName => f.write_str("relay name"),
             Self::Strict => f.write_str("strict"),
@@ -121,6 +125,12 @@ impl Denials {
         known.by_hash.insert(hash, denial);
         drop(known);
         tracing::warn!(who = %Who(who), what, %rule, "denied");
+    }
+
+    /// Counts one at a worker, by its name.
+    pub(crate) fn note_at(&self, who: Option<&Identifier>, worker: &Address, rule: &DeniedBy) {
+        let address = worker.to_string();
+        self.note(who, address.strip_prefix("0#").unwrap_or(&address), rule);
     }
 
     /// All that are kept, the latest first.

@@ -417,6 +417,7 @@ impl Router {
         if let Some(producer) = &message.origin.producer
             && !entry.consumer.accepts(producer)
         {
+            self.note_denial(&entry, message, &DeniedBy::FlowControl);
             return Err(SendError::FlowControl(entry.address.clone()));
         }
         if let Some(source) = self.entry(message.origin.source.name())
@@ -447,15 +448,14 @@ impl Router {
         }
         let allows = rule.allows(message);
         if !allows {
-            let peer = message.origin.peer.as_ref();
-            let what = entry.address.to_string();
-            self.inner.denials.note(
-                peer.map(|peer| &peer.identifier),
-                &what,
-                &DeniedBy::AccessRule,
-            );
+            self.note_denial(entry, message, &DeniedBy::AccessRule);
         }
         allows
+    }
+
+    fn note_denial(&self, entry: &Entry, message: &LocalMessage, rule: &DeniedBy) {
+        let who = message.origin.peer.as_ref().map(|peer| &peer.identifier);
+        self.inner.denials.note_at(who, &entry.address, rule);
     }
 
     /// The peer of the channel that a message along `onward` leaves through (spec: trust 6.6). The way is followed as

@@ -166,6 +166,41 @@ async fn task_that_collects_changes_ends_with_their_receiver() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn change_holds_at_once_while_others_decide_at_the_same_time() {
+    let world = Arc::new(World::new());
+    let member = world.member(&[("component", "web")]);
+    let ended = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let others = [(); 3].map(|()| {
+        let (world, ended, member) = (world.clone(), ended.clone(), member.clone());
+        std::thread::spawn(move || {
+            let mut decided = 0;
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                world.guard.allows(Some(member.identifier()));
+                decided += 1;
+            }
+            decided
+        })
+    });
+    for round in 0..500 {
+        world.set(if round % 2 == 0 { "component=web" } else { "x" });
+        assert_eq!(
+            world.guard.allows(Some(member.identifier())),
+            round % 2 == 0
+        );
+    }
+    world.set("component=web");
+    world
+        .node
+        .attested()
+        .withdraw(member.identifier(), now().plus(1));
+    assert!(!world.guard.allows(Some(member.identifier())));
+    ended.store(true, std::sync::atomic::Ordering::Relaxed);
+    for other in others {
+        assert!(other.join().unwrap() > 0);
+    }
+}
+
 struct World {
     node: Node,
     issuer: Issuer,

@@ -88,7 +88,10 @@ impl Refusals {
         };
         let count = count.fetch_add(1, Ordering::Relaxed) + 1;
         // What a rule denies is logged with who asked.
-        let denied = matches!(error, SendError::Outgoing(_) | SendError::Incoming(_));
+        let denied = matches!(
+            error,
+            SendError::FlowControl(_) | SendError::Outgoing(_) | SendError::Incoming(_)
+        );
         if count.is_power_of_two() && !denied {
             tracing::warn!(
                 reason = REASONS.get(reason),

@@ -124,6 +124,14 @@ async fn message_from_outside_reaches_consumers_of_its_flow_only() {
         .counts()
         .find(|(reason, _)| *reason == "flow control");
     assert_eq!(refused, Some(("flow control", 3)));
+    let denied = router.denials().all();
+    let denied = denied
+        .iter()
+        .map(|denial| (denial.what.as_str(), denial.rule.to_string(), denial.count));
+    assert_eq!(
+        denied.collect::<Vec<_>>(),
+        [("w", "flow control".to_owned(), 3)]
+    );
 }
 
 #[tokio::test]

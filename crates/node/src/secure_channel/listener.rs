@@ -147,8 +147,8 @@ impl Accepting {
                     Ok(Ok(peer)) => if options.authorized.is_empty() {
                         unnamed.accepted(&listener.address, peer);
                     },
-                    Ok(Err(NotOpened::Refused(who, why))) => node.denials().note(
-                        who.as_ref(), &listener.address.to_string(), &DeniedBy::Handshake(why),
+                    Ok(Err(NotOpened::Refused(who, why))) => node.denials().note_at(
+                        who.as_ref(), &listener.address, &DeniedBy::Handshake(why),
                     ),
                     Ok(Err(NotOpened::Failed(error))) => tracing::debug!("secure channel not opened: {error}"),
                     Err(_) => tracing::debug!("secure channel refused: the initiator did not finish its handshake in time"),
@@ -224,7 +224,7 @@ async fn respond(
                 Err(refused) => {
                     // spec: trust 5.12 (a damaged message leaves the state as it was)
                     let why = DeniedBy::Handshake(refused.error.to_string());
-                    node.denials().note(None, &listener.to_string(), &why);
+                    node.denials().note_at(None, listener, &why);
                     awaiting = refused.state;
                     continue;
                 }
