@@ -15,6 +15,7 @@
 //! Specification: trust 7, extensions 4.5 and 4.6.
 
 mod authority;
+pub mod client;
 mod issuing;
 mod limits;
 mod members;

@@ -31,7 +31,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 use crate::arguments::CHILD_PROCESS;
-use crate::environment::{Environment, OCKAM, VAULT_PASSPHRASE_FILE};
+use crate::environment::{ENROLLMENT_TICKET, Environment, OCKAM, VAULT_PASSPHRASE_FILE};
 use crate::global::{Globals, Quiet};
 use crate::logging::open_private;
 use crate::pager::locate;
@@ -64,6 +64,8 @@ pub(crate) async fn spawn(
         ])
         .args(arguments)
         .envs(environment.overlay())
+        // spec: command 3.11 (a ticket is redeemed once, by who starts the node)
+        .env_remove(ENROLLMENT_TICKET)
         .stdin(Stdio::null());
     if !passphrases.is_empty() {
         // Over a pipe: arguments and variables can be read by others, and stay where they are.

@@ -149,6 +149,7 @@ pub(crate) const OCKAM_HELP_SHOW_HIDDEN: &str = "OCKAM_HELP_SHOW_HIDDEN";
 /// Whether help comes out as Markdown.
 pub(crate) const OCKAM_HELP_RENDER_MARKDOWN: &str = "OCKAM_HELP_RENDER_MARKDOWN";
 /// File with the passphrases of sealed vaults.
+pub(crate) const ENROLLMENT_TICKET: &str = "ENROLLMENT_TICKET";
 pub(crate) const VAULT_PASSPHRASE_FILE: &str = "OCKAM_VAULT_PASSPHRASE_FILE";
 /// Log to files.
 pub(crate) const OCKAM_LOGGING: &str = "OCKAM_LOGGING";

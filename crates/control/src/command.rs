@@ -20,6 +20,8 @@ mod message;
 mod migrate_database;
 mod node;
 mod passphrase;
+mod project;
+mod project_member;
 mod relay;
 mod reset;
 mod run;
@@ -174,6 +176,8 @@ pub struct Command {
     pub verb: &'static str,
     /// Adds the arguments to a command.
     pub arguments: fn(clap::Command) -> clap::Command,
+    /// Other names of the verb, not shown.
+    pub aliases: &'static [&'static str],
     /// Lines that show its use.
     pub examples: fn() -> Vec<Example>,
     /// Runs the command with parsed arguments.
@@ -188,6 +192,7 @@ impl Command {
             noun: A::NOUN,
             verb: A::VERB,
             arguments: A::augment_args,
+            aliases: A::ALIASES,
             examples: A::examples,
             run: run::<A>,
         }
@@ -210,7 +215,9 @@ impl Command {
     pub fn clap(&self) -> clap::Command {
         let about = self.row().map_or("", |verb| verb.about);
         let name = self.words().last().copied().unwrap_or_default();
-        let command = (self.arguments)(clap::Command::new(name)).about(about);
+        let command = (self.arguments)(clap::Command::new(name))
+            .about(about)
+            .aliases(self.aliases.iter().copied());
         match examples_help(&(self.examples)()) {
             none if none.is_empty() => command,
             examples => command.after_long_help(examples),
@@ -224,6 +231,8 @@ pub trait Run: clap::Args + 'static {
     const NOUN: &'static Noun;
     /// The verb they belong to.
     const VERB: &'static str;
+    /// Other names of the verb that still work and are not shown.
+    const ALIASES: &'static [&'static str] = &[];
     /// Lines that show its use, at the end of its long help.
     fn examples() -> Vec<Example> {
         Vec::new()
@@ -286,6 +295,19 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<credential::List>(),
     Command::of::<credential::Show>(),
     Command::of::<credential::Delete>(),
+    Command::of::<project::Ticket>(),
+    Command::of::<project::Enroll>(),
+    Command::of::<project::Import>(),
+    Command::of::<project::Show>(),
+    Command::of::<project::List>(),
+    Command::of::<project::Delete>(),
+    Command::of::<project::Create>(),
+    Command::of::<project::Version>(),
+    Command::of::<project_member::Add>(),
+    Command::of::<project_member::Show>(),
+    Command::of::<project_member::List>(),
+    Command::of::<project_member::ListIds>(),
+    Command::of::<project_member::Delete>(),
     Command::of::<secure_channel::Create>(),
     Command::of::<secure_channel::Show>(),
     Command::of::<item::List<SecureChannel>>(),

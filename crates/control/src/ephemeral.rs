@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use ockam_node::services::{self, ECHO, Service};
 use ockam_node::{
-    Access, ConnectError, ConnectOptions, FixedIdentity, Node, NodeOptions, OwnIdentity,
+    Access, Authority, ConnectError, ConnectOptions, FixedIdentity, Node, NodeOptions, OwnIdentity,
 };
 use ockam_store::IdentityName;
 use ockam_wire::{Buffer, MultiAddr, Protocol, Route};
 
 use crate::home::identities;
-use crate::managed::StoredHistories;
+use crate::home::trust::Trusted;
+use crate::managed::{StoredHistories, StoredNodes};
+use crate::membership;
 use crate::noun::message::{MessageReply, MessageSpec};
 use crate::noun::secure_channel::ChannelItem;
 use crate::outcome::{Code, Failure};
@@ -33,13 +35,34 @@ impl Ephemeral {
     /// # Errors
     /// The identity cannot be used.
     pub async fn start(state: &State, identity: Option<&IdentityName>) -> Result<Self, Failure> {
+        Self::start_trusting(state, identity, None).await
+    }
+
+    /// As [`Ephemeral::start`], with an authority whose credentials count and that issues the one to present.
+    ///
+    /// # Errors
+    /// The identity cannot be used.
+    pub async fn start_trusting(
+        state: &State,
+        identity: Option<&IdentityName>,
+        trusted: Option<&Trusted>,
+    ) -> Result<Self, Failure> {
         let record = identities::find_or_default(state, identity).await?;
-        let identity = Arc::new(FixedIdentity(identities::local(state, &record).await?));
+        let own: Arc<dyn OwnIdentity> =
+            Arc::new(FixedIdentity(identities::local(state, &record).await?));
         let histories = Arc::new(StoredHistories(state.store().clone()));
         let node = Node::new(NodeOptions {
             histories,
+            names: Arc::new(StoredNodes(state.clone())),
+            authority: trusted.map(|trusted| Authority::new(trusted.authority.clone())),
             ..NodeOptions::default()
         });
+        let identity = match trusted {
+            Some(trusted) => {
+                membership::presented(state.store(), &node, trusted, record.identifier, own)
+            }
+            None => own,
+        };
         let echo = services::start_echo(&node, ECHO).map_err(|error| {
             Failure::internal("the node of this command could not start", &error)
         })?;

@@ -10,11 +10,15 @@ pub(crate) mod backup;
     )
 )]
 pub(crate) mod credentials;
+#[cfg(feature = "cli")]
+pub(crate) mod enrollment;
 pub mod identities;
 pub mod import;
 #[cfg(feature = "cli")]
 pub(crate) mod logs;
 pub mod nodes;
+pub mod projects;
 pub(crate) mod purpose_keys;
 pub mod reset;
+pub mod trust;
 pub mod vaults;

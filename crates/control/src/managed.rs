@@ -36,7 +36,8 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use ockam_node::{FlowId, Node, NodeOptions, OwnIdentity};
+use ockam_identity::Identifier;
+use ockam_node::{Authority, FlowId, Node, NodeOptions, OwnIdentity};
 use ockam_portal::{DEFAULT_CHUNK, Hints, RelayService, RelayServiceOptions};
 use ockam_store::{IdentityName, IdentityRecord, IfRunning, NodeName, NodeStart, ProcessMark};
 use ockam_wire::{Address, MultiAddr, Protocol};
@@ -44,12 +45,12 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 pub(crate) use self::histories::StoredHistories;
+pub(crate) use self::names::StoredNodes;
 pub use self::status_endpoint::StatusEndpoint;
 
 use self::channel_listeners::KeptListener;
 use self::channels::KeptChannel;
 use self::inlets::KeptInlet;
-use self::names::StoredNodes;
 use self::outlets::KeptOutlet;
 use self::own_identity::StoredIdentity;
 use self::registry::{Made, Registry};
@@ -58,7 +59,9 @@ use self::services::KeptService;
 use self::tcp_connections::KeptTcpConnection;
 use self::tcp_listeners::KeptTcpListener;
 use crate::home::purpose_keys::KeyLifetime;
+use crate::home::trust::{TrustSpec, Trusted};
 use crate::home::{identities, nodes};
+use crate::membership;
 use crate::noun;
 use crate::noun::node::NodeResources;
 use crate::noun::node_services::NodeServices;
@@ -89,6 +92,10 @@ pub struct NodeSettings {
     pub portal_chunk: Option<NonZeroUsize>,
     /// How long its channel keys live; as before, or the usual, when it is not given.
     pub purpose_key_lifetime: Option<DurationText>,
+    /// Whose credentials count; as before when it is not given.
+    pub trust: Option<TrustSpec>,
+    /// How long the authority may be silent before its credentials count no more; as before when it is not given.
+    pub max_stale: Option<DurationText>,
 }
 
 /// How a node comes to be started.
@@ -154,10 +161,18 @@ impl ManagedNode {
             None => KeyLifetime::USUAL,
         };
         let own_identity = StoredIdentity::follow(&state, &identity, key_lifetime).await?;
+        let trust = settings.trust.clone().or(prior_options.trust);
+        let trusted = match &trust {
+            Some(trust) => Some(Trusted::of(&state, trust).await?),
+            None => None,
+        };
         let histories = Arc::new(StoredHistories(state.store().clone()));
         let node = Node::new(NodeOptions {
             histories,
             names: Arc::new(StoredNodes(state.clone())),
+            authority: trusted
+                .as_ref()
+                .map(|trusted| Authority::new(trusted.authority.clone())),
             ..NodeOptions::default()
         });
         let listener = listen(
@@ -189,6 +204,8 @@ impl ManagedNode {
             purpose_key_lifetime: settings
                 .purpose_key_lifetime
                 .or(prior_options.purpose_key_lifetime),
+            trust,
+            max_stale: settings.max_stale.or(prior_options.max_stale),
         };
         let start = NodeStart {
             name: settings.name.clone(),
@@ -209,6 +226,16 @@ impl ManagedNode {
             }
         };
         stored.map_err(refused)?;
+        let presented = match &trusted {
+            Some(trusted) => membership::presented(
+                state.store(),
+                &node,
+                trusted,
+                identity.identifier,
+                own_identity.clone(),
+            ),
+            None => own_identity.clone(),
+        };
         let managed = Arc::new_cyclic(|own| Managed {
             own: own.clone(),
             name: settings.name.clone(),
@@ -216,7 +243,12 @@ impl ManagedNode {
             node,
             followed: tokio::sync::Mutex::new(vec![Arc::downgrade(&own_identity)]),
             key_lifetime,
-            identity: own_identity,
+            trusted,
+            presented: tokio::sync::Mutex::new(vec![(
+                identity.identifier,
+                Arc::downgrade(&presented),
+            )]),
+            identity: presented,
             portal_chunk: settings
                 .portal_chunk
                 .map_or(DEFAULT_CHUNK, NonZeroUsize::get),
@@ -349,6 +381,9 @@ pub(crate) struct Managed {
     // Orders those who begin to follow an identity; held while one does.
     followed: tokio::sync::Mutex<Vec<Weak<StoredIdentity>>>,
     key_lifetime: KeyLifetime,
+    trusted: Option<Trusted>,
+    // What is shown of each identity; held while one is added.
+    presented: tokio::sync::Mutex<Vec<(Identifier, Weak<dyn OwnIdentity>)>>,
     portal_chunk: usize,
     services: Arc<Registry<KeptService>>,
     outlets: Arc<Registry<KeptOutlet>>,
@@ -378,6 +413,17 @@ struct NodeOptionsRecord {
     services: Option<NodeServices>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     purpose_key_lifetime: Option<DurationText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trust: Option<TrustSpec>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_stale: Option<DurationText>,
+}
+
+/// What a node was told to trust.
+#[cfg(feature = "cli")]
+pub(crate) fn trust_of(node: &ockam_store::NodeRecord) -> Option<TrustSpec> {
+    let options: NodeOptionsRecord = serde_json::from_str(&node.options).ok()?;
+    options.trust
 }
 
 /// Refuses a lifetime that channel keys cannot have.
@@ -444,10 +490,36 @@ impl Managed {
         match name {
             Some(name) => {
                 let record = identities::find(&self.state, Some(name)).await?;
-                Ok(self.followed(&record).await?)
+                self.presented(&record).await
             }
             None => Ok(self.identity.clone()),
         }
+    }
+
+    /// An identity of the home with the credential that the node's authority issues to it.
+    async fn presented(&self, record: &IdentityRecord) -> Result<Arc<dyn OwnIdentity>, Failure> {
+        let followed = self.followed(record).await?;
+        let Some(trusted) = &self.trusted else {
+            return Ok(followed);
+        };
+        let mut presented = self.presented.lock().await;
+        presented.retain(|(_, identity)| identity.strong_count() > 0);
+        let known = presented
+            .iter()
+            .find(|(identifier, _)| *identifier == record.identifier)
+            .and_then(|(_, identity)| identity.upgrade());
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let new = membership::presented(
+            self.state.store(),
+            &self.node,
+            trusted,
+            record.identifier,
+            followed,
+        );
+        presented.push((record.identifier, Arc::downgrade(&new)));
+        Ok(new)
     }
 
     /// An identity of the home, which is followed once however often it is used.

@@ -212,7 +212,10 @@ pub(crate) fn no_default_project() -> Failure {
         Code::Unauthorized,
         "There is no default project defined. Please enroll or create a project.",
     )
-    .help("projects are not supported yet: name nodes instead, for example /node/n1/secure/api/service/outlet")
+    .help(
+        "become a member of one with `ockam project enroll TICKET`, or name nodes instead, for example \
+         /node/n1/secure/api/service/outlet",
+    )
 }
 
 /// Whether a node's process lives.
@@ -260,9 +263,12 @@ pub(crate) const NODE_RUNS: &str =
 pub(crate) fn refused(error: StoreError) -> Failure {
     let code = match &error {
         StoreError::NoNode(_) => Some(Code::NotFound),
-        StoreError::VaultExists(_) | StoreError::RequestExists { .. } => Some(Code::AlreadyExists),
+        StoreError::VaultExists(_)
+        | StoreError::RequestExists { .. }
+        | StoreError::OtherAuthority { .. } => Some(Code::AlreadyExists),
         StoreError::NodeRunning { .. }
         | StoreError::NoVault(_)
+        | StoreError::NoProject(_)
         | StoreError::NodeIsDefault(_)
         | StoreError::IdentityIsDefault(_) => None,
         _ => Some(Code::Internal),

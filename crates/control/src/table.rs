@@ -113,6 +113,8 @@ pub const RESOURCES: &[&Noun] = &[
     &noun::tcp_inlet::NOUN,
     &noun::relay::NOUN,
     &noun::credential::NOUN,
+    &noun::project::NOUN,
+    &noun::project_member::NOUN,
     &noun::secure_channel::NOUN,
     &noun::secure_channel_listener::NOUN,
     &noun::tcp_listener::NOUN,

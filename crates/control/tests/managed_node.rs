@@ -670,6 +670,8 @@ fn settings(name: &str) -> NodeSettings {
         start: Start::Create,
         portal_chunk: None,
         purpose_key_lifetime: None,
+        trust: None,
+        max_stale: None,
     }
 }
 

@@ -71,6 +71,7 @@ transcripts! {
     node_logs
     node_start
     older_syntax
+    project
     questions
     relay
     reload

@@ -5,7 +5,10 @@ use ockam_store::IdentityName;
 use ockam_wire::{MultiAddr, Protocol};
 
 use crate::command::{Note, Session};
+use crate::home::projects;
+use crate::home::trust::{self, TrustSpec};
 use crate::outcome::Failure;
+use crate::state::State;
 use crate::value::{DurationText, NodeArgument};
 
 /// Where: the node that acts.
@@ -24,40 +27,116 @@ pub(super) struct Identity {
     pub(super) identity: Option<IdentityName>,
 }
 
-/// Projects and authorities, accepted so that they can be refused by name.
+/// Whom to trust: the authority of a project, or one that is described.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Trust {
-    /// The project whose members to trust
-    #[arg(long, value_name = "NAME", hide = true)]
+    /// The project whose members to trust; the default one when there is one
+    #[arg(long, value_name = "NAME")]
     project: Option<String>,
-    /// The change history of the authority to trust
-    #[arg(long, value_name = "HEX", hide = true)]
+    /// The change history of the authority to trust, instead of a project
+    #[arg(long, value_name = "HEX", conflicts_with = "project")]
     authority_identity: Option<String>,
-    /// The route to the authority
-    #[arg(long, value_name = "ROUTE", hide = true)]
-    authority_route: Option<String>,
-    /// The scope of credentials
-    #[arg(long, value_name = "SCOPE", hide = true)]
+    /// The route to that authority
+    #[arg(long, value_name = "ROUTE")]
+    authority_route: Option<MultiAddr>,
+    /// Under what the credentials of that authority are kept
+    #[arg(long, value_name = "SCOPE")]
     credential_scope: Option<String>,
 }
 
 impl Trust {
     /// The same with other options where none were given.
     pub(super) fn or(self, other: Self) -> Self {
+        if self.is_given() { self } else { other }
+    }
+
+    /// The same, of a project that was named elsewhere.
+    pub(super) fn with_project(self, name: &str) -> Self {
         Self {
-            project: self.project.or(other.project),
-            authority_identity: self.authority_identity.or(other.authority_identity),
-            authority_route: self.authority_route.or(other.authority_route),
-            credential_scope: self.credential_scope.or(other.credential_scope),
+            project: Some(name.to_owned()),
+            ..self
         }
     }
 
-    /// Refuses what was given.
-    pub(super) fn refuse(&self) -> Result<(), Failure> {
-        refuse("--project", self.project.as_ref())?;
-        refuse("--authority-identity", self.authority_identity.as_ref())?;
-        refuse("--authority-route", self.authority_route.as_ref())?;
-        refuse("--credential-scope", self.credential_scope.as_ref())
+    /// Whether anything was said.
+    pub(super) fn is_given(&self) -> bool {
+        self.project.is_some()
+            || self.authority_identity.is_some()
+            || self.authority_route.is_some()
+            || self.credential_scope.is_some()
+    }
+
+    /// Refuses options that do not go together (spec: trust 4.8).
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        if self.project.is_some()
+            && (self.authority_identity.is_some()
+                || self.authority_route.is_some()
+                || self.credential_scope.is_some())
+        {
+            return Err(Failure::new(
+                "--project is given together with options of an authority: a project has its own",
+            ));
+        }
+        match &self.authority_identity {
+            Some(history) => trust::described(history).map(drop)?,
+            None if self.authority_route.is_some() => {
+                return Err(Failure::new(
+                    "--authority-route is given without --authority-identity: nobody would be expected there",
+                ));
+            }
+            None if self.credential_scope.is_some() => {
+                return Err(Failure::new(
+                    "--credential-scope is given without --authority-identity",
+                ));
+            }
+            None => {}
+        }
+        if self.authority_route.is_some() && self.credential_scope.is_none() {
+            return Err(Failure::new(
+                "--authority-route is given without --credential-scope: a credential is kept under it",
+            )
+            .help("for a project it is project-member-ID"));
+        }
+        Ok(())
+    }
+
+    /// What was said; nothing when nothing was.
+    pub(super) async fn given(&self, state: &State) -> Result<Option<TrustSpec>, Failure> {
+        self.check()?;
+        if let Some(name) = &self.project {
+            let project = projects::find(state, name).await?;
+            return Ok(Some(TrustSpec::Project(project.id)));
+        }
+        Ok(self
+            .authority_identity
+            .as_ref()
+            .map(|history| TrustSpec::Authority {
+                history: history.trim().to_owned(),
+                route: self.authority_route.as_ref().map(ToString::to_string),
+                scope: self.credential_scope.clone(),
+            }))
+    }
+
+    /// What was said, or the default project when there is one that has an authority.
+    pub(super) async fn spec(&self, state: &State) -> Result<Option<TrustSpec>, Failure> {
+        if let Some(given) = self.given(state).await? {
+            return Ok(Some(given));
+        }
+        trust::by_default(state).await
+    }
+
+    /// The same as words of a command line.
+    pub(super) fn words(&self) -> Vec<String> {
+        let route = self.authority_route.as_ref().map(ToString::to_string);
+        [
+            ("--project", self.project.as_ref()),
+            ("--authority-identity", self.authority_identity.as_ref()),
+            ("--authority-route", route.as_ref()),
+            ("--credential-scope", self.credential_scope.as_ref()),
+        ]
+        .into_iter()
+        .filter_map(|(option, value)| Some(format!("{option}={}", value?)))
+        .collect()
     }
 }
 

@@ -7,6 +7,7 @@ use ockam_wire::{MultiAddr, Protocol, bare};
 use crate::command::argument::{Identity, Retry, Trust, ends_at_worker};
 use crate::command::{Example, Run, Session};
 use crate::ephemeral::Ephemeral;
+use crate::home::trust::Trusted;
 use crate::noun::message::{MessageReply, MessageSpec, NOUN};
 use crate::outcome::{Code, Failure, Outcome};
 use crate::state::State;
@@ -48,7 +49,12 @@ impl Send {
         let Some(from) = &self.from else {
             begins_outside(&spec.to)?;
             session.unlock_for(state, spec.identity.as_ref()).await?;
-            let ephemeral = Ephemeral::start(state, spec.identity.as_ref()).await?;
+            let trusted = match self.trust.spec(state).await? {
+                Some(trust) => Some(Trusted::of(state, &trust).await?),
+                None => None,
+            };
+            let identity = spec.identity.as_ref();
+            let ephemeral = Ephemeral::start_trusting(state, identity, trusted.as_ref()).await?;
             return self
                 .retry
                 .run(session, async || ephemeral.send(spec).await)
@@ -89,7 +95,7 @@ impl Run for Send {
     }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        self.trust.refuse()?;
+        self.trust.check()?;
         let given: MultiAddr = self
             .to
             .parse()

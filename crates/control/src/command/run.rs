@@ -4,8 +4,9 @@ use std::path::Path;
 
 use clap::Args;
 
-use crate::command::{Example, Note, Run, Session, Stdin};
+use crate::command::{Example, Note, Run, Session, Stdin, project};
 use crate::configuration::{Changed, Document, Mode, Owner, Plan, RUN_FILE, Source, Variables};
+use crate::home::identities;
 use crate::noun::run::NOUN;
 use crate::outcome::Failure;
 use crate::table::Noun;
@@ -41,14 +42,27 @@ impl Run for RunFile {
         let origin = self.source()?.load(session).await?;
         let document = Document::read(session, origin, &variables)?;
         document.warn_of_unknown_keys(session, RUN_FILE, &[])?;
-        document.refuse_ticket()?;
+        let ticket = match document.ticket()? {
+            Some(text) => Some(project::read_ticket(session, Some(&text)).await?),
+            None => None,
+        };
         let mut plan = Plan::of(document, RUN_FILE, None)?;
         plan.check(session).await?;
         let state = session.open().await?;
         plan.recall(&Owner::Run.known(&state).await?)?;
-        let changes = plan
+        let home = plan.split_off_home();
+        let mut changes = home
             .apply(session, &state, &Owner::Run, Mode::Apply)
             .await?;
+        if let Some(ticket) = ticket {
+            session.unlock_for(&state, None).await?;
+            let identity = identities::find_or_default(&state, None).await?;
+            project::enroll_once(session, &state, ticket, &identity).await?;
+        }
+        let nodes = plan
+            .apply(session, &state, &Owner::Run, Mode::Apply)
+            .await?;
+        changes.extend(nodes);
         if changes.iter().all(Changed::is_none) {
             session.host.note(Note::Info("Nothing changed".to_owned()));
         }

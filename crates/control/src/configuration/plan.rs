@@ -74,6 +74,18 @@ impl Plan {
 }
 
 impl Plan {
+    /// Takes off the steps about vaults and identities, which come before a ticket is redeemed (spec: command 3.12).
+    pub(crate) fn split_off_home(&mut self) -> Self {
+        let (home, others) = std::mem::take(&mut self.steps)
+            .into_iter()
+            .partition(|step| matches!(step.command.noun.one, "vault" | "identity"));
+        self.steps = others;
+        Self {
+            origin: self.origin.clone(),
+            steps: home,
+        }
+    }
+
     /// Finds the names that the nodes chose, the last time, for resources without one.
     pub(crate) fn recall(&mut self, known: &[Known]) -> Result<(), Failure> {
         let mut taken = Vec::new();

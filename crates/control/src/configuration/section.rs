@@ -11,6 +11,8 @@
 //!
 //! spec: command 3.11 (forms of a resource section)
 
+use zeroize::Zeroizing;
+
 use crate::command::{Note, Session};
 use crate::configuration::document::{Entry, Node, Value};
 use crate::configuration::{Document, Position};
@@ -174,17 +176,23 @@ impl Document {
         Ok(())
     }
 
-    /// Refuses the key `ticket`.
+    /// The ticket, or where it is.
     ///
     /// # Errors
-    /// It is there.
-    pub(crate) fn refuse_ticket(&self) -> Result<(), Failure> {
+    /// It is no text.
+    pub(crate) fn ticket(&self) -> Result<Option<Zeroizing<String>>, Failure> {
         let mut entries = self.root.entries().unwrap_or_default().iter();
-        match entries.find(|entry| entry.key == "ticket") {
-            Some(entry) => Err(self
-                .origin
-                .locate(entry.at, Failure::unsupported("a ticket"))),
-            None => Ok(()),
+        let Some(entry) = entries.find(|entry| entry.key == "ticket") else {
+            return Ok(None);
+        };
+        match &entry.node.value {
+            Value::Text(text) => Ok(Some(Zeroizing::new(text.clone()))),
+            // The line may hold a ticket, so it is not shown.
+            other => Err(Failure::new(format!(
+                "{}: `ticket` is text, a path or a URL, not {}",
+                self.origin.place(entry.at),
+                other.kind()
+            ))),
         }
     }
 

@@ -1,10 +1,11 @@
 //! `ockam node create` with a configuration: one node and what it runs.
 
 use clap::{Args as _, FromArgMatches as _};
+use ockam_identity::EnrollmentTicket;
 use ockam_store::{NodeName, NodeRecord};
 
 use crate::command::node::Create;
-use crate::command::{Note, Session};
+use crate::command::{Note, Session, project};
 use crate::configuration::{
     Changed, Document, Memory, Mode, NODE_FILE, Owner, Plan, RUN_FILE, Resource, Source, Value,
     Variables,
@@ -27,7 +28,10 @@ pub(super) async fn create(
         None => state.new_node_name().await?,
     };
     let Configured {
-        create, document, ..
+        mut create,
+        document,
+        ticket,
+        ..
     } = configured;
     let memory = Memory {
         source: source.kept(&document.origin),
@@ -53,6 +57,9 @@ pub(super) async fn create(
             session.host.note(Note::Info("Nothing changed".to_owned()));
         }
         return Ok(());
+    }
+    if let Some(ticket) = ticket {
+        create.enroll(session, &state, &name, ticket).await?;
     }
     let made = if create.foreground {
         let then = async || apply().await.map(drop);
@@ -91,6 +98,8 @@ pub(super) struct Configured {
     pub(super) create: Create,
     /// The name of the node, when it has one.
     pub(super) name: Option<NodeName>,
+    /// The ticket with which its identity becomes a member.
+    pub(super) ticket: Option<EnrollmentTicket>,
     /// The rest.
     pub(super) document: Document,
 }
@@ -110,7 +119,14 @@ impl Configured {
         let document = Document::read(session, source.load(session).await?, variables)?;
         let keys: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
         document.warn_of_unknown_keys(session, NODE_FILE, &keys)?;
-        document.refuse_ticket()?;
+        let ticket = match given.ticket(session) {
+            Some(ticket) => Some(ticket),
+            None => document.ticket()?,
+        };
+        let ticket = match ticket {
+            Some(text) => Some(project::read_ticket(session, Some(&text)).await?),
+            None => None,
+        };
         let (resource, file_name) = node_section(session, &document)?;
         let create = resource.create(&document, given)?;
         create
@@ -119,6 +135,7 @@ impl Configured {
         Ok(Self {
             create,
             name: typed_name.or(file_name),
+            ticket,
             document,
         })
     }

@@ -1,16 +1,20 @@
 //! `ockam node create`.
 
 use clap::Args;
+use ockam_identity::EnrollmentTicket;
 use ockam_store::{IdentityName, IfRunning, NodeName, NodeRecord};
 use serde_json::json;
+use zeroize::Zeroizing;
 
-use crate::command::argument::{Identity, Trust, deprecated, refuse, refuse_flag};
+use crate::command::argument::{Identity, Trust, deprecated, refuse_flag};
 use crate::command::node::configured;
 use crate::command::node::show::resources;
-use crate::command::{ChildOutput, Example, Note, Run, Session, Stdin, text};
+use crate::command::{ChildOutput, Example, Note, Run, Session, Stdin, project, text};
 use crate::configuration::{self, Source};
-use crate::home::nodes;
-use crate::managed::{self, ManagedNode, NodeSettings, Start, StatusEndpoint, services_of};
+use crate::home::{identities, nodes, trust};
+use crate::managed::{
+    self, ManagedNode, NodeSettings, Start, StatusEndpoint, services_of, trust_of,
+};
 use crate::noun::node::{NOUN, NodeStatus};
 use crate::noun::node_services::NodeServices;
 use crate::outcome::{Failure, Outcome};
@@ -25,8 +29,8 @@ pub(in crate::command) struct Create {
     /// What the node is to run: YAML, a file or a URL
     #[arg(long, visible_alias = "node-config", value_name = "YAML")]
     pub(super) configuration: Option<String>,
-    /// The ticket of a project
-    #[arg(long, value_name = "TICKET", hide = true)]
+    /// The ticket with which the identity of the node becomes a member of a project: itself, a file or a URL
+    #[arg(long, value_name = "TICKET")]
     enrollment_ticket: Option<String>,
     /// A variable of the configuration; repeat for several
     #[arg(long, value_name = "NAME=VALUE")]
@@ -71,6 +75,10 @@ pub(in crate::command) struct Create {
     /// How long a key of its channels lives; it is replaced when two thirds of that have passed [default: 30d]
     #[arg(long, value_name = "DURATION")]
     purpose_key_lifetime: Option<DurationText>,
+    /// How long the authority may be out of reach before its members are no longer trusted; until their credentials end
+    /// when it is not given
+    #[arg(long, value_name = "DURATION")]
+    max_stale: Option<DurationText>,
     /// Use UDP too
     #[arg(long, alias = "enable-udp", hide = true)]
     udp: bool,
@@ -100,12 +108,7 @@ pub(in crate::command) struct Create {
 impl Create {
     /// Refuses what is not offered.
     pub(super) fn check(&self, session: &Session<'_>) -> Result<(), Failure> {
-        let ticket = self
-            .enrollment_ticket
-            .clone()
-            .or_else(|| session.host.variable("ENROLLMENT_TICKET"));
-        refuse("--enrollment-ticket", ticket.as_ref())?;
-        self.trust.refuse()?;
+        self.trust.check()?;
         if let Some(lifetime) = self.purpose_key_lifetime {
             managed::check_key_lifetime(lifetime)?;
         }
@@ -144,6 +147,45 @@ impl Create {
                 "--status-endpoint-port",
                 "use --status-endpoint IP:PORT",
             );
+        }
+        Ok(())
+    }
+
+    /// The ticket that was given, unless the one who starts this process has redeemed it.
+    pub(super) fn ticket(&self, session: &Session<'_>) -> Option<Zeroizing<String>> {
+        if self.child_process || session.is_applying() {
+            return None;
+        }
+        let given = self.enrollment_ticket.clone();
+        given
+            .or_else(|| session.host.variable("ENROLLMENT_TICKET"))
+            .filter(|ticket| !ticket.is_empty())
+            .map(Zeroizing::new)
+    }
+
+    /// Makes the identity of the node a member of the project of a ticket, which the node then trusts.
+    pub(super) async fn enroll(
+        &mut self,
+        session: &Session<'_>,
+        state: &State,
+        name: &NodeName,
+        ticket: EnrollmentTicket,
+    ) -> Result<(), Failure> {
+        let named = self.identity_of(state, name).await?;
+        session.unlock_for(state, named.as_ref()).await?;
+        let identity = match named {
+            Some(_) => {
+                let spec = identities::IdentitySpec {
+                    name: named,
+                    ..identities::IdentitySpec::default()
+                };
+                identities::create(state, spec).await?.into_record()
+            }
+            None => identities::find_or_default(state, None).await?,
+        };
+        let id = project::enroll_once(session, state, ticket, &identity).await?;
+        if !self.trust.is_given() {
+            self.trust = Trust::default().with_project(&id);
         }
         Ok(())
     }
@@ -234,6 +276,7 @@ impl Create {
                 identity: self.identity.identity.or(file.identity.identity),
             },
             trust: self.trust.or(file.trust),
+            max_stale: self.max_stale.or(file.max_stale),
             purpose_key_lifetime: self.purpose_key_lifetime.or(file.purpose_key_lifetime),
             udp: self.udp || file.udp,
             services: self.services.or(file.services),
@@ -348,6 +391,10 @@ impl Create {
         );
         option("--services", self.services.clone());
         option(
+            "--max-stale",
+            self.max_stale.as_ref().map(ToString::to_string),
+        );
+        option(
             "--purpose-key-lifetime",
             self.purpose_key_lifetime
                 .map(|lifetime| lifetime.to_string()),
@@ -359,6 +406,7 @@ impl Create {
             }
             StatusEndpoint::Preferred => {}
         }
+        arguments.extend(self.trust.words());
         if self.skip_is_running_check {
             arguments.push("--skip-is-running-check".to_owned());
         }
@@ -391,6 +439,13 @@ impl Create {
                 "There is no identity yet, generating one".to_owned(),
             ));
         }
+        let before = nodes::find(&state, &name).await?;
+        let trust = match self.trust.given(&state).await? {
+            // What it trusted before is better than what is the default now.
+            None if self.resume || before.as_ref().and_then(trust_of).is_some() => None,
+            None => trust::by_default(&state).await?,
+            given => given,
+        };
         let settings = NodeSettings {
             name: name.clone(),
             listener: self.tcp_listener_address.clone(),
@@ -407,6 +462,8 @@ impl Create {
             } else {
                 Start::Create
             },
+            trust,
+            max_stale: self.max_stale,
             portal_chunk: session.parsed_variable("OCKAM_TCP_PORTAL_PAYLOAD_LENGTH")?,
             purpose_key_lifetime: self.purpose_key_lifetime,
         };
@@ -469,17 +526,20 @@ impl Run for Create {
         ]
     }
 
-    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+    async fn run<'a>(mut self, session: &'a Session<'a>) -> Result<(), Failure> {
         if let Some(source) = self.source(session)? {
             return Box::pin(configured::create(session, self, source)).await;
         }
         self.check(session)?;
+        let ticket = match self.ticket(session) {
+            Some(text) => Some(project::read_ticket(session, Some(&text)).await?),
+            None => None,
+        };
         let state = session.open().await?;
         let name = self.name(&state).await?;
-        if self.foreground && !session.is_applying() {
-            return self.run_here(session, state, name, async || Ok(())).await;
-        }
-        if !self.skip_is_running_check
+        let stays_here = self.foreground && !session.is_applying();
+        if !stays_here
+            && !self.skip_is_running_check
             && let Some(node) = nodes::find(&state, &name).await?
             && status_of(&node).is_running()
         {
@@ -487,6 +547,12 @@ impl Run for Create {
                 return Err(nodes::already_running(&name));
             }
             return self.leave_running(session, &state, &node).await;
+        }
+        if let Some(ticket) = ticket {
+            self.enroll(session, &state, &name, ticket).await?;
+        }
+        if stays_here {
+            return self.run_here(session, state, name, async || Ok(())).await;
         }
         self.start(session, &name).await
     }

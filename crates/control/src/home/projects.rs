@@ -1,0 +1,265 @@
+//! Projects of the home: what is known of them, and how their authorities are reached.
+
+use ockam_identity::{Identifier, OlderHistory, ProjectDetails, VerifiedHistory, VerifiedProject};
+use ockam_store::{NewProject, ProjectRecord, StoreError};
+use ockam_wire::MultiAddr;
+
+use crate::hint;
+use crate::outcome::{Code, Failure};
+use crate::state::{State, refused};
+
+/// Stores a project. Of one that is known what is new is taken over; its authority stays the same.
+///
+/// # Errors
+/// It cannot be used, or is known with another authority.
+pub async fn store(state: &State, project: &VerifiedProject) -> Result<ProjectRecord, Failure> {
+    let new = checked(project)?;
+    refuse_other_authority(state, &new).await?;
+    for history in project.authority().iter().chain(&project.history()) {
+        // Whoever knows a newer one keeps it.
+        let _kept = state
+            .store()
+            .import_history(history, OlderHistory::Ignore)
+            .await
+            .map_err(refused)?;
+    }
+    state
+        .store()
+        .put_project(&new)
+        .await
+        .map_err(|error| other_authority(error, &new))
+}
+
+/// Refuses a project that is known with another authority, before anything is done with it.
+///
+/// # Errors
+/// It is, or it cannot be used.
+pub async fn check(state: &State, project: &VerifiedProject) -> Result<(), Failure> {
+    refuse_other_authority(state, &checked(project)?).await
+}
+
+async fn refuse_other_authority(state: &State, new: &NewProject) -> Result<(), Failure> {
+    let known = state
+        .store()
+        .project_with_id(&new.id)
+        .await
+        .map_err(refused)?;
+    match known {
+        Some(known) if known.authority.is_some() && known.authority != new.authority => {
+            let error = StoreError::OtherAuthority {
+                project: known.name.to_string(),
+            };
+            Err(other_authority(error, new))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn other_authority(error: StoreError, new: &NewProject) -> Failure {
+    match error {
+        StoreError::OtherAuthority { .. } => refused(error).help(format!(
+            "if the authority that is known is not used any more, forget the project first: `ockam project delete {}`",
+            new.id
+        )),
+        error => refused(error),
+    }
+}
+
+/// The project of this name, or with this id.
+///
+/// # Errors
+/// There is none.
+pub async fn find(state: &State, name: &str) -> Result<ProjectRecord, Failure> {
+    match state.store().project(name).await {
+        Err(error @ StoreError::NoProject(_)) => {
+            let all = state.store().projects().await.map_err(refused)?;
+            let known = all.iter().map(|project| project.name.as_str());
+            Err(hint::among(refused(error), name, "projects", known))
+        }
+        project => project.map_err(refused),
+    }
+}
+
+/// The default project, if there is any.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn default(state: &State) -> Result<Option<ProjectRecord>, Failure> {
+    state.store().default_project().await.map_err(refused)
+}
+
+/// What is known of a project, under the name it has here.
+///
+/// # Errors
+/// What is stored is not understood.
+pub fn view(record: &ProjectRecord) -> Result<ProjectDetails, Failure> {
+    Ok(ProjectDetails {
+        name: record.name.to_string(),
+        ..details(record)?
+    })
+}
+
+/// What is known of a project, under the name it gives itself.
+///
+/// # Errors
+/// What is stored is not understood.
+pub fn details(record: &ProjectRecord) -> Result<ProjectDetails, Failure> {
+    ProjectDetails::from_json(&record.details).map_err(|error| {
+        Failure::internal(
+            format!("the stored project {} is not understood", record.name),
+            &error,
+        )
+    })
+}
+
+/// The nodes that trust the authority of a project.
+///
+/// # Errors
+/// There is no such project.
+#[cfg(feature = "cli")]
+pub(crate) async fn users(state: &State, name: &str) -> Result<Vec<String>, Failure> {
+    let project = find(state, name).await?;
+    let nodes = state.nodes().await?;
+    Ok(nodes
+        .iter()
+        .filter(|node| {
+            crate::managed::trust_of(node).is_some_and(|trust| trust.project() == Some(&project.id))
+        })
+        .map(|node| node.name.to_string())
+        .collect())
+}
+
+/// The change history of an identity that was stored with a project.
+///
+/// # Errors
+/// It is not there any more.
+pub async fn history(state: &State, identifier: &Identifier) -> Result<VerifiedHistory, Failure> {
+    let unknown = || {
+        Failure::coded(
+            Code::Internal,
+            format!("the change history of {identifier} is not known here"),
+        )
+    };
+    let history = state
+        .store()
+        .history(identifier)
+        .await
+        .map_err(refused)?
+        .ok_or_else(unknown)?;
+    history
+        .verify(ockam_vault::fast(), Some(identifier))
+        .map_err(|error| unknown().caused_by(&error))
+}
+
+/// What is stored of a project, whose parts have to be what they are taken for.
+fn checked(project: &VerifiedProject) -> Result<NewProject, Failure> {
+    let details = project.details();
+    let wrong = |what: &str| Failure::new(format!("the project {what}"));
+    if !is_id(&details.id) {
+        return Err(wrong("has an id that cannot be part of a route"));
+    }
+    let name = details
+        .name
+        .parse()
+        .map_err(|error: ockam_store::NameError| {
+            wrong("has a name that cannot be used").caused_by(&error)
+        })?;
+    let ways = [
+        ("an access route", Some(details.access_route.as_str())),
+        ("an authority route", project.authority_route()),
+    ];
+    for (what, way) in ways {
+        let way = way.filter(|way| !way.is_empty());
+        if let Some(Err(error)) = way.map(|way| way.parse::<MultiAddr>()) {
+            return Err(wrong(&format!("has {what} that is none")).caused_by(&error));
+        }
+    }
+    Ok(NewProject {
+        id: details.id.clone(),
+        name,
+        authority: project.authority().map(|history| *history.identifier()),
+        details: details.to_json(),
+    })
+}
+
+/// Whether a text can be the id of a project: it is a part of routes and of scopes.
+fn is_id(id: &str) -> bool {
+    !id.is_empty()
+        && id.len() <= 200
+        && !id
+            .chars()
+            .any(|c| c.is_control() || c.is_whitespace() || c == '/' || c == ',')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::home::identities;
+
+    async fn state() -> (tempfile::TempDir, State) {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let state = State::open(&directory.path().join("home"), None)
+            .await
+            .expect("it opens");
+        (directory, state)
+    }
+
+    async fn history_of(state: &State, name: &str) -> (Identifier, String) {
+        let spec = identities::IdentitySpec {
+            name: Some(name.parse().expect("a name")),
+            ..identities::IdentitySpec::default()
+        };
+        let record = identities::create(state, spec)
+            .await
+            .expect("it is made")
+            .into_record();
+        (record.identifier, hex::encode(record.history.as_bytes()))
+    }
+
+    #[tokio::test]
+    async fn a_project_is_stored_when_its_parts_belong_together() {
+        let (_directory, state) = state().await;
+        let (identity, node) = history_of(&state, "node").await;
+        let (authority, authority_history) = history_of(&state, "authority").await;
+        let details = ProjectDetails {
+            id: "p-1".to_owned(),
+            name: "default".to_owned(),
+            access_route: "/dnsaddr/h/tcp/1/service/p-1/service/api".to_owned(),
+            identity: Some(identity),
+            project_change_history: Some(node.clone()),
+            authority_access_route: Some("/dnsaddr/h/tcp/1/service/api".to_owned()),
+            authority_identity: Some(authority_history),
+            ..ProjectDetails::default()
+        };
+        let try_to_store = async |details: ProjectDetails| {
+            let project = details.verify(ockam_vault::fast()).expect("it verifies");
+            store(&state, &project).await
+        };
+        let stored = try_to_store(details.clone()).await.expect("it is whole");
+        assert!(stored.is_default);
+        assert_eq!(stored.authority, Some(authority));
+        assert_eq!(view(&stored).expect("it reads back"), details);
+        let wrong = [
+            ProjectDetails {
+                id: "a/b".to_owned(),
+                ..details.clone()
+            },
+            ProjectDetails {
+                name: "a b".to_owned(),
+                ..details.clone()
+            },
+            ProjectDetails {
+                access_route: "nowhere".to_owned(),
+                ..details.clone()
+            },
+            ProjectDetails {
+                authority_identity: Some(node),
+                ..details.clone()
+            },
+        ];
+        for project in wrong {
+            let described = format!("{project:?}");
+            assert!(try_to_store(project).await.is_err(), "{described}");
+        }
+    }
+}
