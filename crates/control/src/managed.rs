@@ -22,6 +22,7 @@ mod inlets;
 mod names;
 mod outlets;
 mod own_identity;
+mod presented;
 mod registry;
 mod relays;
 mod restore;

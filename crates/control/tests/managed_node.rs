@@ -714,6 +714,7 @@ fn channel() -> ChannelSpec {
         authorized: Vec::new(),
         identity: None,
         timeout: Some(DurationText(Duration::from_secs(10))),
+        credential: None,
     }
 }
 

@@ -11,6 +11,8 @@
 //! nothing else does. There are no longer chains: the issuer's history must be known.
 
 use alloc::vec::Vec;
+use core::fmt;
+use core::str::FromStr;
 
 use minicbor::Decoder;
 use ockam_vault::{Handle, Provider, SignError, Signature, Signer, VerifyError};
@@ -165,6 +167,20 @@ impl CredentialBundle {
             return Err(CredentialError::UnknownChange);
         }
         Ok(credential)
+    }
+}
+
+impl FromStr for CredentialBundle {
+    type Err = DecodeError;
+
+    fn from_str(text: &str) -> Result<Self, DecodeError> {
+        Self::from_hex(text)
+    }
+}
+
+impl fmt::Display for CredentialBundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_hex())
     }
 }
 

@@ -306,8 +306,9 @@ impl World {
 
     fn shell(&self, line: &str) -> std::process::Output {
         let mut shell = self.command("sh");
-        // Stands for an identifier in examples.
+        // What examples leave to the reader.
         shell.env("ALICE", format!("I{}", "a0".repeat(32)));
+        shell.env("CREDENTIAL", "8100");
         shell.args(["-c", line]).output().unwrap()
     }
 

@@ -1,11 +1,11 @@
 //! `ockam secure-channel`.
 
 use clap::Args;
-use ockam_identity::Identifier;
+use ockam_identity::{CredentialBundle, Identifier};
 use ockam_wire::{MultiAddr, Protocol};
 use serde_json::json;
 
-use crate::command::argument::{At, Identity, refuse};
+use crate::command::argument::{At, Identity};
 use crate::command::flow;
 use crate::command::item::{Listed, look_at_list};
 use crate::command::{Example, Note, Run, Session, text};
@@ -26,9 +26,9 @@ pub(super) struct Create {
     /// An identifier that is accepted; repeat for several, any is accepted when none is given
     #[arg(short, long = "authorized", value_name = "IDENTIFIER")]
     authorized: Vec<Identifier>,
-    /// A credential to present
-    #[arg(short, long, value_name = "HEX", hide = true)]
-    credential: Option<String>,
+    /// A credential to present, in hexadecimal, as `credential issue --encoding hex` prints it
+    #[arg(short, long, value_name = "HEX")]
+    credential: Option<CredentialBundle>,
     #[command(flatten)]
     identity: Identity,
 }
@@ -44,6 +44,10 @@ impl Run for Create {
                 "ockam secure-channel create --from n1 --to /node/n2/service/api",
             ),
             Example::new(
+                "With a credential that policies of the other node ask for",
+                "ockam secure-channel create --from n1 --to /node/n2/service/api --credential $CREDENTIAL",
+            ),
+            Example::new(
                 "To a node behind a relay",
                 "ockam secure-channel create --from n1 --to /node/relay/service/forward_to_n2/service/api",
             ),
@@ -51,7 +55,6 @@ impl Run for Create {
     }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        refuse("--credential", self.credential.as_ref())?;
         let state = session.open().await?;
         let node = session.node(&state, Some(&self.from)).await?;
         session
@@ -62,6 +65,7 @@ impl Run for Create {
             to: self.to,
             authorized: self.authorized,
             identity: self.identity.identity,
+            credential: self.credential,
             timeout: Some(DurationText(timeout)),
         };
         let client = session.client(&state, &node)?;

@@ -7,6 +7,7 @@ use ockam_portal::{KeptConnection, KeptOptions};
 use ockam_wire::MultiAddr;
 
 use crate::ephemeral::{ends_at_listener, item, not_connected};
+use crate::managed::presented::Presenting;
 use crate::managed::registry::Made;
 use crate::managed::restore::Restore;
 use crate::managed::{CONNECT_TIMEOUT, Kept, Managed, local};
@@ -110,8 +111,13 @@ impl Managed {
 
     async fn way_of(&self, spec: &ChannelSpec) -> Result<(MultiAddr, ConnectOptions), Failure> {
         let to = ends_at_listener(&spec.to)?;
+        let own = self.identity_for(spec.identity.as_ref()).await?;
+        let identity = match &spec.credential {
+            Some(credential) => Presenting::with(own, credential.clone()).await?,
+            None => own,
+        };
         let options = ConnectOptions {
-            identity: self.identity_for(spec.identity.as_ref()).await?,
+            identity,
             authorized: spec.authorized.clone(),
             timeout: CONNECT_TIMEOUT,
         };

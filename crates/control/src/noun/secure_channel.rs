@@ -1,6 +1,6 @@
 //! Secure channels: sealed, mutually authenticated paths over a route.
 
-use ockam_identity::Identifier;
+use ockam_identity::{CredentialBundle, Identifier};
 use ockam_store::IdentityName;
 use ockam_wire::MultiAddr;
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,13 @@ pub struct ChannelSpec {
     /// The identity shown to the peer; the node's own when none is given.
     #[serde(default, with = "as_text::option")]
     pub identity: Option<IdentityName>,
+    /// A credential to present besides those that the identity presents by itself.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "as_text::option"
+    )]
+    pub credential: Option<CredentialBundle>,
     /// How long the handshake may take.
     #[serde(default)]
     pub timeout: Option<DurationText>,

@@ -71,7 +71,7 @@ fn a_local_signer_completes_a_credential() {
 }
 
 #[test]
-fn guard_11_2_1_reserved_names_are_refused_at_issuing() {
+fn guard_11_2_01_reserved_names_are_refused_at_issuing() {
     let subject = identity(&secret(2));
     for name in RESERVED_ATTRIBUTES {
         let mut attributes = attributes();
