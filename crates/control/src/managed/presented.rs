@@ -94,7 +94,12 @@ mod tests {
             .expect("it opens");
         let (alice, bob) = (person(&state, "alice").await, person(&state, "bob").await);
         let history = alice.current().await.expect("it is there").history.clone();
-        let issuer = *bob.current().await.expect("it is there").history.identifier();
+        let issuer = *bob
+            .current()
+            .await
+            .expect("it is there")
+            .history
+            .identifier();
         let attributes = Attributes::member([("component", "web")]).expect("one attribute");
         let minute = Duration::from_secs(60);
         let bundle = credentials::issue(&state, &issuer, &history, attributes, minute)
@@ -105,7 +110,10 @@ mod tests {
             .await
             .expect("it is hers");
         let presented = presenting.current().await.expect("it is there");
-        assert_eq!(presented.credentials, [bundle.clone()]);
+        assert_eq!(
+            presented.credentials.as_slice(),
+            std::slice::from_ref(&bundle)
+        );
         let plain = alice.current().await.expect("it is there");
         assert!(plain.credentials.is_empty());
         assert_eq!(
