@@ -15,6 +15,7 @@
 
 mod api;
 mod apply;
+mod authority_history;
 mod channel_listeners;
 mod channels;
 mod histories;
@@ -316,6 +317,8 @@ impl ManagedNode {
         )
         .map_err(|error| Failure::internal("the relay service could not start", &error))?;
         managed.restore().await?;
+        self.tasks
+            .push(tokio::spawn(authority_history::follow(managed.clone())));
         let api = api::router(managed.clone());
         self.tasks.push(tokio::spawn(async move {
             // The service lives as long as the node is commanded.

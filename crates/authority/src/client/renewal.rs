@@ -207,6 +207,11 @@ async fn keep(shared: Arc<Shared>, options: RenewalOptions) {
     let node = &options.client.node;
     let mut base_changes = shared.base.changes();
     base_changes.borrow_and_update();
+    let mut outpaced = Outpaced::of(node);
+    let mut newer = node
+        .authority()
+        .map_or_else(never, ockam_node::Authority::changes);
+    newer.borrow_and_update();
     let mut failures = 0;
     if let Some(issued) = cached(&options).await {
         shared.held.send_replace(Held::Credential(issued));
@@ -226,6 +231,20 @@ async fn keep(shared: Arc<Shared>, options: RenewalOptions) {
                 shared.tick();
                 // What was issued for the keys of before says so; the authority knows the new ones after one request.
                 if !is_for_older_keys(&shared).await || failures > 0 {
+                    continue;
+                }
+            }
+            // What it signed under its older keys is not taken any more by whoever knows the newer ones.
+            () = changed(&mut newer) => {
+                if failures > 0 || counts(&shared, &options) {
+                    continue;
+                }
+                // All members hear of it in the same moment.
+                tokio::time::sleep(MEMBERS_SPREAD.mul_f64(jitter())).await;
+            }
+            // Asking it shows its newest history.
+            () = outpaced.wait() => {
+                if failures > 0 {
                     continue;
                 }
             }
@@ -278,12 +297,69 @@ async fn cached(options: &RenewalOptions) -> Option<Issued> {
     let credential = bundle
         .verify(
             node.provider(),
-            &options.authority,
+            &newest(options),
             Some(own.history.identifier()),
             node.unix_time(),
         )
         .ok()?;
     Some(Issued { bundle, credential })
+}
+
+/// The authority's history: what the node knows of it, or else what it was told.
+fn newest(options: &RenewalOptions) -> Arc<VerifiedHistory> {
+    match options.client.node.authority() {
+        Some(authority) if authority.identifier() == options.authority.identifier() => {
+            authority.history()
+        }
+        _ => Arc::new(options.authority.clone()),
+    }
+}
+
+/// Whether the credential that is held verifies under the newest key of the authority.
+fn counts(shared: &Shared, options: &RenewalOptions) -> bool {
+    let node = &options.client.node;
+    match &*shared.held.borrow() {
+        Held::Credential(issued) => {
+            let subject = Some(issued.credential.subject());
+            let verified =
+                issued
+                    .bundle
+                    .verify(node.provider(), &newest(options), subject, node.unix_time());
+            verified.is_ok()
+        }
+        _ => true,
+    }
+}
+
+/// Peers that present what may be signed under a newer key of the authority than is known here: told at most once a minute,
+/// as anybody can provoke it.
+struct Outpaced {
+    ticks: watch::Receiver<u64>,
+    not_before: tokio::time::Instant,
+}
+
+impl Outpaced {
+    fn of(node: &ockam_node::Node) -> Self {
+        let mut ticks = node
+            .authority()
+            .map_or_else(never, ockam_node::Authority::outpaced);
+        ticks.borrow_and_update();
+        Self {
+            ticks,
+            not_before: tokio::time::Instant::now(),
+        }
+    }
+
+    async fn wait(&mut self) {
+        changed(&mut self.ticks).await;
+        tokio::time::sleep_until(self.not_before).await;
+        self.not_before = tokio::time::Instant::now() + OUTPACED_PAUSE;
+    }
+}
+
+/// Something that does not change.
+fn never() -> watch::Receiver<u64> {
+    watch::channel(0).1
 }
 
 /// Whether the credential names a change of this identity that is not its latest.
@@ -393,6 +469,10 @@ fn jitter() -> f64 {
 
 /// How long a handshake waits for the first credential.
 const FIRST_WAIT: Duration = Duration::from_secs(20);
+/// How far apart members renew what a rotation of the authority made void.
+const MEMBERS_SPREAD: Duration = Duration::from_secs(2);
+/// How often the authority is asked because somebody may know a newer key of it.
+const OUTPACED_PAUSE: Duration = Duration::from_secs(60);
 /// The pause after the first failure. `spec: trust 4.7`
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);

@@ -1,11 +1,11 @@
 //! Whose credentials count for a node, and where the one it presents itself comes from (spec: trust 4.8).
 
-use ockam_identity::{ChangeHistory, VerifiedHistory};
+use ockam_identity::{ChangeHistory, Comparison, VerifiedHistory};
 use ockam_store::ProjectRecord;
 use ockam_wire::MultiAddr;
 use serde::{Deserialize, Serialize};
 
-use crate::home::projects;
+use crate::home::{credentials, projects};
 use crate::outcome::Failure;
 use crate::state::State;
 
@@ -70,6 +70,12 @@ impl Trusted {
                 scope,
             } => {
                 let authority = described(history)?;
+                // It may have rotated since it was described.
+                let known = credentials::known_history(state, authority.identifier()).await?;
+                let authority = match known {
+                    Some(known) if known.compare(&authority) == Comparison::Newer => known,
+                    _ => authority,
+                };
                 let route = route
                     .as_ref()
                     .map(|route| route.parse())
