@@ -500,6 +500,16 @@ impl Managed {
         }
     }
 
+    /// The same without what the node's authority says of it.
+    pub(crate) async fn bare_identity_for(
+        &self,
+        name: Option<&IdentityName>,
+    ) -> Result<Arc<dyn OwnIdentity>, Failure> {
+        let own = self.state.node(&self.name).await?.identity;
+        let record = identities::find(&self.state, name.or(own.as_ref())).await?;
+        Ok(self.followed(&record).await?)
+    }
+
     /// An identity of the home with the credential that the node's authority issues to it.
     async fn presented(&self, record: &IdentityRecord) -> Result<Arc<dyn OwnIdentity>, Failure> {
         let followed = self.followed(record).await?;

@@ -193,6 +193,7 @@ async fn a_node_behind_a_relay_says_whom_it_accepts() {
             address: listener.parse().expect("a worker"),
             authorized: vec![known.parse().expect("an identifier")],
             identity: None,
+            no_credential: false,
         })
         .await
         .expect("it is made");
@@ -427,6 +428,7 @@ async fn transports_listeners_and_services_are_commanded_and_restored() {
         address: "own".parse().expect("a worker"),
         authorized: Vec::new(),
         identity: None,
+        no_credential: false,
     };
     client
         .create::<SecureChannelListener>(&own)

@@ -24,6 +24,9 @@ pub(super) struct Create {
     authorized: Vec<Identifier>,
     #[command(flatten)]
     identity: Identity,
+    /// Do not present the credential of the node's authority to whoever connects
+    #[arg(long)]
+    no_credential: bool,
 }
 
 impl Run for Create {
@@ -44,6 +47,7 @@ impl Run for Create {
             address: self.address,
             authorized: self.authorized,
             identity: self.identity.identity,
+            no_credential: self.no_credential,
         };
         let listener = session
             .client(&state, &node)?

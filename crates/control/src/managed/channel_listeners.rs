@@ -53,6 +53,7 @@ impl Managed {
             address,
             authorized: Vec::new(),
             identity: None,
+            no_credential: false,
         };
         let asked = service.and_then(ListenerService::spec);
         // They are not recorded as requests: every start makes them anew.
@@ -85,7 +86,11 @@ impl Managed {
             Err(Taken::Held) => return Err(exists(&name)),
         };
         let options = ListenerOptions {
-            identity: self.identity_for(spec.identity.as_ref()).await?,
+            identity: if spec.no_credential {
+                self.bare_identity_for(spec.identity.as_ref()).await?
+            } else {
+                self.identity_for(spec.identity.as_ref()).await?
+            },
             authorized: spec.authorized.clone(),
             timeout: HANDSHAKE_TIMEOUT,
         };

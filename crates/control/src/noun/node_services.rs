@@ -62,6 +62,7 @@ impl ListenerService {
             address: self.address.clone(),
             authorized: self.authorized_identifiers.clone(),
             identity: self.identity.clone(),
+            no_credential: false,
         })
     }
 }

@@ -70,6 +70,9 @@ pub struct ListenerSpec {
     /// The identity shown to peers; the node's own when none is given.
     #[serde(default, with = "as_text::option")]
     pub identity: Option<IdentityName>,
+    /// Whether it shows who it is and nothing of what its authority says of it (spec: trust 11.2 number 27).
+    #[serde(default)]
+    pub no_credential: bool,
 }
 
 /// A listener as the node runs it.
