@@ -7,6 +7,7 @@ use ockam_store::{Home, NodeName, NodeRecord, ProcessState, Store, StoreError};
 use ockam_wire::{MultiAddr, Protocol};
 
 use crate::hint;
+use crate::home::projects;
 use crate::keyring::Keyring;
 use crate::noun::node::NodeStatus;
 use crate::outcome::{Code, Failure};
@@ -138,9 +139,11 @@ impl State {
                 Protocol::Space(_) => {
                     return Err(unconvertible().cause("a space cannot be part of a route"));
                 }
+                // It is replaced when it is connected, where it is known who has to be there.
                 Protocol::Project(name) => {
-                    return Err(no_default_project()
-                        .cause(format!("{route} leads through the project {name}")));
+                    self.check_project(route, name).await?;
+                    MultiAddr::new([protocol.clone()])
+                        .map_err(|error| unconvertible().caused_by(&error))?
                 }
                 protocol => MultiAddr::new([protocol.clone()])
                     .map_err(|error| unconvertible().caused_by(&error))?,
@@ -150,6 +153,26 @@ impl State {
                 .map_err(|error| unconvertible().caused_by(&error))?;
         }
         Ok(replaced)
+    }
+
+    /// Refuses a project that a route cannot lead through.
+    async fn check_project(&self, route: &MultiAddr, name: &str) -> Result<(), Failure> {
+        match projects::way(self, name).await {
+            Ok(_) => Ok(()),
+            Err(failure) if self.store.projects().await.map_err(refused)?.is_empty() => {
+                Err(no_default_project()
+                    .cause(format!("{route} leads through the project {name}"))
+                    .cause(failure.message))
+            }
+            Err(failure) => Err(Failure {
+                help: failure.help,
+                ..Failure::coded(
+                    Code::Internal,
+                    format!("Could not convert {route} into route"),
+                )
+                .cause(failure.message)
+            }),
+        }
     }
 
     /// Tells of the first node of a route that does not run, which is why the route leads nowhere.

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::flow_control::{FlowId, Producer};
 use crate::message::ChannelPeer;
-use crate::names::UnknownNode;
+use crate::names::{Resolved, UnknownNode};
 use crate::node::{DRAIN_TIMEOUT, Node};
 use crate::own_identity::OwnIdentity;
 use crate::router::Router;
@@ -211,6 +211,8 @@ pub enum ConnectError {
 /// How one address is connected once.
 struct Attempt<'a> {
     options: &'a ConnectOptions,
+    // Channels that names in the address stand for, and with whom.
+    pinned: &'a [(usize, Identifier)],
     entrance: Option<Address>,
     // That of the whole: a part that takes too long is told before the whole does.
     deadline: Instant,
@@ -240,7 +242,7 @@ impl Drop for CloseUnfinished {
 impl Node {
     /// Connects what `to` names: dials its transport, opens each of its channels.
     ///
-    /// Names of nodes are looked up each time; projects must have been replaced before.
+    /// Names of nodes and projects are looked up each time. At the end of a project's channel only the project is accepted.
     ///
     /// # Errors
     /// [`ConnectError`]; what had been opened until then is closed again.
@@ -303,10 +305,11 @@ impl Node {
         let connection = &mut guard.connection;
         let deadline = Instant::now() + options.timeout;
         match timeout_at(deadline, async {
-            let place = self.resolve(to).await?;
+            let Resolved { place, pinned } = self.resolve(to).await?;
             connection.place = place.clone();
             let attempt = Attempt {
                 options: &options,
+                pinned: &pinned,
                 entrance,
                 deadline,
                 reached,
@@ -363,6 +366,7 @@ impl Node {
     ) -> Result<(), ConnectError> {
         let Attempt {
             options,
+            pinned,
             entrance,
             deadline,
             reached,
@@ -414,6 +418,15 @@ impl Node {
                     let (authorized, encryptor) = match last_secure {
                         Some(last) if last == at => (options.authorized.clone(), entrance.clone()),
                         _ => (Vec::new(), None),
+                    };
+                    let pin = pinned.iter().find(|(part, _)| *part == at);
+                    let authorized = match pin {
+                        // Who asks for somebody else asks for nobody.
+                        Some((_, pin)) if !authorized.is_empty() && !authorized.contains(pin) => {
+                            return Err(ChannelError::NotAuthorized(*pin).into());
+                        }
+                        Some((_, pin)) => vec![*pin],
+                        None => authorized,
                     };
                     let channel = self
                         .create_channel(

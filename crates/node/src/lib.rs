@@ -53,7 +53,7 @@ pub use ephemeral::EphemeralIdentityError;
 pub use flow_control::{FlowId, InvalidFlowId, Producer};
 pub use guard::{Decision, Guard};
 pub use message::{ChannelPeer, LocalMessage, Origin};
-pub use names::{NodeNames, UnknownNode};
+pub use names::{NodeNames, ProjectWay, UnknownNode};
 pub use node::{Limits, Node, NodeOptions};
 pub use own_identity::{
     FixedIdentity, IdentityUnavailable, OwnIdentity, OwnIdentityFuture, ReplaceableIdentity,

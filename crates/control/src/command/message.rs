@@ -161,7 +161,9 @@ fn begins_outside(to: &MultiAddr) -> Result<(), Failure> {
         return Err(invalid_to().cause("UDP hops are not allowed"));
     }
     match to.protocols().first() {
-        Some(Protocol::Ip4(_) | Protocol::Ip6(_) | Protocol::DnsAddr(_)) => Ok(()),
+        Some(Protocol::Ip4(_) | Protocol::Ip6(_) | Protocol::DnsAddr(_) | Protocol::Project(_)) => {
+            Ok(())
+        }
         _ => Err(invalid_to()
             .help("begin the route with /node/NAME or an address, or name a node with --from")),
     }

@@ -12,10 +12,11 @@ use crate::command::argument::{At, Retry, deprecated};
 use crate::command::flow::Chosen;
 use crate::command::item::{self, Listed, Named};
 use crate::command::{Example, Note, Run, Session, text, way};
+use crate::home::projects;
 use crate::noun::relay::{NOUN, Relay, RelayInfo, RelaySpec};
 use crate::outcome::{Failure, Outcome};
 use crate::record::Connection;
-use crate::state::no_default_project;
+use crate::state::{State, no_default_project};
 use crate::table::Noun;
 use crate::value::{Alias, DurationText, NodeArgument};
 
@@ -67,8 +68,19 @@ impl Run for Create {
         if self.project_relay {
             deprecated(session, "--project-relay", "it has no effect");
         }
-        let at = at_route(self.at.as_deref())?;
+        let given = at_route(self.at.as_deref())?;
         let state = session.open().await?;
+        let at = match given {
+            Some(at) => at,
+            None => at_default_project(&state).await?,
+        };
+        if self.authorized.is_some() && matches!(at.protocols().last(), Some(Protocol::Project(_)))
+        {
+            // spec: command 3.9.3 (not with a project)
+            return Err(Failure::new(
+                "--authorized cannot be used with a project: who is there is part of it",
+            ));
+        }
         // A route that leads nowhere is refused before a node is made for it.
         state.replace_nodes(&at).await?;
         let node = session.node_or_new(&state, self.to.as_ref()).await?;
@@ -130,18 +142,31 @@ impl Run for Create {
     }
 }
 
-/// Where a relay is made. A plain word is a node of this machine.
-fn at_route(at: Option<&str>) -> Result<MultiAddr, Failure> {
+/// Where a relay is made, when that was said. A plain word is a node of this machine.
+fn at_route(at: Option<&str>) -> Result<Option<MultiAddr>, Failure> {
     let invalid = |error: &ockam_wire::MultiAddrError| {
         Failure::new("Argument '--at' is invalid").caused_by(error)
     };
     match at {
-        Some("") | None => Err(no_default_project().help("say with --at which node relays")),
-        Some(route) if route.contains('/') => route.parse().map_err(|error| invalid(&error)),
-        Some(name) => {
-            MultiAddr::new([Protocol::Node(name.to_owned())]).map_err(|error| invalid(&error))
+        Some("") | None => Ok(None),
+        Some(route) if route.contains('/') => {
+            route.parse().map(Some).map_err(|error| invalid(&error))
         }
+        Some(name) => MultiAddr::new([Protocol::Node(name.to_owned())])
+            .map(Some)
+            .map_err(|error| invalid(&error)),
     }
+}
+
+async fn at_default_project(state: &State) -> Result<MultiAddr, Failure> {
+    let help = "say with --at which node relays";
+    let Some(project) = projects::default(state).await? else {
+        return Err(no_default_project().help(help));
+    };
+    projects::way(state, project.name.as_str())
+        .await
+        .map_err(|failure| failure.help(help))?;
+    projects::named(&project)
 }
 
 #[derive(Debug, Args)]

@@ -14,10 +14,11 @@ use crate::command::flow;
 use crate::command::item::{Listed, Named, NamedTogether};
 use crate::command::tcp_outlet::PortalOptions;
 use crate::command::{Example, Note, Run, Session, text, way};
+use crate::home::projects;
 use crate::noun::tcp_inlet::{InletSpec, InletStatus, NOUN, TcpInlet};
 use crate::outcome::{Code, Failure, Outcome};
 use crate::record::Connection;
-use crate::state::no_default_project;
+use crate::state::{State, no_default_project};
 use crate::table::Noun;
 use crate::value::{Alias, DurationText, HostPort, Scheme};
 
@@ -87,8 +88,8 @@ impl Create {
         )
     }
 
-    /// The route to the outlet. A plain word is an outlet in the default project, which there is none of yet.
-    fn route(&self) -> Result<MultiAddr, Failure> {
+    /// The route to the outlet, when it was given whole.
+    fn route(&self) -> Result<Option<MultiAddr>, Failure> {
         match &self.to {
             Some(route) if route.contains('/') => {
                 if self.via.is_some() {
@@ -97,14 +98,39 @@ impl Create {
                     )
                     .help("leave --via out, or give the name of the outlet alone in --to"));
                 }
-                route.parse().map_err(|error: ockam_wire::MultiAddrError| {
-                    Failure::new("Argument '--to' is invalid").caused_by(&error)
-                })
+                let route: MultiAddr =
+                    route.parse().map_err(|error: ockam_wire::MultiAddrError| {
+                        Failure::new("Argument '--to' is invalid").caused_by(&error)
+                    })?;
+                ends_at_worker(&route)?;
+                Ok(Some(route))
             }
-            _ => Err(no_default_project().help(
-                "give the complete route with --to, for example /node/n1/secure/api/service/outlet",
-            )),
+            _ => Ok(None),
         }
+    }
+
+    /// The route to an outlet behind a relay of the default project (spec: command 3.9.4). A plain word is the outlet.
+    async fn route_over_project(&self, state: &State) -> Result<MultiAddr, Failure> {
+        let help =
+            "give the complete route with --to, for example /node/n1/secure/api/service/outlet";
+        let Some(project) = projects::default(state).await? else {
+            return Err(no_default_project().help(help));
+        };
+        projects::way(state, project.name.as_str())
+            .await
+            .map_err(|failure| failure.help(help))?;
+        let relay = self.via.as_deref().unwrap_or("default");
+        let outlet = self.to.as_deref().unwrap_or("outlet");
+        let mut route = projects::named(&project)?;
+        let behind = format!("/service/forward_to_{relay}/secure/api/service/{outlet}");
+        behind
+            .parse()
+            .and_then(|behind| route.append(&behind))
+            .map_err(|error: ockam_wire::MultiAddrError| {
+                Failure::new("the names of relay and outlet cannot be part of a route")
+                    .caused_by(&error)
+            })?;
+        Ok(route)
     }
 }
 
@@ -131,9 +157,12 @@ impl Run for Create {
         if self.alias.is_some() {
             deprecated(session, "--alias", "give the name as the first argument");
         }
-        let to = self.route()?;
-        ends_at_worker(&to)?;
+        let given = self.route()?;
         let state = session.open().await?;
+        let to = match given {
+            Some(to) => to,
+            None => self.route_over_project(&state).await?,
+        };
         // A route that leads nowhere is refused before a node is made for it.
         state.replace_nodes(&to).await?;
         let node = session.node_or_new(&state, self.at.at.as_ref()).await?;

@@ -1,9 +1,13 @@
 //! Projects of the home: what is known of them, and how their authorities are reached.
 
 use ockam_identity::{Identifier, OlderHistory, ProjectDetails, VerifiedHistory, VerifiedProject};
+use ockam_node::ProjectWay;
 use ockam_store::{NewProject, ProjectRecord, StoreError};
 use ockam_wire::MultiAddr;
+#[cfg(feature = "cli")]
+use ockam_wire::Protocol;
 
+use crate::ephemeral::ends_at_listener;
 use crate::hint;
 use crate::outcome::{Code, Failure};
 use crate::state::{State, refused};
@@ -107,6 +111,49 @@ pub fn details(record: &ProjectRecord) -> Result<ProjectDetails, Failure> {
     ProjectDetails::from_json(&record.details).map_err(|error| {
         Failure::internal(
             format!("the stored project {} is not understood", record.name),
+            &error,
+        )
+    })
+}
+
+/// The way to the node of a project (spec: trust 9.4).
+///
+/// # Errors
+/// There is no such project, or it has no node.
+pub async fn way(state: &State, name: &str) -> Result<ProjectWay, Failure> {
+    let project = find(state, name).await?;
+    let no_node = || {
+        Failure::new(format!("the project {} has no node", project.name)).help(
+            "relays and outlets of an authority's members are reached over nodes: name one, for example /node/relay or \
+             /dnsaddr/relay.example/tcp/4000",
+        )
+    };
+    let details = details(&project)?;
+    let verified = details
+        .verify(ockam_vault::fast())
+        .map_err(|error| no_node().caused_by(&error))?;
+    let identity = *verified.identity().ok_or_else(no_node)?;
+    // A ticket of an authority without a project says that the authority is the project.
+    if Some(identity) == project.authority || verified.details().access_route.is_empty() {
+        return Err(no_node());
+    }
+    let route = verified
+        .details()
+        .access_route
+        .parse()
+        .map_err(|error: ockam_wire::MultiAddrError| no_node().caused_by(&error))?;
+    Ok(ProjectWay {
+        route: ends_at_listener(&route)?,
+        identity,
+    })
+}
+
+/// The address that calls a project by name.
+#[cfg(feature = "cli")]
+pub(crate) fn named(project: &ProjectRecord) -> Result<MultiAddr, Failure> {
+    MultiAddr::new([Protocol::Project(project.name.to_string())]).map_err(|error| {
+        Failure::internal(
+            format!("the project {} cannot be part of a route", project.name),
             &error,
         )
     })

@@ -1,10 +1,11 @@
-//! Nodes of the home, as addresses call them by name.
+//! Nodes and projects of the home, as addresses call them by name.
 
 use std::pin::Pin;
 
-use ockam_node::{NodeNames, UnknownNode};
+use ockam_node::{NodeNames, ProjectWay, UnknownNode};
 use ockam_wire::MultiAddr;
 
+use crate::home::projects;
 use crate::state::State;
 
 /// The nodes in the store of one home.
@@ -19,6 +20,20 @@ impl NodeNames for StoredNodes {
         Box::pin(async move {
             self.0
                 .node_address(name)
+                .await
+                .map_err(|failure| UnknownNode {
+                    name: name.to_owned(),
+                    reason: failure.message,
+                })
+        })
+    }
+
+    fn project<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> Pin<Box<dyn Future<Output = Result<ProjectWay, UnknownNode>> + Send + 'a>> {
+        Box::pin(async move {
+            projects::way(&self.0, name)
                 .await
                 .map_err(|failure| UnknownNode {
                     name: name.to_owned(),
