@@ -392,7 +392,7 @@ mod tests {
             assert!(matches!(source(inline), Source::Inline(_)), "{inline}");
         }
         assert_eq!(source("-"), Source::Input);
-        for url in ["https://h/ticket", "h:80/ticket"] {
+        for url in ["https://example.com/ticket", "h:80/ticket"] {
             assert!(matches!(source(url), Source::Url(_)), "{url}");
         }
     }
