@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use ockam_channel::{CredentialRefresh, Established, Receiver};
 use ockam_identity::{ChangeHistory, Identifier, VerifiedHistory};
@@ -181,6 +182,7 @@ impl Running {
             receiver,
             refreshes,
             presented: self.presented.clone(),
+            allowance: Allowance::new(),
         });
         let first_hop_gone = self.shared.router.gone(&self.shared.first_hop);
         let opening = async {
@@ -267,6 +269,34 @@ struct Open {
     refreshes: mpsc::Sender<CredentialRefresh>,
     /// The history of the handshake.
     presented: VerifiedHistory,
+    allowance: Allowance,
+}
+
+/// How many refreshes are looked at: each costs several verifications.
+struct Allowance {
+    left: u32,
+    refilled: Instant,
+}
+
+impl Allowance {
+    fn new() -> Self {
+        Self {
+            left: REFRESHES_AT_ONCE,
+            refilled: Instant::now(),
+        }
+    }
+
+    fn take(&mut self) -> bool {
+        let seconds = self.refilled.elapsed().as_secs();
+        if seconds > 0 {
+            let refill = u32::try_from(seconds).unwrap_or(u32::MAX);
+            self.left = self.left.saturating_add(refill).min(REFRESHES_AT_ONCE);
+            self.refilled = Instant::now();
+        }
+        let taken = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        taken
+    }
 }
 
 impl Open {
@@ -280,11 +310,12 @@ impl Open {
             }
         }
     }
-}
 
-impl Open {
     /// A history that must be compared is another task's; without one the credentials count for the next record.
-    fn refresh(&self, refresh: CredentialRefresh) -> Result<(), SendError> {
+    fn refresh(&mut self, refresh: CredentialRefresh) -> Result<(), SendError> {
+        if !self.allowance.take() {
+            return Err(SendError::Full);
+        }
         if refresh.history == self.presented.as_bytes()
             && !self.shared.outdated.load(Ordering::Relaxed)
         {
@@ -354,6 +385,8 @@ impl Inline for Decryptor {
 
 /// Bytes that may wait while a handshake is finished.
 const EARLY_BYTES: usize = 1024 * 1024;
+/// Refreshes of one channel that are looked at in a row; then one each second.
+const REFRESHES_AT_ONCE: u32 = 16;
 /// Refreshes that may wait.
 const REFRESHES: usize = 4;
 /// Nonce and tag.

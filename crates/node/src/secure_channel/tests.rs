@@ -7,6 +7,7 @@ use ockam_wire::{Address, Buffer, Route};
 
 use super::*;
 use crate::access::Access;
+use crate::issuer::Issuer;
 use crate::node::NodeOptions;
 use crate::own_identity::{FixedIdentity, IdentityUnavailable, ReplaceableIdentity};
 use crate::router::Mailbox;
@@ -99,21 +100,7 @@ async fn guard_11_2_16_channel_ends_when_its_peer_refreshes_with_a_history_that_
         client.ask(&another, b"y").await;
         let theirs = server.node.channels();
         assert_eq!(theirs.len(), 2);
-        let refresh = ChannelMessage::RefreshCredentials(ockam_channel::CredentialRefresh {
-            history: rotated.as_bytes().to_vec(),
-            credentials: Vec::new(),
-        })
-        .encode()
-        .unwrap();
-        let shared = &channel.shared;
-        let back = route(std::slice::from_ref(channel.encryptor()));
-        shared
-            .router
-            .run_from(&shared.first_hop, 1000, |delivery| {
-                shared.seal(refresh, back, delivery)
-            })
-            .await
-            .unwrap();
+        refresh(&channel, rotated.as_bytes(), Vec::new()).await;
         let wait = Duration::from_millis(if stays_open { 200 } else { 5000 });
         // The key is that of both channels, whichever told.
         let all = async {
@@ -126,6 +113,75 @@ async fn guard_11_2_16_channel_ends_when_its_peer_refreshes_with_a_history_that_
         let open = theirs.iter().filter(|theirs| !theirs.is_closed()).count();
         assert_eq!(open, if stays_open { 2 } else { 0 });
     }
+}
+
+async fn refresh(
+    channel: &SecureChannel,
+    history: &[u8],
+    credentials: Vec<ockam_identity::CredentialBundle>,
+) {
+    let refresh = ChannelMessage::RefreshCredentials(ockam_channel::CredentialRefresh {
+        history: history.to_vec(),
+        credentials,
+    })
+    .encode()
+    .unwrap();
+    let shared = &channel.shared;
+    let back = route(std::slice::from_ref(channel.encryptor()));
+    shared
+        .router
+        .run_from(&shared.first_hop, 1000, |delivery| {
+            shared.seal(refresh, back, delivery)
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn refreshed_credential_counts_for_the_very_next_record() {
+    // spec: trust 5.8. The echo of a node with an authority answers members only.
+    let issuer = Issuer::new();
+    let server = Server::start_with(node_of(&issuer), Vec::new()).await;
+    let client = Client::start(&server).await;
+    let channel = client.open(&[API], Vec::new()).await.unwrap();
+    let history = &client.identity.history;
+    let credential = issuer.issue(history, &[]);
+    refresh(&channel, history.as_bytes(), vec![credential]).await;
+    assert_eq!(client.ask(&channel, b"x").await, b"x");
+}
+
+#[tokio::test]
+async fn flood_of_refreshes_is_not_looked_at() {
+    let issuer = Issuer::new();
+    let server = Server::start_with(node_of(&issuer), Vec::new()).await;
+    let client = Client::start(&server).await;
+    let channel = client.open(&[API], Vec::new()).await.unwrap();
+    let history = &client.identity.history;
+    let bad = || vec![ockam_identity::CredentialBundle::decode(&[0x80]).unwrap()];
+    for _ in 0..500 {
+        refresh(&channel, history.as_bytes(), bad()).await;
+    }
+    client
+        .send(&channel, &client.mailbox(), b"denied, and the last")
+        .await
+        .unwrap();
+    let denied = || server.node.denials().all();
+    while denied().iter().all(|denial| denial.what != "echo") {
+        tokio::task::yield_now().await;
+    }
+    let looked_at = denied()
+        .iter()
+        .find(|denial| denial.what == "credential")
+        .map(|denial| denial.count);
+    assert!(looked_at.is_some_and(|count| (16..100).contains(&count)));
+    assert!(!channel.is_closed());
+}
+
+fn node_of(issuer: &Issuer) -> Node {
+    Node::new(NodeOptions {
+        authority: Some(crate::Authority::new(issuer.history.clone())),
+        ..NodeOptions::default()
+    })
 }
 
 #[tokio::test]
