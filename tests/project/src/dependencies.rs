@@ -63,7 +63,8 @@ fn everything_foreign_comes_from_the_one_registry() {
 fn manifests_take_versions_and_lints_from_the_workspace() {
     let mut findings = Vec::new();
     for file in files() {
-        if file.name() != "Cargo.toml" || file.path == "Cargo.toml" {
+        // A workspace of its own cannot take anything from this one.
+        if file.name() != "Cargo.toml" || ["Cargo.toml", "fuzz/Cargo.toml"].contains(&&*file.path) {
             continue;
         }
         let mut section = "";

@@ -1,11 +1,14 @@
 //! Input made to break the readers: limits, and a deterministic mutation fuzz.
 
 use ockam_identity::{
-    ChangeHistory, Comparison, CredentialBundle, DecodeError, MAX_CHANGES,
+    ChangeHistory, Comparison, CredentialBundle, DecodeError, EnrollmentTicket, MAX_CHANGES,
     MAX_CREDENTIAL_BUNDLE_LEN, MAX_HISTORY_LEN, Purpose, PurposeKeyAttestation,
 };
 use ockam_vault::{SigningKeyType, portable};
 
+use proptest::prelude::*;
+
+use crate::arbitrary;
 use crate::forge::{
     FROM, attestation_data, attestation_of, identity, rotated, secret, secret_of, static_key,
     verdict, versioned,
@@ -242,6 +245,52 @@ fn random_bytes_do_not_break_the_readers() {
         let _ = PurposeKeyAttestation::decode(&bytes);
         let _ = CredentialBundle::decode(&bytes);
     }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_taken_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        arbitrary::history(&bytes);
+        arbitrary::credential(&bytes);
+        arbitrary::ticket(&bytes);
+    }
+
+    #[test]
+    fn damaged_statements_are_taken_for_what_was_signed_or_refused(seed in any::<u64>()) {
+        let mut random = Sequence(seed);
+        arbitrary::credential(&mutated(arbitrary::published().as_bytes(), &mut random));
+        arbitrary::history(&mutated(identity(&secret(1)).as_bytes(), &mut random));
+    }
+
+    #[test]
+    fn damaged_tickets_are_read_whole_or_refused(seed in any::<u64>(), form in 0..4_usize) {
+        arbitrary::ticket(&mutated(ticket_in(form).as_bytes(), &mut Sequence(seed)));
+    }
+}
+
+/// A ticket in one of its forms.
+fn ticket_in(form: usize) -> String {
+    let plain = include_str!("../../../../vectors/ticket.json")
+        .split_once("\"plain\": \"")
+        .and_then(|(_, rest)| rest.split_once('"'))
+        .expect("the vector has a plain form")
+        .0;
+    let ticket = EnrollmentTicket::read(portable(), plain).expect("the vector is good");
+    let text = match form {
+        0 => ticket.to_plain(),
+        1 => ticket.to_hex(),
+        2 => ticket.to_json(),
+        _ => ticket.to_legacy(),
+    };
+    text.to_string()
+}
+
+#[test]
+fn the_published_credential_is_believed_by_what_is_fuzzed() {
+    // Otherwise the fuzz would look at refusals only.
+    let published = arbitrary::published();
+    arbitrary::credential(published.as_bytes());
+    assert!(published.peek().is_ok());
 }
 
 /// One to three changes of the kinds that matter to a reader of CBOR.

@@ -1,5 +1,6 @@
 //! Identities and purpose keys: published vectors, guards, hostile input.
 
+mod arbitrary;
 mod credentials;
 mod forge;
 mod histories;
