@@ -74,7 +74,7 @@ pub(crate) fn ticket(bytes: &[u8]) {
     }
 }
 
-fn issuer() -> &'static VerifiedHistory {
+pub(crate) fn issuer() -> &'static VerifiedHistory {
     static ISSUER: OnceLock<VerifiedHistory> = OnceLock::new();
     ISSUER.get_or_init(|| {
         ChangeHistory::from_hex(vector("issuer_history"))
@@ -100,4 +100,4 @@ fn vector(field: &str) -> &'static str {
 }
 
 /// Within the time of the published credential.
-const NOW: UnixTime = UnixTime(1_700_001_000);
+pub(crate) const NOW: UnixTime = UnixTime(1_700_001_000);
