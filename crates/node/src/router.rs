@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 
-use ockam_wire::{Address, Buffer, Route};
+use ockam_wire::{Address, AddressRef, Buffer, Route};
 use tokio::sync::{Notify, watch};
 
 use crate::access::{Access, Rule};
@@ -461,20 +461,24 @@ impl Router {
     /// The peer of the channel that a message along `onward` leaves through (spec: trust 6.6). The way is followed as
     /// messages take it: what names a channel behind a worker that leads elsewhere does not count.
     fn leads_to(&self, onward: &Route) -> Option<Arc<ChannelPeer>> {
-        for hop in onward {
-            let mut entry = self.entry(hop.name())?;
-            for _ in 0..MAX_CHAIN {
-                if entry.behind.producer.is_some() {
-                    return entry.behind.peer.clone();
-                }
-                let Kind::Inline(worker) = &entry.kind else {
-                    return None;
-                };
-                let End::Next(next) = worker.end() else {
-                    break;
-                };
-                entry = self.entry(next.name())?;
+        let local = |hop: AddressRef<'_>| match hop.transport() {
+            ockam_wire::TransportType::LOCAL => self.entry(hop.name()),
+            _ => None,
+        };
+        let mut hops = onward.iter();
+        let mut entry = local(hops.next()?)?;
+        for _ in 0..MAX_CHAIN {
+            if entry.behind.producer.is_some() {
+                return entry.behind.peer.clone();
             }
+            let Kind::Inline(worker) = &entry.kind else {
+                return None;
+            };
+            entry = match worker.end() {
+                End::Next(next) => local(next.as_ref())?,
+                _ if worker.passes_on() => local(hops.next()?)?,
+                _ => return None,
+            };
         }
         None
     }

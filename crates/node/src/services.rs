@@ -151,6 +151,10 @@ impl Inline for Hop {
         End::Opens
     }
 
+    fn passes_on(&self) -> bool {
+        true
+    }
+
     fn handle(
         &self,
         mut message: LocalMessage,

@@ -21,6 +21,11 @@ pub trait Inline: Send + Sync + 'static {
     /// Why the message is dropped; counted by the router.
     fn handle(&self, message: LocalMessage, delivery: &mut Delivery<'_>) -> Result<(), SendError>;
 
+    /// Whether a message goes on to what its route names next, wherever that is.
+    fn passes_on(&self) -> bool {
+        false
+    }
+
     /// Bytes that the worker adds to a payload; 0 when it only moves hops.
     fn overhead(&self) -> usize {
         0

@@ -64,12 +64,21 @@ async fn only_peers_that_the_policy_lets_in_reach_a_worker_and_are_sent_to() {
 async fn what_leads_out_without_a_channel_is_nobody() {
     let issuer = Issuer::new();
     let server = Party::start(Some(&issuer.history)).await;
-    let (_service, _) = guarded(&server, "component=web");
+    let (_service, guard) = guarded(&server, "component=web");
     let at = format!("127.0.0.1:{}", server.port());
     let connection = server.node.tcp_connect(&at).await.unwrap();
+    // What comes behind a worker that takes the message is not where it goes.
+    let web = Party::start(None).await;
+    web.present(vec![issuer.issue(&web.history, &[("component", "web")])]);
+    let _to_web = web.open(&server).await;
+    let mut generation = server.node.attested().generation();
+    generation.wait_for(|count| *count > 0).await.unwrap();
+    let [to_web] = server.node.channels().try_into().unwrap();
+    assert!(guard.allows(Some(web.identifier())));
     for onward in [
         vec![connection.sender().clone(), SERVICE],
-        vec![SINK],
+        vec![SINK, to_web.encryptor().clone()],
+        vec![to_web.decryptor().clone(), to_web.encryptor().clone()],
         vec![Address::from_static("nowhere")],
     ] {
         let onward = Route::from_hops(onward).unwrap();
@@ -84,7 +93,7 @@ async fn what_leads_out_without_a_channel_is_nobody() {
     let nobody = nobody
         .iter()
         .map(|denial| (denial.who, denial.what.as_str(), denial.count));
-    assert_eq!(nobody.collect::<Vec<_>>(), [(None, "service", 2)]);
+    assert_eq!(nobody.collect::<Vec<_>>(), [(None, "service", 3)]);
 }
 
 #[tokio::test]
