@@ -31,12 +31,14 @@ mod backup;
 mod configurations;
 mod credentials;
 mod database;
+mod enrollment_tokens;
 mod enrollments;
 mod error;
 mod glance;
 mod histories;
 mod home;
 mod identities;
+mod members;
 mod name;
 mod nodes;
 mod passphrase;
@@ -51,6 +53,7 @@ mod secrets;
 mod store;
 mod takeover;
 mod vaults;
+mod withdrawals;
 
 #[cfg(test)]
 mod testing;
@@ -58,11 +61,13 @@ mod testing;
 pub use backup::{Backup, BackupSeal, MAX_BACKUP_LEN};
 pub use configurations::ConfiguredRecord;
 pub use credentials::CredentialRecord;
+pub use enrollment_tokens::{EnrollmentTokenRecord, TokenRedemption};
 pub use enrollments::EnrollmentRecord;
 pub use error::StoreError;
 pub use glance::Glance;
 pub use home::{Home, HomeError};
 pub use identities::{Creation, IdentityRecord, NewIdentity};
+pub use members::{MemberChange, MemberRecord};
 pub use name::{IdentityName, NameError, NodeName, ProjectName, VaultName};
 pub use nodes::{IfRunning, NodeRecord, NodeStart};
 pub use process::{ProcessMark, ProcessState};
@@ -77,3 +82,4 @@ pub use takeover::{
     TakeoverReport,
 };
 pub use vaults::{OpenVault, VaultRecord};
+pub use withdrawals::WithdrawalRecord;

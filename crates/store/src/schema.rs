@@ -23,7 +23,7 @@ impl Schema {
 /// The database of a home.
 pub(crate) static HOME: Schema = Schema {
     application: i32::from_be_bytes(*b"OckH"),
-    migrations: &[HOME_1, HOME_2, HOME_3, HOME_4, HOME_5],
+    migrations: &[HOME_1, HOME_2, HOME_3, HOME_4, HOME_5, HOME_6],
 };
 
 /// The file of one further vault.
@@ -142,6 +142,47 @@ CREATE TABLE credential (
     bundle BLOB NOT NULL,
     expires_at INTEGER NOT NULL,
     PRIMARY KEY (subject, issuer, scope)
+) STRICT, WITHOUT ROWID;
+";
+
+/// What the authorities of this home remember. The sequence of a withdrawal is never used twice, also when its row is gone.
+const HOME_6: &str = "
+CREATE TABLE member (
+    authority BLOB NOT NULL,
+    identifier BLOB NOT NULL,
+    attributes BLOB NOT NULL,
+    added_by BLOB NOT NULL,
+    added_at INTEGER NOT NULL,
+    is_pre_trusted INTEGER NOT NULL CHECK (is_pre_trusted IN (0, 1)),
+    PRIMARY KEY (authority, identifier)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX member_pre_trusted ON member (authority, is_pre_trusted) WHERE is_pre_trusted = 1;
+
+CREATE TABLE enrollment_token (
+    authority BLOB NOT NULL,
+    hash BLOB NOT NULL,
+    attributes BLOB NOT NULL,
+    issued_by BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    uses INTEGER NOT NULL CHECK (uses > 0),
+    PRIMARY KEY (authority, hash)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX enrollment_token_end ON enrollment_token (expires_at);
+
+CREATE TABLE withdrawal (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    authority BLOB NOT NULL,
+    subject BLOB NOT NULL,
+    before INTEGER NOT NULL,
+    UNIQUE (authority, subject)
+) STRICT;
+CREATE INDEX withdrawal_order ON withdrawal (authority, sequence);
+CREATE INDEX withdrawal_moment ON withdrawal (authority, before);
+
+CREATE TABLE credential_lifetime (
+    authority BLOB PRIMARY KEY,
+    longest INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";
 
