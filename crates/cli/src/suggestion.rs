@@ -213,7 +213,6 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("share", ORCHESTRATOR),
     ("sidecar", ORCHESTRATOR),
     ("policy", POLICY),
-    ("authority", POLICY),
     ("kafka-inlet", KAFKA),
     ("kafka-outlet", KAFKA),
     ("kafka-consumer", KAFKA),

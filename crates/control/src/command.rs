@@ -8,6 +8,7 @@
 //! An argument this program understands but cannot honour is refused before anything is changed.
 
 mod argument;
+mod authority;
 mod credential;
 mod example;
 mod flow;
@@ -324,6 +325,9 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<item::ShowAt<TcpConnection>>(),
     Command::of::<item::List<TcpConnection>>(),
     Command::of::<item::DeleteAt<TcpConnection>>(),
+    Command::of::<authority::Create>(),
+    Command::of::<authority::Show>(),
+    Command::of::<authority::List>(),
     Command::of::<message::Send>(),
     Command::of::<service::Start>(),
     Command::of::<service::List>(),

@@ -1,5 +1,6 @@
 //! Operations on the home itself, handled in the command's own process.
 
+pub mod authorities;
 #[cfg(feature = "cli")]
 pub(crate) mod backup;
 #[cfg_attr(

@@ -41,7 +41,7 @@ mod configuration;
 
 pub use client::Client;
 pub use ephemeral::Ephemeral;
-pub use home::{identities, import, nodes, projects, reset, trust, vaults};
+pub use home::{authorities, identities, import, nodes, projects, reset, trust, vaults};
 pub use managed::{ManagedNode, NodeSettings, Start, StatusEndpoint};
 pub use ockam_store::{Glance, IfRunning, Passphrase};
 pub use outcome::{Code, Failure, Outcome};
@@ -63,6 +63,7 @@ pub use command::{
     Stdin, clap_commands, command, examples_help, live,
 };
 
+pub use noun::authority::{AdminSettings, AuthorityItem, AuthoritySettings, OktaSettings};
 pub use noun::credential::{CredentialView, StoredCredential};
 pub use noun::flow_control::ConsumerSpec;
 pub use noun::identity::{IdentityChange, IdentityHistory, IdentityItem};

@@ -15,6 +15,7 @@
 
 mod api;
 mod apply;
+mod authority;
 mod authority_history;
 mod channel_listeners;
 mod channels;
@@ -28,6 +29,7 @@ mod registry;
 mod relays;
 mod restore;
 mod services;
+mod sign_in;
 mod status_endpoint;
 mod tcp_connections;
 mod tcp_listeners;
@@ -50,6 +52,7 @@ pub(crate) use self::histories::StoredHistories;
 pub(crate) use self::names::StoredNodes;
 pub use self::status_endpoint::StatusEndpoint;
 
+use self::authority::RunningAuthority;
 use self::channel_listeners::KeptListener;
 use self::channels::KeptChannel;
 use self::inlets::KeptInlet;
@@ -65,6 +68,7 @@ use crate::home::trust::{TrustSpec, Trusted};
 use crate::home::{identities, nodes};
 use crate::membership;
 use crate::noun;
+use crate::noun::authority::AuthoritySettings;
 use crate::noun::node::NodeResources;
 use crate::noun::node_services::NodeServices;
 use crate::outcome::Failure;
@@ -98,6 +102,8 @@ pub struct NodeSettings {
     pub trust: Option<TrustSpec>,
     /// How long the authority may be silent before its credentials count no more; as before when it is not given.
     pub max_stale: Option<DurationText>,
+    /// How it works as an authority; as before, when it is not given.
+    pub authority: Option<AuthoritySettings>,
 }
 
 /// How a node comes to be started.
@@ -114,6 +120,7 @@ pub enum Start {
 #[derive(Debug)]
 pub struct ManagedNode {
     managed: Arc<Managed>,
+    authority: Option<RunningAuthority>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -168,13 +175,18 @@ impl ManagedNode {
             Some(trust) => Some(Trusted::of(&state, trust).await?),
             None => None,
         };
+        let authority = settings.authority.clone().or(prior_options.authority);
+        let account_authority = match &authority {
+            Some(authority) => authority::account_authority(authority)?,
+            None => None,
+        };
         let histories = Arc::new(StoredHistories(state.store().clone()));
         let node = Node::new(NodeOptions {
             histories,
             names: Arc::new(StoredNodes(state.clone())),
-            authority: trusted
-                .as_ref()
-                .map(|trusted| Authority::new(trusted.authority.clone())),
+            authority: account_authority
+                .or_else(|| trusted.as_ref().map(|trusted| trusted.authority.clone()))
+                .map(Authority::new),
             ..NodeOptions::default()
         });
         let listener = listen(
@@ -208,6 +220,7 @@ impl ManagedNode {
                 .or(prior_options.purpose_key_lifetime),
             trust,
             max_stale: settings.max_stale.or(prior_options.max_stale),
+            authority,
         };
         let start = NodeStart {
             name: settings.name.clone(),
@@ -219,7 +232,13 @@ impl ManagedNode {
                 .map_err(|error| Failure::internal("the options cannot be written", &error))?,
         };
         let stored = match settings.start {
-            Start::Create => state.store().create_node(&start, settings.if_running).await,
+            Start::Create => {
+                let created = state.store().create_node(&start, settings.if_running).await;
+                if created.is_ok() {
+                    prefer_to_authority(&state, &settings.name).await?;
+                }
+                created
+            }
             Start::Resume => {
                 state
                     .store()
@@ -265,9 +284,17 @@ impl ManagedNode {
         });
         let mut this = Self {
             managed,
+            authority: None,
             tasks: Vec::new(),
         };
-        match this.run(listener, status, options.services).await {
+        let started = match options.authority {
+            Some(authority) => {
+                this.run_authority(listener, status, &authority, identity.identifier)
+                    .await
+            }
+            None => this.run(listener, status, options.services).await,
+        };
+        match started {
             Ok(()) => Ok(this),
             Err(failure) => {
                 // The failure that ended the start is the one to tell.
@@ -286,17 +313,8 @@ impl ManagedNode {
         services: Option<NodeServices>,
     ) -> Result<(), Failure> {
         let managed = self.managed.clone();
-        let socket = managed.state.socket(&managed.name)?;
-        let socket = ControlSocket::bind(&socket)
-            .await
-            .map_err(|error| Failure::internal("the node cannot be controlled", &error))?;
-        let listener_flow = listener.flow();
-        let name = listener.address().to_string();
-        managed
-            .tcp_listeners
-            .reserve(&name, Made::Asked)
-            .map_err(|_| Failure::new(format!("{name} is in use")))?
-            .fill(KeptTcpListener { running: listener })?;
+        let socket = managed.bind_control().await?;
+        let listener_flow = managed.keep_own_listener(listener)?;
         managed.start_default_services()?;
         managed.open_way_in(listener_flow);
         let listener = services.and_then(|services| services.secure_channel_listener);
@@ -319,10 +337,47 @@ impl ManagedNode {
         managed.restore().await?;
         self.tasks
             .push(tokio::spawn(authority_history::follow(managed.clone())));
+        self.serve(socket, status, relay_service);
+        Ok(())
+    }
+
+    /// An authority has its own services and no others: strangers reach `api`, the peers of its channels the rest.
+    async fn run_authority(
+        &mut self,
+        listener: ockam_node::TcpListener,
+        status: Option<tokio::net::TcpListener>,
+        settings: &AuthoritySettings,
+        identifier: Identifier,
+    ) -> Result<(), Failure> {
+        let managed = self.managed.clone();
+        let socket = managed.bind_control().await?;
+        managed.keep_own_listener(listener)?;
+        managed.start_channel_services(None).await?;
+        let listeners = managed.channel_listeners.all();
+        let channels = listeners
+            .first()
+            .map(|listener| listener.running.flow())
+            .ok_or_else(|| Failure::new("the node is ending"))?;
+        self.authority = Some(
+            managed
+                .start_authority(settings, identifier, channels)
+                .await?,
+        );
+        self.serve(socket, status, ());
+        Ok(())
+    }
+
+    /// Takes commands and health checks from now on; what is given lives as long.
+    fn serve<T: Send + 'static>(
+        &mut self,
+        socket: ControlSocket,
+        status: Option<tokio::net::TcpListener>,
+        alive: T,
+    ) {
+        let managed = self.managed.clone();
         let api = api::router(managed.clone());
         self.tasks.push(tokio::spawn(async move {
-            // The service lives as long as the node is commanded.
-            let _relay_service = relay_service;
+            let _alive = alive;
             if let Err(error) = axum::serve(socket, api).await {
                 tracing::error!("the control socket is gone: {error}");
             }
@@ -331,7 +386,6 @@ impl ManagedNode {
             self.tasks
                 .push(tokio::spawn(status_endpoint::serve(status, managed)));
         }
-        Ok(())
     }
 
     /// What the node runs.
@@ -364,6 +418,12 @@ impl ManagedNode {
             .map(drop)
             .map_err(refused)
     }
+}
+
+/// How an authority was asked to work is checked before it is stored.
+#[cfg(feature = "cli")]
+pub(crate) fn check_authority(settings: &AuthoritySettings) -> Result<(), Failure> {
+    authority::check(settings)
 }
 
 impl Drop for ManagedNode {
@@ -421,6 +481,8 @@ struct NodeOptionsRecord {
     trust: Option<TrustSpec>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_stale: Option<DurationText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    authority: Option<AuthoritySettings>,
 }
 
 /// What a node was told to trust.
@@ -428,6 +490,26 @@ struct NodeOptionsRecord {
 pub(crate) fn trust_of(node: &ockam_store::NodeRecord) -> Option<TrustSpec> {
     let options: NodeOptionsRecord = serde_json::from_str(&node.options).ok()?;
     options.trust
+}
+
+/// How a node works as an authority, if it is one.
+pub(crate) fn authority_of(node: &ockam_store::NodeRecord) -> Option<AuthoritySettings> {
+    let options: NodeOptionsRecord = serde_json::from_str(&node.options).ok()?;
+    options.authority
+}
+
+/// The stored form of the options of an authority that did not start yet.
+#[cfg(feature = "cli")]
+pub(crate) fn authority_options(
+    settings: &AuthoritySettings,
+    prior: Option<&ockam_store::NodeRecord>,
+) -> Result<String, Failure> {
+    let mut options: NodeOptionsRecord = prior
+        .and_then(|prior| serde_json::from_str(&prior.options).ok())
+        .unwrap_or_default();
+    options.authority = Some(settings.clone());
+    serde_json::to_string(&options)
+        .map_err(|error| Failure::internal("the options cannot be written", &error))
 }
 
 /// Refuses a lifetime that channel keys cannot have.
@@ -449,6 +531,25 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Managed {
+    /// Listens for commands.
+    async fn bind_control(&self) -> Result<ControlSocket, Failure> {
+        let socket = self.state.socket(&self.name)?;
+        ControlSocket::bind(&socket)
+            .await
+            .map_err(|error| Failure::internal("the node cannot be controlled", &error))
+    }
+
+    /// Keeps the listener that the node was started with; returns the flow of what comes in there.
+    fn keep_own_listener(&self, listener: ockam_node::TcpListener) -> Result<FlowId, Failure> {
+        let flow = listener.flow();
+        let name = listener.address().to_string();
+        self.tcp_listeners
+            .reserve(&name, Made::Asked)
+            .map_err(|_| Failure::new(format!("{name} is in use")))?
+            .fill(KeptTcpListener { running: listener })?;
+        Ok(flow)
+    }
+
     /// This node, for what outlives a call.
     pub(crate) fn own(&self) -> Result<Arc<Self>, Failure> {
         self.own
@@ -611,6 +712,19 @@ impl Managed {
         resources.services = self.service_list();
         Ok(resources)
     }
+}
+
+/// Whoever names no node does not mean an authority.
+async fn prefer_to_authority(state: &State, created: &NodeName) -> Result<(), Failure> {
+    let default = state.store().default_node().await.map_err(refused)?;
+    if default.is_some_and(|default| authority_of(&default).is_some()) {
+        state
+            .store()
+            .set_default_node(created)
+            .await
+            .map_err(refused)?;
+    }
+    Ok(())
 }
 
 /// Binds the listener: where it was asked to be, where it was before, or at a free port.

@@ -1,5 +1,6 @@
 //! The nouns: for each one file with its row in the table, its names and records.
 
+pub(crate) mod authority;
 pub(crate) mod credential;
 pub(crate) mod flow_control;
 pub(crate) mod identity;

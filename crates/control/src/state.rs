@@ -7,6 +7,7 @@ use ockam_store::{Home, NodeName, NodeRecord, ProcessState, Store, StoreError};
 use ockam_wire::{MultiAddr, Protocol};
 
 use crate::hint;
+use crate::home::authorities;
 use crate::home::projects;
 use crate::keyring::Keyring;
 use crate::noun::node::NodeStatus;
@@ -83,6 +84,15 @@ impl State {
         match self.store.node(name).await {
             Err(error @ StoreError::NoNode(_)) => {
                 let nodes = self.nodes().await?;
+                // spec: command 3.9.5 (what versions up to 0.139 called the only authority)
+                let mut authorities = nodes
+                    .iter()
+                    .filter(|node| crate::managed::authority_of(node).is_some());
+                if name.as_str() == authorities::OLD_NAME
+                    && let (Some(only), None) = (authorities.next(), authorities.next())
+                {
+                    return Ok(only.clone());
+                }
                 let known = nodes.iter().map(|node| node.name.as_str());
                 Err(hint::among(refused(error), name.as_str(), "nodes", known))
             }

@@ -119,6 +119,7 @@ pub const RESOURCES: &[&Noun] = &[
     &noun::secure_channel_listener::NOUN,
     &noun::tcp_listener::NOUN,
     &noun::tcp_connection::NOUN,
+    &noun::authority::NOUN,
     &noun::message::NOUN,
     &noun::service::NOUN,
     &noun::worker::NOUN,

@@ -674,6 +674,7 @@ fn settings(name: &str) -> NodeSettings {
         purpose_key_lifetime: None,
         trust: None,
         max_stale: None,
+        authority: None,
     }
 }
 

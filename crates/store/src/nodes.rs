@@ -78,6 +78,25 @@ impl Store {
         .await
     }
 
+    /// Stores a node that nobody means who names none: it becomes the default only while there is no other node.
+    ///
+    /// # Errors
+    /// [`StoreError::NodeRunning`]; [`StoreError::NoIdentity`].
+    pub async fn create_node_aside(
+        &self,
+        node: &NodeStart,
+        if_running: IfRunning,
+    ) -> Result<NodeRecord, StoreError> {
+        self.write(async |db| {
+            put(db, node, if_running).await?;
+            if default(db).await?.is_none() {
+                make_default(db, &node.name).await?;
+            }
+            find(db, &node.name).await
+        })
+        .await
+    }
+
     /// Stores a node whose process starts again, or whose addresses or options changed. The default stays what it is.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use minicbor::Encoder;
 use ockam_wire::DecodeError;
 use ockam_wire::cbor::Reader;
 
-use super::{MessageError, Written};
+use super::{MessageError, Written, encode, whole};
 
 /// The attribute that makes an enroller.
 pub const ROLE: &str = "ockam-role";
@@ -123,6 +123,20 @@ impl MemberAttributes {
         RESERVED
             .into_iter()
             .find(|name| self.entries.contains_key(*name))
+    }
+
+    /// As bytes, to be stored: a CBOR map of text to text.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        encode(|out| self.write(out))
+    }
+
+    /// Reads what [`Self::encode`] wrote.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
+        whole(bytes, Self::read)
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, MessageError> {

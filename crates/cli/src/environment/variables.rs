@@ -88,6 +88,11 @@ pub(crate) const VARIABLES: &[Variable] = &[
         "the program that runs background nodes, when this one was replaced on disk",
     ),
     honoured(
+        "CREDENTIAL_TTL_SECS",
+        "2592000",
+        "How many seconds the credentials of an authority are good, when it is created without --ttl",
+    ),
+    honoured(
         "OCKAM_DEFAULT_TIMEOUT",
         "120s",
         "how long a request or the making of a channel may take",

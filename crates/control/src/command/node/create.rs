@@ -466,6 +466,7 @@ impl Create {
             max_stale: self.max_stale,
             portal_chunk: session.parsed_variable("OCKAM_TCP_PORTAL_PAYLOAD_LENGTH")?,
             purpose_key_lifetime: self.purpose_key_lifetime,
+            authority: None,
         };
         let start = settings.start;
         session.host.waiting(&format!("Starting Node {name}"));
