@@ -54,6 +54,7 @@ macro_rules! transcripts {
 
 transcripts! {
     arguments
+    authority
     background
     configuration
     credential
