@@ -96,8 +96,8 @@ impl Run for Create {
                 "ockam authority create --project-identifier demo",
             ),
             Example::new(
-                "Tickets are made by the identity with the identifier $ADMIN, members connect from anywhere",
-                r#"ockam authority create --project-identifier demo --tcp-listener-address 0.0.0.0:4000 --trusted-identities "{\"$ADMIN\":{\"ockam-role\":\"enroller\"}}""#,
+                "Whom it trusts is in a file, and members connect from anywhere",
+                "ockam authority create --project-identifier demo -t 0.0.0.0:4000 --trusted-identities ./trusted.json",
             ),
             Example::new(
                 "Who was removed is out within five minutes, also where nodes are told nothing",
