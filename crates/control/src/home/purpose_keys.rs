@@ -78,6 +78,12 @@ impl KeyLifetime {
         self.seconds
     }
 
+    /// How long a new key must be good for, so that what it signs until it is replaced lasts for so many seconds.
+    fn lasting(self, needed: Option<u64>) -> u64 {
+        let used = self.seconds - self.seconds / 3;
+        self.seconds.max(used.saturating_add(needed.unwrap_or(0)))
+    }
+
     /// When a key of these times is to be replaced: by its own lifetime or by this one, whichever comes first.
     fn due(self, key: &VerifiedPurposeKey) -> UnixTime {
         let (created, expires) = (key.created_at(), key.expires_at());
@@ -192,9 +198,7 @@ async fn current_at(
             None if failed.is_some() => break,
             _ => {}
         }
-        let seconds = needed_until.map_or(lifetime.seconds, |until| {
-            lifetime.seconds.max(until.0.saturating_sub(now.0))
-        });
+        let seconds = lifetime.lasting(needed_until.map(|until| until.0.saturating_sub(now.0)));
         let (new, secret) = match make(state, &record, &history, purpose, seconds, now).await {
             Ok(made) => made,
             // Whatever there is goes on as long as it can.
@@ -369,11 +373,18 @@ mod tests {
         let longer = home.key(MINUTE, Some(1000), 5).await;
         assert_ne!(first.secret.handle, longer.secret.handle);
         assert!(longer.verified.expires_at() >= now().plus(1000));
+        // It signs until it is due, whatever it signs: there is not one key for each credential.
+        for after in [6, 20, 40] {
+            let same = home.key(MINUTE, Some(1000), after).await;
+            assert_eq!(longer.secret.handle, same.secret.handle);
+        }
+        let next = home.key(MINUTE, Some(1000), 5 + 41).await;
+        assert_ne!(longer.secret.handle, next.secret.handle);
         // More than the identity's own key allows is not asked for again and again.
-        let most = home.key(MINUTE, Some(u64::MAX / 2), 5).await;
+        let most = home.key(MINUTE, Some(u64::MAX / 2), 50).await;
         let window = most.history.latest().validity().until();
         assert_eq!(most.verified.expires_at(), window);
-        let again = home.key(MINUTE, Some(u64::MAX / 2), 6).await;
+        let again = home.key(MINUTE, Some(u64::MAX / 2), 51).await;
         assert_eq!(most.secret.handle, again.secret.handle);
     }
 
