@@ -198,7 +198,6 @@ const OTHER_VERBS: &[(&str, &str)] = &[
 
 const ORCHESTRATOR: &str = "It needs the Orchestrator; without one, a relay is a node of your own: \
     `ockam relay create NAME --at /node/RELAY --to NODE`";
-const POLICY: &str = "Who may connect is decided by identifier: `--authorized` of channels, listeners, relays and inlets";
 const KAFKA: &str = "`ockam tcp-inlet` and `ockam tcp-outlet` carry TCP as it is";
 const UDP: &str = "Nodes connect over TCP, and through `ockam relay`";
 
@@ -212,7 +211,6 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("admin", ORCHESTRATOR),
     ("share", ORCHESTRATOR),
     ("sidecar", ORCHESTRATOR),
-    ("policy", POLICY),
     ("kafka-inlet", KAFKA),
     ("kafka-outlet", KAFKA),
     ("kafka-consumer", KAFKA),

@@ -21,6 +21,7 @@ mod message;
 mod migrate_database;
 mod node;
 mod passphrase;
+mod policy;
 mod project;
 mod project_member;
 mod relay;
@@ -296,6 +297,13 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<credential::List>(),
     Command::of::<credential::Show>(),
     Command::of::<credential::Delete>(),
+    Command::of::<policy::Create>(),
+    Command::of::<policy::Show>(),
+    Command::of::<policy::List>(),
+    Command::of::<policy::Delete>(),
+    Command::of::<policy::Test>(),
+    Command::of::<policy::Explain>(),
+    Command::of::<policy::Denials>(),
     Command::of::<project::Ticket>(),
     Command::of::<project::Enroll>(),
     Command::of::<project::Import>(),

@@ -51,7 +51,8 @@ pub use state::State;
 pub use table::{Forms, Noun, RESOURCES, Scope, Verb, Who, resource};
 pub use value::{
     Alias, AliasError, AttributeText, AttributeTextError, DurationText, DurationTextError,
-    HostPort, HostPortError, NodeArgument, NodeArgumentError, Scheme, WorkerName, WorkerNameError,
+    Expression, HostPort, HostPortError, NodeArgument, NodeArgumentError, PolicyTarget,
+    ResourceName, ResourceNameError, Scheme, WorkerName, WorkerNameError,
 };
 
 #[cfg(feature = "cli")]
@@ -71,6 +72,10 @@ pub use noun::import::{ImportResult, Imported, ImportedItem};
 pub use noun::message::{MessageReply, MessageSpec};
 pub use noun::node::{NodeItem, NodeResources, NodeRoute, NodeStatus};
 pub use noun::node_services::{ListenerService, NodeServices};
+pub use noun::policy::{
+    DenialItem, Policies, PolicyAnswer, PolicyAttribute, PolicyExplanation, PolicyItem, PolicyPart,
+    PolicyQuestion, PolicySpec, RuleKind, Subject,
+};
 pub use noun::project_member::{Member, MemberEntry};
 pub use noun::relay::{Relay, RelayInfo, RelaySpec};
 pub use noun::secure_channel::{ChannelItem, ChannelSpec, SecureChannel};

@@ -24,6 +24,7 @@ mod inlets;
 mod names;
 mod outlets;
 mod own_identity;
+mod policies;
 mod presented;
 mod registry;
 mod relays;
@@ -58,6 +59,7 @@ use self::channels::KeptChannel;
 use self::inlets::KeptInlet;
 use self::outlets::KeptOutlet;
 use self::own_identity::StoredIdentity;
+use self::policies::PolicySet;
 use self::registry::{Made, Registry};
 use self::relays::KeptRelay;
 use self::services::KeptService;
@@ -273,6 +275,7 @@ impl ManagedNode {
             portal_chunk: settings
                 .portal_chunk
                 .map_or(DEFAULT_CHUNK, NonZeroUsize::get),
+            policies: Arc::default(),
             services: Arc::default(),
             outlets: Arc::default(),
             inlets: Arc::default(),
@@ -334,6 +337,7 @@ impl ManagedNode {
             },
         )
         .map_err(|error| Failure::internal("the relay service could not start", &error))?;
+        managed.load_policies().await?;
         managed.restore().await?;
         self.tasks
             .push(tokio::spawn(authority_history::follow(managed.clone())));
@@ -449,6 +453,7 @@ pub(crate) struct Managed {
     // What is shown of each identity; held while one is added.
     presented: tokio::sync::Mutex<Vec<(Identifier, Weak<dyn OwnIdentity>)>>,
     portal_chunk: usize,
+    policies: Arc<PolicySet>,
     services: Arc<Registry<KeptService>>,
     outlets: Arc<Registry<KeptOutlet>>,
     inlets: Arc<Registry<KeptInlet>>,

@@ -10,6 +10,8 @@
 //! POST   /messages            send a message, wait for the reply
 //! POST   /services            start a service
 //! GET    /services            list services
+//! POST   /policies/explanations   what the policy of a resource comes to for somebody
+//! GET    /denials             who was denied what, the latest first
 //! GET    /ways                the hops of inlets and relays
 //! GET    /workers             list workers
 //! POST   /flow-controls/consumers   let a way in reach a worker

@@ -113,6 +113,7 @@ pub const RESOURCES: &[&Noun] = &[
     &noun::tcp_inlet::NOUN,
     &noun::relay::NOUN,
     &noun::credential::NOUN,
+    &noun::policy::NOUN,
     &noun::project::NOUN,
     &noun::project_member::NOUN,
     &noun::secure_channel::NOUN,

@@ -5,12 +5,15 @@ mod attribute;
 mod duration;
 mod host_port;
 mod name;
+mod policy;
 mod worker;
 
 pub use attribute::{AttributeText, AttributeTextError};
 pub use duration::{DurationText, DurationTextError};
 pub use host_port::{HostPort, HostPortError, Scheme};
 pub use name::{Alias, AliasError, NodeArgument, NodeArgumentError};
+
+pub use policy::{Expression, PolicyTarget, ResourceName, ResourceNameError};
 
 pub(crate) use name::random_name;
 pub use worker::{WorkerName, WorkerNameError};

@@ -683,6 +683,7 @@ fn outlet(name: Option<&str>, target: &str) -> OutletSpec {
         address: name.map(|name| name.parse().expect("a worker")),
         to: target.parse().expect("an address"),
         skip_handshake: false,
+        allow: None,
     }
 }
 
@@ -696,6 +697,7 @@ fn inlet(to: &str) -> InletSpec {
         connection_wait: Some(DurationText(Duration::from_secs(10))),
         enable_nagle: false,
         skip_handshake: false,
+        allow: None,
         http_headers: Vec::new(),
     }
 }

@@ -43,6 +43,47 @@ impl Store {
         .await
     }
 
+    /// Stores several requests of a node, `[noun, name, spec]` each, all or none.
+    ///
+    /// # Errors
+    /// [`StoreError::NoNode`].
+    pub async fn put_requests(
+        &self,
+        node: &NodeName,
+        requests: &[[&str; 3]],
+    ) -> Result<(), StoreError> {
+        self.write(async |db| {
+            for request in requests {
+                insert(db, node, *request, REPLACE).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Forgets several requests of a node, `[noun, name]` each, all or none. Those that are not there are passed over.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn delete_requests(
+        &self,
+        node: &NodeName,
+        requests: &[[&str; 2]],
+    ) -> Result<(), StoreError> {
+        self.write(async |db| {
+            for [noun, name] in requests {
+                sqlx::query("DELETE FROM request WHERE node = ?1 AND noun = ?2 AND name = ?3")
+                    .bind(node.as_str())
+                    .bind(noun)
+                    .bind(name)
+                    .execute(&mut *db)
+                    .await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Stores a request behind all others of its node.
     ///
     /// # Errors
@@ -231,6 +272,26 @@ mod tests {
         store.add_request(&node, "relay", "a", "{}").await.unwrap();
         assert_eq!(names(&store, &node).await, ["c", "b", "a"]);
         assert_eq!(store.requests_of(&node, "relay").await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn several_requests_come_and_go_together() {
+        let (_home, store) = store().await;
+        let node = node(&store).await;
+        let requests = [["tcp-outlet", "db", "1"], ["policy", "db", "2"]];
+        store.put_requests(&node, &requests).await.unwrap();
+        store
+            .put_request(&node, "policy", "web", "3")
+            .await
+            .unwrap();
+        assert_eq!(names(&store, &node).await, ["db", "db", "web"]);
+        let gone = [
+            ["tcp-outlet", "db"],
+            ["policy", "db"],
+            ["policy", "nothing"],
+        ];
+        store.delete_requests(&node, &gone).await.unwrap();
+        assert_eq!(names(&store, &node).await, ["web"]);
     }
 
     #[tokio::test]

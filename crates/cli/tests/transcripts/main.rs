@@ -72,6 +72,8 @@ transcripts! {
     node_logs
     node_start
     older_syntax
+    policy
+    policy_configuration
     project
     questions
     relay

@@ -61,6 +61,9 @@ const NUMBERS: &[(&str, &str)] = &[
     ("\"created_at\": ", "<time>"),
     ("\"expires_at\": ", "<time>"),
     ("expired at ", "<time>"),
+    ("\"first\": ", "<time>"),
+    ("\"last\": ", "<time>"),
+    ("the last time ", "<n>"),
 ];
 
 /// What stands before a name that may be a random one.

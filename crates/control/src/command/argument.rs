@@ -1,6 +1,7 @@
 //! Groups of arguments that several commands share.
 
 use clap::Args;
+use ockam_policy::Policy;
 use ockam_store::IdentityName;
 use ockam_wire::{MultiAddr, Protocol};
 
@@ -9,7 +10,7 @@ use crate::home::projects;
 use crate::home::trust::{self, TrustSpec};
 use crate::outcome::Failure;
 use crate::state::State;
-use crate::value::{DurationText, NodeArgument};
+use crate::value::{DurationText, Expression, NodeArgument};
 
 /// Where: the node that acts.
 #[derive(Debug, Clone, Default, Args)]
@@ -25,6 +26,31 @@ pub(super) struct Identity {
     /// The name of the identity to use; the default one when none is given
     #[arg(long, value_name = "NAME")]
     pub(super) identity: Option<IdentityName>,
+}
+
+/// A policy for what is created.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Allow {
+    /// Who may use it, for example `component=web`; see `ockam policy create --help` for what can be written
+    #[arg(long, visible_alias = "expression", value_name = "EXPRESSION")]
+    allow: Option<Expression>,
+}
+
+impl Allow {
+    /// The policy, if one was given; what is odd about it is said.
+    pub(super) fn policy(self, session: &Session<'_>) -> Option<Policy> {
+        self.allow.map(|expression| expression.told(session))
+    }
+}
+
+impl Expression {
+    /// The policy; what is odd about it is said.
+    pub(super) fn told(self, session: &Session<'_>) -> Policy {
+        for caution in self.cautions {
+            session.host.note(Note::Warning(caution.to_string()));
+        }
+        self.policy
+    }
 }
 
 /// Whom to trust: the authority of a project, or one that is described.

@@ -11,7 +11,7 @@ use ockam_wire::MultiAddr;
 
 use crate::noun;
 use crate::noun::tcp_listener::TransportName;
-use crate::value::{Alias, NodeArgument, WorkerName};
+use crate::value::{Alias, NodeArgument, PolicyTarget, WorkerName};
 
 /// Existing things whose names an argument takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,7 @@ pub fn live(noun: &str, verb: &str, argument: &Arg) -> Option<Live> {
         TypeId::of::<Alias>(),
         TypeId::of::<WorkerName>(),
         TypeId::of::<TransportName>(),
+        TypeId::of::<PolicyTarget>(),
     ];
     if argument.is_positional() && names.into_iter().any(is) {
         return crate::table::resource(noun).map(|noun| Live::Things(noun.one));

@@ -181,6 +181,7 @@ impl Run for Create {
             connection_wait: wait,
             enable_nagle: choices.enable_nagle,
             skip_handshake: choices.skip_handshake,
+            allow: choices.allow,
             http_headers: self.http_header,
         };
         session

@@ -1,10 +1,11 @@
 //! `ockam tcp-outlet`.
 
 use clap::Args;
+use ockam_policy::Policy;
 use ockam_store::NodeRecord;
 use serde_json::{Value, json};
 
-use crate::command::argument::{At, refuse, refuse_flag};
+use crate::command::argument::{Allow, At, refuse_flag};
 use crate::command::item::{Listed, Named, NamedTogether};
 use crate::command::{Example, Run, Session, text};
 use crate::noun::tcp_outlet::{NOUN, OutletSpec, OutletStatus, TcpOutlet};
@@ -35,14 +36,8 @@ pub(super) struct Create {
 /// Options that inlets and outlets share.
 #[derive(Debug, Args)]
 pub(super) struct PortalOptions {
-    /// Who may use it
-    #[arg(
-        long,
-        visible_alias = "expression",
-        value_name = "EXPRESSION",
-        hide = true
-    )]
-    allow: Option<String>,
+    #[command(flatten)]
+    allow: Allow,
     /// Send data before the other side has answered
     #[arg(long)]
     skip_handshake: bool,
@@ -55,8 +50,10 @@ pub(super) struct PortalOptions {
 }
 
 /// What was chosen by options or variables.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct PortalChoices {
+    /// Who may use it, where it is to have a policy of its own.
+    pub(super) allow: Option<Policy>,
     pub(super) skip_handshake: bool,
     pub(super) enable_nagle: bool,
 }
@@ -64,12 +61,12 @@ pub(super) struct PortalChoices {
 impl PortalOptions {
     /// Refuses what is not offered.
     pub(super) fn check(&self, session: &Session<'_>) -> Result<PortalChoices, Failure> {
-        refuse("--allow", self.allow.as_ref())?;
         refuse_flag(
             "--privileged",
             self.privileged || variable(session, "OCKAM_PRIVILEGED"),
         )?;
         Ok(PortalChoices {
+            allow: self.allow.clone().policy(session),
             skip_handshake: self.skip_handshake
                 || variable(session, "OCKAM_TCP_PORTAL_SKIP_HANDSHAKE"),
             enable_nagle: self.enable_nagle || variable(session, "OCKAM_TCP_PORTAL_ENABLE_NAGLE"),
@@ -107,6 +104,7 @@ impl Run for Create {
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         // An outlet always writes at once, so there is nothing to switch (spec: messaging 7.9).
         let PortalChoices {
+            allow,
             skip_handshake,
             enable_nagle: _,
         } = self.portal.check(session)?;
@@ -126,6 +124,7 @@ impl Run for Create {
             address: self.from.or(self.name),
             to: to.clone(),
             skip_handshake,
+            allow,
         };
         let status = client.create::<TcpOutlet>(&spec).await?;
         let address = text::service(status.name());

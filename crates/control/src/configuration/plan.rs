@@ -90,7 +90,7 @@ impl Plan {
     pub(crate) fn recall(&mut self, known: &[Known]) -> Result<(), Failure> {
         let mut taken = Vec::new();
         for step in &mut self.steps {
-            if step.resource.name.is_some() {
+            if step.resource.name.is_some() || !step.resource.section.has_names() {
                 continue;
             }
             let words = &step.resource.words;

@@ -32,6 +32,13 @@ pub(crate) struct Section {
     names: Names,
 }
 
+impl Section {
+    /// Whether its resources have names as arguments.
+    pub(crate) fn has_names(&self) -> bool {
+        self.names == Names::First
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Names {
     /// As first argument.

@@ -13,6 +13,7 @@ use crate::managed::Managed;
 use crate::managed::registry::Made;
 use crate::noun::flow_control::ConsumerSpec;
 use crate::noun::message::{MessageReply, MessageSpec};
+use crate::noun::policy::{Policies, PolicyQuestion};
 use crate::noun::relay::Relay;
 use crate::noun::secure_channel::SecureChannel;
 use crate::noun::secure_channel_listener::SecureChannelListener;
@@ -30,6 +31,8 @@ pub(crate) fn router(node: Arc<Managed>) -> Router {
         .merge(routes::<TcpOutlet, Managed>())
         .merge(routes::<TcpInlet, Managed>())
         .merge(routes::<Relay, Managed>())
+        .merge(routes::<Policies, Managed>())
+        .merge(apply_route::<Policies, Managed>())
         .merge(apply_route::<TcpOutlet, Managed>())
         .merge(apply_route::<TcpInlet, Managed>())
         .merge(apply_route::<Relay, Managed>())
@@ -38,6 +41,8 @@ pub(crate) fn router(node: Arc<Managed>) -> Router {
         .merge(routes::<TcpListener, Managed>())
         .merge(routes::<TcpConnection, Managed>())
         .route("/node", get(resources))
+        .route("/policies/explanations", post(explain))
+        .route("/denials", get(denials))
         .route("/messages", post(send))
         .route("/services", post(start_service).get(services))
         .route("/workers", get(workers))
@@ -48,6 +53,14 @@ pub(crate) fn router(node: Arc<Managed>) -> Router {
 
 async fn resources(State(node): State<Arc<Managed>>) -> Response {
     answer(node.resources().await)
+}
+
+async fn denials(State(node): State<Arc<Managed>>) -> Response {
+    answer(Ok(node.denials()))
+}
+
+async fn explain(State(node): State<Arc<Managed>>, body: Bytes) -> Response {
+    answer(parse(&body).and_then(|question: PolicyQuestion| node.explain(&question)))
 }
 
 async fn services(State(node): State<Arc<Managed>>) -> Response {

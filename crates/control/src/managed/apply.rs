@@ -4,6 +4,7 @@
 //! What is replaced keeps its place in the order of the node's requests; when the new one cannot be started the old one is
 //! started again.
 
+use crate::managed::inlets::KeptInlet;
 use crate::managed::outlets::taken;
 use crate::managed::registry::Made;
 use crate::managed::{Managed, local};
@@ -33,8 +34,12 @@ impl Apply<TcpOutlet> for Managed {
 
     async fn compare(&self, spec: &OutletSpec) -> Result<Change, Failure> {
         let name = spec.address.as_ref();
-        if let Some(outlet) = name.and_then(|name| self.outlets.find(name.as_str())) {
-            return Ok(changed(outlet.is_same(spec)));
+        if let Some(name) = name
+            && let Some(outlet) = self.outlets.find(name.as_str())
+        {
+            let is_same =
+                outlet.is_same(spec) && self.has_policy(name.as_str(), spec.allow.as_ref());
+            return Ok(changed(is_same));
         }
         if let Some(name) = name
             && self.node.router().is_running(&local(name.as_str())?)
@@ -50,9 +55,15 @@ impl Apply<TcpOutlet> for Managed {
         let old_spec = old.as_ref().map(|old| old.spec.clone());
         // Its address is free again when nothing runs there.
         drop(old);
+        let allow = spec.allow.clone();
         let started = self.start_outlet(spec, Made::Asked).await;
-        if let (Err(_), Some(old)) = (&started, old_spec) {
-            again(self.start_outlet(old, Made::Restored).await);
+        match (&started, old_spec) {
+            (Err(_), Some(old)) => again(self.start_outlet(old, Made::Restored).await),
+            (Ok(outlet), Some(old)) => {
+                self.withdraw_policy(&outlet.name(), old.allow.as_ref(), allow.as_ref())
+                    .await?;
+            }
+            (_, None) => {}
         }
         started
     }
@@ -71,7 +82,10 @@ impl Apply<TcpInlet> for Managed {
         // Nodes in its route need not be compared: it finds them anew by itself.
         let name = spec.alias.as_ref();
         let found = name.and_then(|name| self.inlets.find(name.as_str()));
-        Ok(found.map_or(Change::Added, |inlet| changed(inlet.is_same(spec))))
+        let is_same = |inlet: &KeptInlet| {
+            inlet.is_same(spec) && self.has_policy(inlet.name(), spec.allow.as_ref())
+        };
+        Ok(found.map_or(Change::Added, |inlet| changed(is_same(&inlet))))
     }
 
     async fn replace(&self, mut spec: InletSpec) -> Result<InletStatus, Failure> {
@@ -84,9 +98,15 @@ impl Apply<TcpInlet> for Managed {
                 spec.from = old.spec.from.clone();
             }
         }
+        let allow = spec.allow.clone();
         let started = self.start_inlet(spec, Made::Asked).await;
-        if let (Err(_), Some(old)) = (&started, old) {
-            again(self.start_inlet(old.spec.clone(), Made::Restored).await);
+        match (&started, old) {
+            (Err(_), Some(old)) => again(self.start_inlet(old.spec.clone(), Made::Restored).await),
+            (Ok(inlet), Some(old)) => {
+                self.withdraw_policy(&inlet.alias, old.spec.allow.as_ref(), allow.as_ref())
+                    .await?;
+            }
+            (_, None) => {}
         }
         started
     }

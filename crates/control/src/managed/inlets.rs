@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ockam_node::ConnectOptions;
+use ockam_policy::ResourceType;
 use ockam_portal::{Handshake, HttpHeaders, Inlet, InletOptions, Nagle};
 
 use crate::managed::registry::{Made, Taken};
@@ -57,6 +58,10 @@ impl KeptInlet {
         }
     }
 
+    pub(super) fn name(&self) -> &str {
+        self.alias.as_str()
+    }
+
     /// The same with the hops of its way.
     pub(crate) async fn view_with_hops(&self, node: &Managed) -> InletStatus {
         let status = self.running.status();
@@ -101,7 +106,11 @@ impl Managed {
         };
         let reservation = match self.inlets.reserve(alias.as_str(), made) {
             Ok(reservation) => reservation,
-            Err(Taken::Restored(inlet)) if inlet.is_same(&spec) => return Ok(inlet.view()),
+            Err(Taken::Restored(inlet))
+                if inlet.is_same(&spec) && self.has_policy(alias.as_str(), spec.allow.as_ref()) =>
+            {
+                return Ok(inlet.view());
+            }
             Err(Taken::Restored(inlet)) => {
                 inlet.running.stop().await;
                 drop(self.inlets.remove(alias.as_str()));
@@ -113,6 +122,7 @@ impl Managed {
         };
         let outlet_addr = self.place_of(&spec.to, made).await?.to_string();
         spec.alias = Some(alias.clone());
+        let given = self.give(made, alias.as_str(), spec.allow.as_ref())?;
         let running = self.run_inlet(&spec, &alias).await?;
         let wait = spec.connection_wait.take();
         // The port that was bound is kept: clients know it.
@@ -123,7 +133,8 @@ impl Managed {
             // Whether the far side is there changes the answer, not the outcome.
             drop(tokio::time::timeout(wait.0, running.connected()).await);
         }
-        if let Err(failure) = self.keep(made, NOUN.one, alias.as_str(), &spec).await {
+        let request = [NOUN.one, alias.as_str()];
+        if let Err(failure) = self.keep_with_policy(made, request, &spec, given).await {
             running.stop().await;
             return Err(failure);
         }
@@ -146,6 +157,7 @@ impl Managed {
         let over = self.hints_below(&spec.to);
         let mut options = InletOptions::new(bind.as_str(), spec.to.clone(), connect);
         options.over = over;
+        options.access = self.guard(alias.as_str(), ResourceType::TcpInlet).access();
         options.chunk = self.portal_chunk;
         options.handshake = if spec.skip_handshake {
             Handshake::Skip
@@ -227,10 +239,11 @@ impl Serve<TcpInlet> for Managed {
 
     async fn delete(&self, name: &Alias) -> Result<InletStatus, Failure> {
         let view = <Self as Serve<TcpInlet>>::show(self, name).await?;
-        self.forget(NOUN.one, name.as_str()).await?;
+        self.forget_with_policy(NOUN.one, name.as_str()).await?;
         if let Some(inlet) = self.inlets.remove(name.as_str()) {
             inlet.running.stop().await;
         }
+        self.drop_policy(name.as_str()).await?;
         Ok(view)
     }
 }

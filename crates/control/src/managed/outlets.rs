@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ockam_node::Access;
+use ockam_policy::ResourceType;
 use ockam_portal::{Handshake, NoRoots, Outlet, OutletOptions, TargetAddress, Tls};
 
 use crate::managed::registry::{Made, Taken};
@@ -49,7 +49,11 @@ impl Managed {
         };
         let reservation = match self.outlets.reserve(&name, made) {
             Ok(reservation) => reservation,
-            Err(Taken::Restored(outlet)) if outlet.is_same(&spec) => return Ok(outlet.view()),
+            Err(Taken::Restored(outlet))
+                if outlet.is_same(&spec) && self.has_policy(&name, spec.allow.as_ref()) =>
+            {
+                return Ok(outlet.view());
+            }
             Err(Taken::Restored(_)) => {
                 drop(self.outlets.remove(&name));
                 self.outlets
@@ -69,7 +73,7 @@ impl Managed {
             .parse()
             .map_err(|_| Failure::new(format!("{} cannot be connected to", spec.to)))?;
         let mut options = OutletOptions::new(address, target);
-        options.access = Access::ALLOW_ALL;
+        options.access = self.guard(&name, ResourceType::TcpOutlet).access();
         options.chunk = self.portal_chunk;
         // Without an authority an outlet is reachable from plain transports too (spec: messaging 4.3).
         options.consumers = self.all_ways_in();
@@ -85,8 +89,10 @@ impl Managed {
             }
             options.tls = Some(tls);
         }
+        let given = self.give(made, &name, spec.allow.as_ref())?;
         let running = Outlet::start(&self.node, options).map_err(|_| taken(&name))?;
-        self.keep(made, NOUN.one, &name, &spec).await?;
+        self.keep_with_policy(made, [NOUN.one, &name], &spec, given)
+            .await?;
         Ok(reservation.fill(KeptOutlet { spec, running })?.view())
     }
 
@@ -162,8 +168,9 @@ impl Serve<TcpOutlet> for Managed {
 
     async fn delete(&self, name: &WorkerName) -> Result<OutletStatus, Failure> {
         let view = <Self as Serve<TcpOutlet>>::show(self, name).await?;
-        self.forget(NOUN.one, name.as_str()).await?;
+        self.forget_with_policy(NOUN.one, name.as_str()).await?;
         drop(self.outlets.remove(name.as_str()));
+        self.drop_policy(name.as_str()).await?;
         Ok(view)
     }
 }

@@ -1,6 +1,7 @@
 //! TCP inlets: where clients enter a portal.
 
 use ockam_identity::Identifier;
+use ockam_policy::Policy;
 use ockam_portal::HttpHeader;
 use ockam_store::IdentityName;
 use ockam_wire::MultiAddr;
@@ -88,6 +89,13 @@ pub struct InletSpec {
     /// Whether data is sent without waiting for the outlet's answer.
     #[serde(default)]
     pub skip_handshake: bool,
+    /// Who may be at the other end, where it has a policy of its own.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "as_text::option"
+    )]
+    pub allow: Option<Policy>,
     /// What is added to every HTTP request; none when the clients may speak anything.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "as_text::list")]
     pub http_headers: Vec<HttpHeader>,

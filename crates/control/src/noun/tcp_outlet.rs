@@ -1,12 +1,13 @@
 //! TCP outlets: where a portal leaves a node towards a server.
 
+use ockam_policy::Policy;
 use ockam_wire::Address;
 use serde::{Deserialize, Serialize};
 
 use crate::record::RawAddress;
 use crate::resource::Resource;
 use crate::table::{Forms, Noun, Scope, Verb, Who};
-use crate::value::{HostPort, Scheme, WorkerName};
+use crate::value::{HostPort, Scheme, WorkerName, as_text};
 
 /// The row of this noun in the table.
 pub(crate) static NOUN: Noun = Noun {
@@ -69,6 +70,13 @@ pub struct OutletSpec {
     /// Whether inlets send without waiting for an answer.
     #[serde(default)]
     pub skip_handshake: bool,
+    /// Who may use it, where it has a policy of its own.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "as_text::option"
+    )]
+    pub allow: Option<Policy>,
 }
 
 /// An outlet as the node runs it.

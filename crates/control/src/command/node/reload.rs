@@ -9,7 +9,8 @@ use crate::command::node::configured::Configured;
 use crate::command::{Example, Run, Session, text};
 use crate::configuration::{Changed, Memory, Mode, NODE_FILE, Owner, Plan, Source, Variables};
 use crate::noun::node::NOUN;
-use crate::outcome::{Failure, Outcome};
+use crate::noun::policy;
+use crate::outcome::{Code, Failure, Outcome};
 use crate::resource::Change;
 use crate::state::{State, status_of};
 use crate::table::{self, Noun};
@@ -210,15 +211,33 @@ impl Reloading<'_> {
             return Ok(Difference { removed, changes });
         }
         // First what goes: its port or address may be taken by what comes.
-        for (node, noun, name) in &removed {
-            let node = self.state.node(node).await?;
-            let client = self.session.client(self.state, &node)?;
-            client.delete_named(noun, name).await?;
-        }
+        self.remove(&removed, |noun| noun.one != policy::NOUN.one)
+            .await?;
         let changes = plan
             .apply(self.session, self.state, &owner, Mode::ApplyUnprinted)
             .await?;
+        // Policies go last: what takes the place of one is there before.
+        self.remove(&removed, |noun| noun.one == policy::NOUN.one)
+            .await?;
         Ok(Difference { removed, changes })
+    }
+
+    async fn remove(
+        &self,
+        removed: &[(NodeName, &'static Noun, String)],
+        is_meant: impl Fn(&Noun) -> bool,
+    ) -> Result<(), Failure> {
+        for (node, noun, name) in removed.iter().filter(|(_, noun, _)| is_meant(noun)) {
+            let node = self.state.node(node).await?;
+            let client = self.session.client(self.state, &node)?;
+            match client.delete_named(noun, name).await {
+                // A policy goes with its resource.
+                Err(failure)
+                    if noun.one == policy::NOUN.one && failure.code == Some(Code::NotFound) => {}
+                deleted => drop(deleted?),
+            }
+        }
+        Ok(())
     }
 }
 
