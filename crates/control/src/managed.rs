@@ -43,6 +43,7 @@ use std::time::Duration;
 
 use ockam_identity::Identifier;
 use ockam_node::{Authority, FlowId, Node, NodeOptions, OwnIdentity};
+use ockam_policy::ResourceType;
 use ockam_portal::{DEFAULT_CHUNK, Hints, RelayService, RelayServiceOptions};
 use ockam_store::{IdentityName, IdentityRecord, IfRunning, NodeName, NodeStart, ProcessMark};
 use ockam_wire::{Address, MultiAddr, Protocol};
@@ -183,8 +184,10 @@ impl ManagedNode {
             None => None,
         };
         let histories = Arc::new(StoredHistories(state.store().clone()));
+        let policies = Arc::new(PolicySet::stored(&state, &settings.name).await?);
         let node = Node::new(NodeOptions {
             histories,
+            policies: policies.clone(),
             names: Arc::new(StoredNodes(state.clone())),
             authority: account_authority
                 .or_else(|| trusted.as_ref().map(|trusted| trusted.authority.clone()))
@@ -275,7 +278,7 @@ impl ManagedNode {
             portal_chunk: settings
                 .portal_chunk
                 .map_or(DEFAULT_CHUNK, NonZeroUsize::get),
-            policies: Arc::default(),
+            policies,
             services: Arc::default(),
             outlets: Arc::default(),
             inlets: Arc::default(),
@@ -331,13 +334,15 @@ impl ManagedNode {
         let relay_service = RelayService::start(
             &managed.node,
             RelayServiceOptions {
+                access: managed
+                    .guard(policies::RELAY_SERVICE, ResourceType::Relay)
+                    .access(),
                 service_consumers: ways_in.clone(),
                 relay_consumers: ways_in,
                 ..RelayServiceOptions::default()
             },
         )
         .map_err(|error| Failure::internal("the relay service could not start", &error))?;
-        managed.load_policies().await?;
         managed.restore().await?;
         self.tasks
             .push(tokio::spawn(authority_history::follow(managed.clone())));

@@ -709,6 +709,7 @@ fn relay(name: &str, at: &str) -> RelaySpec {
         relay_address: None,
         authorized: None,
         identity: None,
+        allow: None,
         connection_wait: Some(DurationText(Duration::from_secs(10))),
     }
 }

@@ -8,7 +8,7 @@ use ockam_store::NodeRecord;
 use ockam_wire::{MultiAddr, Protocol};
 use serde_json::json;
 
-use crate::command::argument::{At, Retry, deprecated};
+use crate::command::argument::{Allow, At, Retry, deprecated};
 use crate::command::flow::Chosen;
 use crate::command::item::{self, Listed, Named};
 use crate::command::{Example, Note, Run, Session, text, way};
@@ -34,6 +34,8 @@ pub(super) struct Create {
     /// The only identifier accepted at the far end
     #[arg(long, value_name = "IDENTIFIER")]
     authorized: Option<Identifier>,
+    #[command(flatten)]
+    allow: Allow,
     /// The name asked for at the far node, when it differs
     #[arg(long, value_name = "NAME")]
     relay_address: Option<Alias>,
@@ -68,6 +70,7 @@ impl Run for Create {
         if self.project_relay {
             deprecated(session, "--project-relay", "it has no effect");
         }
+        let allow = self.allow.policy(session);
         let given = at_route(self.at.as_deref())?;
         let state = session.open().await?;
         let at = match given {
@@ -92,6 +95,7 @@ impl Run for Create {
             relay_address: self.relay_address,
             authorized: self.authorized,
             identity: None,
+            allow,
             connection_wait: (!self.no_connection_wait).then_some(DurationText(wait)),
         };
         session

@@ -7,6 +7,7 @@
 use crate::managed::inlets::KeptInlet;
 use crate::managed::outlets::taken;
 use crate::managed::registry::Made;
+use crate::managed::relays::KeptRelay;
 use crate::managed::{Managed, local};
 use crate::noun::relay::{Relay, RelayInfo, RelaySpec};
 use crate::noun::tcp_inlet::{InletSpec, InletStatus, TcpInlet};
@@ -123,7 +124,10 @@ impl Apply<Relay> for Managed {
 
     async fn compare(&self, spec: &RelaySpec) -> Result<Change, Failure> {
         let found = self.relays.find(spec.name.as_str());
-        Ok(found.map_or(Change::Added, |relay| changed(relay.is_same(spec))))
+        let is_same = |relay: &KeptRelay| {
+            relay.is_same(spec) && self.has_policy(spec.name.as_str(), spec.allow.as_ref())
+        };
+        Ok(found.map_or(Change::Added, |relay| changed(is_same(&relay))))
     }
 
     async fn replace(&self, spec: RelaySpec) -> Result<RelayInfo, Failure> {
@@ -131,9 +135,15 @@ impl Apply<Relay> for Managed {
         if let Some(old) = &old {
             old.running.stop().await;
         }
+        let allow = spec.allow.clone();
         let started = self.start_relay(spec, Made::Asked).await;
-        if let (Err(_), Some(old)) = (&started, old) {
-            again(self.start_relay(old.spec.clone(), Made::Restored).await);
+        match (&started, old) {
+            (Err(_), Some(old)) => again(self.start_relay(old.spec.clone(), Made::Restored).await),
+            (Ok(relay), Some(old)) => {
+                self.withdraw_policy(&relay.name, old.spec.allow.as_ref(), allow.as_ref())
+                    .await?;
+            }
+            (_, None) => {}
         }
         started
     }

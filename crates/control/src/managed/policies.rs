@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ockam_node::{AppliedPolicy, Guard, PolicySource};
+use ockam_node::{Access, AppliedPolicy, Guard, PolicySource};
 use ockam_policy::{Action, BooleanExpr, Environment, Policy, ResourceType};
+use ockam_store::NodeName;
 use tokio::sync::watch;
 
 use crate::managed::Managed;
@@ -18,11 +19,12 @@ use crate::noun::policy::{
     DenialItem, NOUN, Policies, PolicyAnswer, PolicyExplanation, PolicyItem, PolicyQuestion,
     PolicySpec, RuleKind, Subject,
 };
+use crate::noun::relay::NOUN as RELAY;
 use crate::noun::tcp_inlet::NOUN as INLET;
 use crate::noun::tcp_outlet::NOUN as OUTLET;
 use crate::outcome::{Code, Failure};
 use crate::resource::{Apply, Change, Serve};
-use crate::state::refused;
+use crate::state::{State, refused};
 use crate::value::{PolicyTarget, ResourceName};
 
 /// The policies of one node, for its guards.
@@ -45,6 +47,29 @@ impl Default for PolicySet {
 }
 
 impl PolicySet {
+    /// The policies that a node was given before.
+    pub(super) async fn stored(state: &State, node: &NodeName) -> Result<Self, Failure> {
+        let set = Self::default();
+        let requests = state.store().requests_of(node, NOUN.one).await;
+        for request in requests.map_err(refused)? {
+            let Ok(target) = request.name.parse() else {
+                tracing::error!("the stored policy of {} protects nothing", request.name);
+                continue;
+            };
+            let policy = match serde_json::from_str::<PolicySpec>(&request.spec) {
+                Ok(spec) => Ok(spec.expression),
+                Err(error) => {
+                    tracing::error!("the stored policy of {target} is not understood: {error}");
+                    Policy::try_from(BooleanExpr::Empty)
+                }
+            };
+            let policy =
+                policy.map_err(|error| Failure::internal("a policy cannot be restored", &error))?;
+            set.set(&target, Some(Arc::new(policy)));
+        }
+        Ok(set)
+    }
+
     fn given(&self, target: &PolicyTarget) -> Option<Arc<Policy>> {
         let given = self.given.read().unwrap_or_else(PoisonError::into_inner);
         given.get(target).cloned()
@@ -118,32 +143,19 @@ impl Drop for Given<'_> {
 }
 
 impl Managed {
-    /// Takes the policies from the store.
-    pub(super) async fn load_policies(&self) -> Result<(), Failure> {
-        let store = self.state.store();
-        let requests = store.requests_of(&self.name, NOUN.one).await;
-        for request in requests.map_err(refused)? {
-            let Ok(target) = request.name.parse() else {
-                tracing::error!("the stored policy of {} protects nothing", request.name);
-                continue;
-            };
-            let policy = match serde_json::from_str::<PolicySpec>(&request.spec) {
-                Ok(spec) => Ok(spec.expression),
-                Err(error) => {
-                    tracing::error!("the stored policy of {target} is not understood: {error}");
-                    Policy::try_from(BooleanExpr::Empty)
-                }
-            };
-            let policy =
-                policy.map_err(|error| Failure::internal("a policy cannot be restored", &error))?;
-            self.policies.set(&target, Some(Arc::new(policy)));
-        }
-        Ok(())
-    }
-
     /// The guard of a resource.
     pub(crate) fn guard(&self, resource: &str, kind: ResourceType) -> Guard {
         self.node.guard(resource, kind, self.policies.clone())
+    }
+
+    /// The access of what this node registers at another one: a policy protects it only if it has one of its own, because
+    /// the nodes that relay need not be members.
+    pub(super) fn relay_access(&self, relay: &str) -> Access {
+        let own = relay.parse().map(PolicyTarget::Resource);
+        match own.ok().and_then(|target| self.policies.given(&target)) {
+            Some(_) => self.guard(relay, ResourceType::Relay).access(),
+            None => Access::ALLOW_ALL,
+        }
     }
 
     /// Lets the policy that a resource is started with act before the resource does.
@@ -197,7 +209,8 @@ impl Managed {
     /// Forgets a resource and its policy, unless another one of the same name goes by it.
     pub(super) async fn forget_with_policy(&self, noun: &str, name: &str) -> Result<(), Failure> {
         let is_shared = (noun != OUTLET.one && self.outlets.is_taken(name))
-            || (noun != INLET.one && self.inlets.is_taken(name));
+            || (noun != INLET.one && self.inlets.is_taken(name))
+            || (noun != RELAY.one && self.relays.is_taken(name));
         let target = match name.parse() {
             Ok(resource) if !is_shared => PolicyTarget::Resource(resource),
             _ => return self.forget(noun, name).await,
@@ -263,7 +276,7 @@ impl Managed {
             Ok(ResourceType::TcpOutlet)
         } else if self.inlets.is_taken(name) {
             Ok(ResourceType::TcpInlet)
-        } else if name == RELAY_SERVICE {
+        } else if name == RELAY_SERVICE || self.relays.is_taken(name) {
             Ok(ResourceType::Relay)
         } else if name == ECHO {
             Ok(ResourceType::Echoer)
@@ -358,8 +371,8 @@ fn unknown(target: &PolicyTarget) -> Failure {
     Failure::coded(Code::NotFound, format!("The policy {target} was not found"))
 }
 
-const RELAY_SERVICE: &str = "forwarding_service";
-const ECHO: &str = "echo";
+pub(super) const RELAY_SERVICE: &str = "forwarding_service";
+pub(super) const ECHO: &str = "echo";
 
 impl Serve<Policies> for Managed {
     async fn create(&self, spec: PolicySpec) -> Result<PolicyItem, Failure> {

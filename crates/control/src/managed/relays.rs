@@ -45,7 +45,9 @@ impl Managed {
         let name = spec.name.to_string();
         let reservation = match self.relays.reserve(&name, made) {
             Ok(reservation) => reservation,
-            Err(Taken::Restored(relay)) if relay.is_same(&spec) => {
+            Err(Taken::Restored(relay))
+                if relay.is_same(&spec) && self.has_policy(&name, spec.allow.as_ref()) =>
+            {
                 return Ok(self.relay_view(&relay));
             }
             Err(Taken::Restored(relay)) => {
@@ -59,6 +61,7 @@ impl Managed {
         };
         let wait = spec.connection_wait.take();
         let destination = self.place_of(&spec.at, made).await?.to_string();
+        let given = self.give(made, &name, spec.allow.as_ref())?;
         let running = self.run_relay(&spec).await?;
         if made == Made::Asked
             && let Some(wait) = wait
@@ -66,7 +69,8 @@ impl Managed {
             // Whether the far side is there changes the answer, not the outcome.
             drop(tokio::time::timeout(wait.0, running.connected()).await);
         }
-        if let Err(failure) = self.keep(made, NOUN.one, &name, &spec).await {
+        let request = [NOUN.one, name.as_str()];
+        if let Err(failure) = self.keep_with_policy(made, request, &spec, given).await {
             running.stop().await;
             return Err(failure);
         }
@@ -89,7 +93,8 @@ impl Managed {
             authorized: spec.authorized.into_iter().collect(),
             timeout: CONNECT_TIMEOUT,
         };
-        let options = RelayOptions::new(spec.at.clone(), name, connect);
+        let mut options = RelayOptions::new(spec.at.clone(), name, connect);
+        options.access = self.relay_access(spec.name.as_str());
         let node = Arc::downgrade(&self.own()?);
         Ok(Relay::start(&self.node, options, move |connection| {
             if let (Some(node), Some(flow)) = (node.upgrade(), connection.flow()) {
@@ -190,10 +195,11 @@ impl Serve<RelayNoun> for Managed {
 
     async fn delete(&self, name: &Alias) -> Result<RelayInfo, Failure> {
         let view = <Self as Serve<RelayNoun>>::show(self, name).await?;
-        self.forget(NOUN.one, name.as_str()).await?;
+        self.forget_with_policy(NOUN.one, name.as_str()).await?;
         if let Some(relay) = self.relays.remove(name.as_str()) {
             relay.running.stop().await;
         }
+        self.drop_policy(name.as_str()).await?;
         Ok(view)
     }
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use ockam_node::FlowId;
 use ockam_node::services;
+use ockam_policy::ResourceType;
 use ockam_wire::Address;
 
 use crate::managed::registry::{Made, Taken};
 use crate::managed::restore::Restore;
-use crate::managed::{Managed, local};
+use crate::managed::{Managed, local, policies};
 use crate::noun::service::{NOUN, Service, ServiceKind, ServiceSpec};
 use crate::outcome::{Code, Failure};
 use crate::table::Noun;
@@ -38,8 +39,9 @@ impl Managed {
         };
         let uppercase = services::start_uppercase(&self.node, services::UPPERCASE)
             .map_err(|error| failed(&error))?;
-        let echo =
-            services::start_echo(&self.node, services::ECHO).map_err(|error| failed(&error))?;
+        let access = self.guard(policies::ECHO, ResourceType::Echoer).access();
+        let echo = services::start_echo_for(&self.node, services::ECHO, access)
+            .map_err(|error| failed(&error))?;
         for (kind, running) in [("uppercase", uppercase), ("echo", echo)] {
             self.services
                 .reserve(kind, Made::Asked)

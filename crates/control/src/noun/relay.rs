@@ -1,6 +1,7 @@
 //! Relays: names at another node under which a node can be reached.
 
 use ockam_identity::Identifier;
+use ockam_policy::Policy;
 use ockam_store::IdentityName;
 use ockam_wire::MultiAddr;
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,13 @@ pub struct RelaySpec {
     /// The identity that opens channels on the way; the node's own when none is given.
     #[serde(default, with = "as_text::option")]
     pub identity: Option<IdentityName>,
+    /// Who may be the relay, where it has a policy of its own.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "as_text::option"
+    )]
+    pub allow: Option<Policy>,
     /// How long creation waits for the far side; not at all when absent.
     #[serde(default)]
     pub connection_wait: Option<DurationText>,

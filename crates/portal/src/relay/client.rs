@@ -29,6 +29,8 @@ pub struct RelayOptions {
     pub service: Address,
     /// How the way to the relay node is connected.
     pub connect: ConnectOptions,
+    /// Who may be the relay node: checked before it is asked, and of its answer.
+    pub access: Access,
     /// Between two pings of the session.
     pub ping_interval: Duration,
 }
@@ -41,6 +43,7 @@ impl RelayOptions {
             name,
             service: STATIC_SERVICE,
             connect,
+            access: Access::ALLOW_ALL,
             ping_interval: Pace::default().ping_interval,
         }
     }
@@ -172,7 +175,7 @@ impl Registration {
         let router = self.node.router();
         let own = self.node.random_address();
         let mut mailbox = router
-            .start_mailbox(std::slice::from_ref(&own), Access::ALLOW_ALL)
+            .start_mailbox(std::slice::from_ref(&own), self.options.access.clone())
             .map_err(|error| error.to_string())?;
         if let Some(flow) = connection.flow() {
             router.add_consumer(&own, flow);
