@@ -15,8 +15,10 @@
 //! Specification: trust 4.7, 7.3, 8, 11.2 (15).
 
 mod renewal;
+mod withdrawals;
 
 pub use renewal::{CacheFuture, CredentialCache, CredentialUnkept, Renewal, RenewalOptions};
+pub use withdrawals::{WithdrawalOptions, Withdrawals};
 
 use std::sync::Arc;
 use std::time::Duration;

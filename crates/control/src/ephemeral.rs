@@ -59,7 +59,7 @@ impl Ephemeral {
         });
         let identity = match trusted {
             Some(trusted) => {
-                membership::presented(state.store(), &node, trusted, record.identifier, own)
+                membership::presented(state.store(), &node, trusted, record.identifier, own, None)
             }
             None => own,
         };

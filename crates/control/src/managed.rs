@@ -41,6 +41,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use ockam_authority::client::Withdrawals;
 use ockam_identity::Identifier;
 use ockam_node::{Authority, FlowId, Node, NodeOptions, OwnIdentity};
 use ockam_policy::ResourceType;
@@ -252,6 +253,10 @@ impl ManagedNode {
             }
         };
         stored.map_err(refused)?;
+        let max_stale = options.max_stale.map(|stale| stale.0);
+        let withdrawals = trusted.as_ref().and_then(|trusted| {
+            membership::follow_withdrawals(&node, trusted, own_identity.clone(), max_stale)
+        });
         let presented = match &trusted {
             Some(trusted) => membership::presented(
                 state.store(),
@@ -259,6 +264,7 @@ impl ManagedNode {
                 trusted,
                 identity.identifier,
                 own_identity.clone(),
+                withdrawals.as_ref(),
             ),
             None => own_identity.clone(),
         };
@@ -270,6 +276,7 @@ impl ManagedNode {
             followed: tokio::sync::Mutex::new(vec![Arc::downgrade(&own_identity)]),
             key_lifetime,
             trusted,
+            _withdrawals: withdrawals,
             presented: tokio::sync::Mutex::new(vec![(
                 identity.identifier,
                 Arc::downgrade(&presented),
@@ -455,6 +462,8 @@ pub(crate) struct Managed {
     followed: tokio::sync::Mutex<Vec<Weak<StoredIdentity>>>,
     key_lifetime: KeyLifetime,
     trusted: Option<Trusted>,
+    /// Ends with the node.
+    _withdrawals: Option<Withdrawals>,
     // What is shown of each identity; held while one is added.
     presented: tokio::sync::Mutex<Vec<(Identifier, Weak<dyn OwnIdentity>)>>,
     portal_chunk: usize,
@@ -642,6 +651,7 @@ impl Managed {
             trusted,
             record.identifier,
             followed,
+            None,
         );
         presented.push((record.identifier, Arc::downgrade(&new)));
         Ok(new)

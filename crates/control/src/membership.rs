@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ockam_authority::client::{
     AuthorityClient, CacheFuture, CredentialCache, CredentialUnkept, Issued, Renewal,
-    RenewalOptions,
+    RenewalOptions, WithdrawalOptions, Withdrawals,
 };
 use ockam_identity::{CredentialBundle, Identifier};
 use ockam_node::{Node, OwnIdentity};
@@ -21,6 +21,7 @@ pub(crate) fn presented(
     trusted: &Trusted,
     subject: Identifier,
     base: Arc<dyn OwnIdentity>,
+    withdrawals: Option<&Withdrawals>,
 ) -> Arc<dyn OwnIdentity> {
     let (Some(route), Some(scope)) = (&trusted.route, &trusted.scope) else {
         return base;
@@ -42,6 +43,31 @@ pub(crate) fn presented(
         authority: trusted.authority.clone(),
         cache,
         name: trusted.name(),
+        withdrawn: withdrawals.map(Withdrawals::of_this_side),
+    }))
+}
+
+/// Follows what the authority withdraws, if it can be asked; what was heard too long ago counts no more either way
+/// (spec: extensions 4.5).
+pub(crate) fn follow_withdrawals(
+    node: &Node,
+    trusted: &Trusted,
+    identity: Arc<dyn OwnIdentity>,
+    max_stale: Option<Duration>,
+) -> Option<Withdrawals> {
+    let Some(route) = &trusted.route else {
+        node.attested().set_max_stale(max_stale);
+        return None;
+    };
+    Some(Withdrawals::start(WithdrawalOptions {
+        client: AuthorityClient {
+            node: node.clone(),
+            identity,
+            authority: *trusted.authority.identifier(),
+            route: route.clone(),
+            timeout: TIMEOUT,
+        },
+        max_stale,
     }))
 }
 

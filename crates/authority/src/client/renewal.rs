@@ -60,6 +60,8 @@ pub struct RenewalOptions {
     pub cache: Arc<dyn CredentialCache>,
     /// What a message calls that whose credential it is: `project default`.
     pub name: String,
+    /// The moment before which what was issued to this identity is void, if that is heard.
+    pub withdrawn: Option<watch::Receiver<UnixTime>>,
 }
 
 /// An identity that presents the credential an authority issues, and renews it in time. It ends when it is dropped.
@@ -212,6 +214,7 @@ async fn keep(shared: Arc<Shared>, options: RenewalOptions) {
         .authority()
         .map_or_else(never, ockam_node::Authority::changes);
     newer.borrow_and_update();
+    let mut withdrawn = options.withdrawn.clone();
     let mut failures = 0;
     if let Some(issued) = cached(&options).await {
         shared.held.send_replace(Held::Credential(issued));
@@ -242,6 +245,12 @@ async fn keep(shared: Arc<Shared>, options: RenewalOptions) {
                 // All members hear of it in the same moment.
                 tokio::time::sleep(MEMBERS_SPREAD.mul_f64(jitter())).await;
             }
+            // spec: extensions 4.5.3
+            () = changed_if(&mut withdrawn) => {
+                if failures > 0 || !is_withdrawn(&shared, withdrawn.as_ref()) {
+                    continue;
+                }
+            }
             // Asking it shows its newest history.
             () = outpaced.wait() => {
                 if failures > 0 {
@@ -269,17 +278,39 @@ async fn keep(shared: Arc<Shared>, options: RenewalOptions) {
                     tracing::warn!("the credential of {} was not renewed: {why}", options.name);
                 }
                 failures = failures.saturating_add(1);
-                let next = if error.is_not_a_member() {
+                let removed = error.is_not_a_member();
+                let next = if removed {
                     Held::NoMember
                 } else {
                     Held::Failed(why)
                 };
                 shared.held.send_modify(|held| match held {
-                    Held::Credential(issued) if !shared.is_over(issued) => {}
+                    // Whoever was removed has nothing to show any more.
+                    Held::Credential(issued) if !removed && !shared.is_over(issued) => {}
                     _ => *held = next,
                 });
             }
         }
+    }
+}
+
+async fn changed_if<T>(changes: &mut Option<watch::Receiver<T>>) {
+    if let Some(receiver) = changes
+        && receiver.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
+}
+
+/// Whether the credential that is held was withdrawn.
+fn is_withdrawn(shared: &Shared, withdrawn: Option<&watch::Receiver<UnixTime>>) -> bool {
+    let before = withdrawn.map(|withdrawn| *withdrawn.borrow());
+    match &*shared.held.borrow() {
+        Held::Credential(issued) => {
+            before.is_some_and(|before| issued.credential.created_at() < before)
+        }
+        _ => false,
     }
 }
 

@@ -7,3 +7,5 @@
 
 mod clients;
 mod messages;
+mod withdrawals;
+mod world;
