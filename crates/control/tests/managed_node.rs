@@ -6,9 +6,9 @@ use std::time::Duration;
 use ockam_control::{
     ChannelSpec, Client, Code, Connection, DurationText, IfRunning, InletSpec, InletStatus,
     ListenerSpec, ManagedNode, MessageReply, MessageSpec, NodeResources, NodeSettings, OutletSpec,
-    Relay, RelaySpec, SecureChannel, SecureChannelListener, Service, ServiceKind, ServiceSpec,
-    Start, State, StatusEndpoint, TcpConnection, TcpConnectionSpec, TcpInlet, TcpListener,
-    TcpListenerSpec, TcpOutlet, TransportMode,
+    Policies, PolicySpec, Relay, RelaySpec, SecureChannel, SecureChannelListener, Service,
+    ServiceKind, ServiceSpec, Start, State, StatusEndpoint, TcpConnection, TcpConnectionSpec,
+    TcpInlet, TcpListener, TcpListenerSpec, TcpOutlet, TransportMode,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -62,6 +62,37 @@ async fn a_portal_carries_bytes_and_is_restored_with_its_node() {
     drop(a);
     let _a = home.start("a").await;
     carries(&restored[0]).await;
+}
+
+#[tokio::test]
+async fn guard_11_2_12_policies_of_types_and_resources_outlive_a_restart() {
+    // spec: trust 11.2 (12)
+    let home = Home::new();
+    let node = home.start("a").await;
+    let client = home.client("a").await;
+    for (resource, expression) in [("tcp-outlet", "component=web"), ("db", "admin")] {
+        let spec = PolicySpec {
+            resource: resource.parse().expect("a resource"),
+            expression: expression.parse().expect("a policy"),
+        };
+        client.create::<Policies>(&spec).await.expect("it is made");
+    }
+    let given = client.list::<Policies>().await.expect("it answers");
+    node.stop().await.expect("it stops");
+    drop(node);
+    let _node = home.start("a").await;
+    let client = home.client("a").await;
+    let again = client.list::<Policies>().await.expect("it answers");
+    assert_eq!(given, again);
+    let kept = again.iter().filter(|policy| !policy.is_default);
+    let kept: Vec<_> = kept.map(|policy| policy.expression.as_str()).collect();
+    assert_eq!(
+        kept,
+        [
+            "(= subject.admin \"true\")",
+            "(= subject.component \"web\")"
+        ]
+    );
 }
 
 #[tokio::test]

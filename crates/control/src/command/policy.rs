@@ -537,7 +537,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn guard_1_reserved_attributes_cannot_be_assumed() {
+    fn guard_11_2_01_reserved_attributes_cannot_be_assumed() {
         // spec: trust 11.2 (1)
         for reserved in [
             "identifier=I1",
