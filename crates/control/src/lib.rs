@@ -42,7 +42,7 @@ mod configuration;
 pub use client::Client;
 pub use ephemeral::Ephemeral;
 pub use home::{authorities, identities, import, nodes, projects, reset, trust, vaults};
-pub use managed::{ManagedNode, NodeSettings, Start, StatusEndpoint};
+pub use managed::{ManagedNode, NodeSettings, Posture, Start, StatusEndpoint};
 pub use ockam_store::{Glance, IfRunning, Passphrase};
 pub use outcome::{Code, Failure, Outcome};
 pub use record::{Connection, FlowControlId, RawAddress};

@@ -35,17 +35,17 @@ mod status_endpoint;
 mod tcp_connections;
 mod tcp_listeners;
 mod ways;
+mod ways_in;
 mod workers;
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use ockam_authority::client::Withdrawals;
 use ockam_identity::Identifier;
-use ockam_node::{Authority, FlowId, Node, NodeOptions, OwnIdentity};
-use ockam_policy::ResourceType;
-use ockam_portal::{DEFAULT_CHUNK, Hints, RelayService, RelayServiceOptions};
+use ockam_node::{Authority, FlowId, Node, NodeOptions, OwnIdentity, Policies};
+use ockam_portal::{DEFAULT_CHUNK, Hints, RelayService};
 use ockam_store::{IdentityName, IdentityRecord, IfRunning, NodeName, NodeStart, ProcessMark};
 use ockam_wire::{Address, MultiAddr, Protocol};
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,7 @@ use self::relays::KeptRelay;
 use self::services::KeptService;
 use self::tcp_connections::KeptTcpConnection;
 use self::tcp_listeners::KeptTcpListener;
+use self::ways_in::{NamedPeers, WayIn};
 use crate::home::purpose_keys::KeyLifetime;
 use crate::home::trust::{TrustSpec, Trusted};
 use crate::home::{identities, nodes};
@@ -94,6 +95,8 @@ pub struct NodeSettings {
     pub status_endpoint: StatusEndpoint,
     /// Services beside those every node has; those it had before when none are given.
     pub services: Option<NodeServices>,
+    /// Whether it denies what nobody allowed; a node that was strict before stays so.
+    pub posture: Posture,
     /// What to do when a process of this name runs.
     pub if_running: IfRunning,
     /// Whether it is created or was there before.
@@ -118,6 +121,17 @@ pub enum Start {
     Create,
     /// It was stopped and goes on; the default node stays what it is.
     Resume,
+}
+
+/// What a node does with what nobody allowed or denied (spec: messaging 12).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Posture {
+    /// What a published node does: unless it has an authority, it serves whoever comes.
+    #[default]
+    Published,
+    /// It denies it. With an authority every node does.
+    Strict,
 }
 
 /// A running node. [`ManagedNode::stop`] marks it as stopped.
@@ -186,13 +200,28 @@ impl ManagedNode {
         };
         let histories = Arc::new(StoredHistories(state.store().clone()));
         let policies = Arc::new(PolicySet::stored(&state, &settings.name).await?);
+        let posture = match settings.posture {
+            Posture::Published => prior_options.posture,
+            Posture::Strict => Posture::Strict,
+        };
+        let has_authority = trusted.is_some() || account_authority.is_some();
+        // With an authority what has no policy is for its members.
+        let named_peers = match posture {
+            Posture::Strict if !has_authority => Some(NamedPeers::before(policies.clone())?),
+            _ => None,
+        };
+        let applied: Arc<dyn Policies> = match &named_peers {
+            Some(named) => named.clone(),
+            None => policies.clone(),
+        };
         let node = Node::new(NodeOptions {
+            policies: applied,
             histories,
-            policies: policies.clone(),
             names: Arc::new(StoredNodes(state.clone())),
             authority: account_authority
                 .or_else(|| trusted.as_ref().map(|trusted| trusted.authority.clone()))
                 .map(Authority::new),
+            strict: posture == Posture::Strict,
             ..NodeOptions::default()
         });
         let listener = listen(
@@ -220,6 +249,7 @@ impl ManagedNode {
         };
         let options = NodeOptionsRecord {
             no_status_endpoint: status_choice == StatusEndpoint::Off,
+            posture,
             services: settings.services.clone().or(prior_options.services),
             purpose_key_lifetime: settings
                 .purpose_key_lifetime
@@ -287,6 +317,8 @@ impl ManagedNode {
                 .map_or(DEFAULT_CHUNK, NonZeroUsize::get),
             policies,
             services: Arc::default(),
+            relay_service: OnceLock::new(),
+            named_peers,
             outlets: Arc::default(),
             inlets: Arc::default(),
             relays: Arc::default(),
@@ -329,31 +361,15 @@ impl ManagedNode {
         let socket = managed.bind_control().await?;
         let listener_flow = managed.keep_own_listener(listener)?;
         managed.start_default_services()?;
-        managed.open_way_in(listener_flow);
+        let relay_service = managed.start_relay_service()?;
+        drop(managed.relay_service.set(relay_service));
+        managed.open_way_in(listener_flow, WayIn::Plain);
         let listener = services.and_then(|services| services.secure_channel_listener);
         managed.start_channel_services(listener.as_ref()).await?;
-        let api_flow = managed
-            .channel_listeners
-            .all()
-            .first()
-            .map(|listener| listener.running.flow());
-        let ways_in: Vec<FlowId> = std::iter::once(listener_flow).chain(api_flow).collect();
-        let relay_service = RelayService::start(
-            &managed.node,
-            RelayServiceOptions {
-                access: managed
-                    .guard(policies::RELAY_SERVICE, ResourceType::Relay)
-                    .access(),
-                service_consumers: ways_in.clone(),
-                relay_consumers: ways_in,
-                ..RelayServiceOptions::default()
-            },
-        )
-        .map_err(|error| Failure::internal("the relay service could not start", &error))?;
         managed.restore().await?;
         self.tasks
             .push(tokio::spawn(authority_history::follow(managed.clone())));
-        self.serve(socket, status, relay_service);
+        self.serve(socket, status, ());
         Ok(())
     }
 
@@ -469,6 +485,10 @@ pub(crate) struct Managed {
     portal_chunk: usize,
     policies: Arc<PolicySet>,
     services: Arc<Registry<KeptService>>,
+    /// Set when the node starts.
+    relay_service: OnceLock<RelayService>,
+    /// Of a strict node without an authority.
+    named_peers: Option<Arc<NamedPeers>>,
     outlets: Arc<Registry<KeptOutlet>>,
     inlets: Arc<Registry<KeptInlet>>,
     relays: Arc<Registry<KeptRelay>>,
@@ -492,6 +512,8 @@ pub(crate) struct Kept<S> {
 struct NodeOptionsRecord {
     #[serde(default)]
     no_status_endpoint: bool,
+    #[serde(default)]
+    posture: Posture,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     services: Option<NodeServices>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -535,6 +557,22 @@ pub(crate) fn authority_options(
 #[cfg(feature = "cli")]
 pub(crate) fn check_key_lifetime(lifetime: DurationText) -> Result<(), Failure> {
     KeyLifetime::new(lifetime.0).map(drop)
+}
+
+/// Whether a node was asked to be strict.
+#[cfg(feature = "cli")]
+pub(crate) fn posture_of(node: &ockam_store::NodeRecord) -> Posture {
+    options_of(node).posture
+}
+
+/// Whether a node is strict when it runs: it was asked to be, or trusts an authority.
+pub(crate) fn is_strict(node: &ockam_store::NodeRecord) -> bool {
+    let options = options_of(node);
+    options.posture == Posture::Strict || options.trust.is_some()
+}
+
+fn options_of(node: &ockam_store::NodeRecord) -> NodeOptionsRecord {
+    serde_json::from_str(&node.options).unwrap_or_default()
 }
 
 /// The services a node was asked for.
@@ -693,31 +731,6 @@ impl Managed {
         channel().or_else(connection)
     }
 
-    /// Opens to a listener's flow what strangers may reach (spec: messaging 4.3).
-    pub(crate) fn open_way_in(&self, flow: FlowId) {
-        self.open_default_services(flow);
-        let router = self.node.router();
-        for address in [
-            Address::from_static("forwarding_service"),
-            Address::from_static("static_forwarding_service"),
-        ] {
-            router.add_consumer(&address, flow);
-        }
-        for outlet in self.outlets.all() {
-            outlet.running.add_consumer(flow);
-        }
-    }
-
-    /// The flows of all listeners.
-    pub(crate) fn all_ways_in(&self) -> Vec<FlowId> {
-        let transports = self.tcp_listeners.all();
-        let channels = self.channel_listeners.all();
-        let transports = transports.iter().map(|listener| listener.running.flow());
-        transports
-            .chain(channels.iter().map(|listener| listener.running.flow()))
-            .collect()
-    }
-
     /// What the node runs.
     pub(crate) async fn resources(&self) -> Result<NodeResources, Failure> {
         let record = self.state.node(&self.name).await?;
@@ -730,6 +743,7 @@ impl Managed {
         resources.inlets = self.inlet_list();
         resources.outlets = <Self as Serve<noun::tcp_outlet::TcpOutlet>>::list(self).await?;
         resources.services = self.service_list();
+        resources.strict = self.node.is_strict();
         Ok(resources)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ockam_control::{
     ChannelSpec, Client, Code, Connection, DurationText, IfRunning, InletSpec, InletStatus,
     ListenerSpec, ManagedNode, MessageReply, MessageSpec, NodeResources, NodeSettings, OutletSpec,
-    Policies, PolicySpec, Relay, RelaySpec, SecureChannel, SecureChannelListener, Service,
+    Policies, PolicySpec, Posture, Relay, RelaySpec, SecureChannel, SecureChannelListener, Service,
     ServiceKind, ServiceSpec, Start, State, StatusEndpoint, TcpConnection, TcpConnectionSpec,
     TcpInlet, TcpListener, TcpListenerSpec, TcpOutlet, TransportMode,
 };
@@ -706,6 +706,7 @@ fn settings(name: &str) -> NodeSettings {
         trust: None,
         max_stale: None,
         authority: None,
+        posture: Posture::Published,
     }
 }
 

@@ -58,6 +58,8 @@ pub enum Rule {
     /// What a policy says of the peer: incoming, of the one the message came from; outgoing, of the one at the end of the
     /// channel that it goes into.
     Policy(Guard),
+    /// Incoming: the same for whoever comes through a channel; whoever does not passes.
+    PolicyInChannels(Guard),
     /// Any other decision.
     Custom(Arc<dyn Fn(&LocalMessage) -> bool + Send + Sync>),
 }
@@ -80,6 +82,10 @@ impl Rule {
                 let peer = message.origin.peer.as_ref();
                 guard.allows(peer.map(|peer| &peer.identifier))
             }
+            Self::PolicyInChannels(guard) => {
+                let peer = message.origin.peer.as_ref();
+                peer.is_none_or(|peer| guard.allows(Some(&peer.identifier)))
+            }
             Self::Custom(decide) => decide(message),
         }
     }
@@ -94,7 +100,7 @@ impl fmt::Debug for Rule {
             Self::To(next) => write!(f, "To({next})"),
             Self::AnyPeer => f.write_str("AnyPeer"),
             Self::Peers(accepted) => f.debug_tuple("Peers").field(accepted).finish(),
-            Self::Policy(guard) => guard.fmt(f),
+            Self::Policy(guard) | Self::PolicyInChannels(guard) => guard.fmt(f),
             Self::Custom(_) => f.write_str("Custom"),
         }
     }

@@ -123,9 +123,14 @@ impl Node {
             .as_ref()
             .map(|authority| *authority.identifier());
         let attested = Attested::new(authority, options.limits.attested);
+        let router = if options.strict || options.authority.is_some() {
+            Router::with_most_hops(STRICT_MOST_HOPS)
+        } else {
+            Router::new()
+        };
         Self {
             inner: Arc::new(Inner {
-                router: Router::new(),
+                router,
                 options,
                 connections: Mutex::default(),
                 channels: Mutex::default(),
@@ -342,6 +347,8 @@ struct Inner {
     early: Mutex<Early>,
 }
 
+/// Hops in both routes of a message together, at a strict node (spec: messaging 12 W5).
+const STRICT_MOST_HOPS: usize = 32;
 /// How long the end of a node waits for what its connections have queued.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 

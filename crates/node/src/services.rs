@@ -1,11 +1,14 @@
 //! The services that every node offers (spec: messaging 5).
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ockam_policy::ResourceType;
 use ockam_wire::{Address, Buffer, Route, bare};
 
-use crate::access::Access;
+use crate::access::{Access, Rule};
+use crate::flow_control::FlowId;
 use crate::message::LocalMessage;
 use crate::node::Node;
 use crate::router::{Delivery, End, Inline, Router, SendError, StartError, WorkerGuard};
@@ -45,20 +48,23 @@ impl Drop for Service {
     }
 }
 
-/// Starts the service that returns every body unchanged; the target of session pings. On a node with an authority policies
-/// protect it (spec: messaging 5).
+/// Starts the service that returns every body unchanged; the target of session pings. A policy protects it if there is one,
+/// at a strict node always (spec: messaging 5); there, whoever comes without a secure channel gets little and seldom, enough
+/// to see whether the node lives (W8, W31).
 ///
 /// # Errors
 /// The address is in use.
 pub fn start_echo(node: &Node, address: Address) -> Result<Service, StartError> {
-    let access = match node.authority() {
-        Some(_) => {
-            let resource = String::from_utf8_lossy(address.name());
-            let policies = node.policies().clone();
-            node.guard(&resource, ResourceType::Echoer, policies)
-                .access()
+    let resource = String::from_utf8_lossy(address.name());
+    let guard = node.guard(&resource, ResourceType::Echoer, node.policies().clone());
+    let access = if node.is_strict() {
+        // What is answered goes back the way that the question came: its first hop is that very channel.
+        Access {
+            incoming: Rule::PolicyInChannels(guard),
+            outgoing: Rule::AllowAll,
         }
-        None => Access::ALLOW_ALL,
+    } else {
+        guard.access()
     };
     start_echo_for(node, address, access)
 }
@@ -72,7 +78,16 @@ pub fn start_echo_for(
     address: Address,
     access: Access,
 ) -> Result<Service, StartError> {
-    start(node, address, access, |message| Some(message.payload))
+    let mut sparing = node.is_strict().then(Sparing::default);
+    start(node, address, access, move |message| {
+        if let Some(sparing) = &mut sparing
+            && message.origin.peer.is_none()
+            && let Some(producer) = message.origin.producer
+        {
+            sparing.allows(producer.id, message.payload.len(), Instant::now())?;
+        }
+        Some(message.payload)
+    })
 }
 
 /// Starts the service that returns a text in upper case. What is not a BARE string gets no answer.
@@ -89,8 +104,12 @@ pub fn start_uppercase(node: &Node, address: Address) -> Result<Service, StartEr
 /// Starts a worker that passes messages on: it takes itself off the onward route and puts itself on the return route.
 ///
 /// # Errors
-/// The address is in use.
+/// The address is in use, or the node is strict (spec: messaging 12 W5): whoever may send to a hop may send from this node to
+/// wherever it is connected.
 pub fn start_hop(node: &Node, address: Address) -> Result<Service, StartError> {
+    if node.is_strict() {
+        return Err(StartError::Strict(address));
+    }
     let hop = Arc::new(Hop(address.clone()));
     let guard = node
         .router()
@@ -105,7 +124,7 @@ fn start(
     node: &Node,
     address: Address,
     access: Access,
-    answer: impl Fn(LocalMessage) -> Option<Buffer> + Send + 'static,
+    mut answer: impl FnMut(LocalMessage) -> Option<Buffer> + Send + 'static,
 ) -> Result<Service, StartError> {
     let mut mailbox = node
         .router()
@@ -128,6 +147,43 @@ fn start(
         address,
         running: Running::Task(task),
     })
+}
+
+/// What plain connections get of `echo` at a strict node: each a few small answers a second (spec: messaging 12 W8).
+#[derive(Debug, Default)]
+struct Sparing {
+    asked: HashMap<FlowId, Asked>,
+}
+
+/// How often one connection asked in the second that began with its first question.
+#[derive(Debug)]
+struct Asked {
+    since: Instant,
+    times: u32,
+}
+
+impl Sparing {
+    fn allows(&mut self, flow: FlowId, length: usize, now: Instant) -> Option<()> {
+        if length > SPARING_BODY {
+            return None;
+        }
+        if self.asked.len() >= MANY_ASKED && self.asked.len() == self.asked.capacity() {
+            self.asked
+                .retain(|_, asked| now.saturating_duration_since(asked.since) < SECOND);
+        }
+        let asked = self.asked.entry(flow).or_insert(Asked {
+            since: now,
+            times: 0,
+        });
+        if now.saturating_duration_since(asked.since) >= SECOND {
+            *asked = Asked {
+                since: now,
+                times: 0,
+            };
+        }
+        asked.times += 1;
+        (asked.times <= SPARING_ANSWERS).then_some(())
+    }
 }
 
 /// Passes messages on. A queue of its own would fill with what waits for room in that same queue: a route may name a hop
@@ -172,12 +228,51 @@ impl Inline for Hop {
     }
 }
 
+const SECOND: Duration = Duration::from_secs(1);
+/// The largest body that `echo` returns over a plain connection at a strict node.
+const SPARING_BODY: usize = 64;
+/// How many of them in a second, for each connection.
+const SPARING_ANSWERS: u32 = 10;
+const MANY_ASKED: usize = 256;
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::node::NodeOptions;
+
+    #[test]
+    fn sparing_echo_counts_each_connection_for_a_second() {
+        let (first, second) = (FlowId::from_random([1; 16]), FlowId::from_random([2; 16]));
+        let mut sparing = Sparing::default();
+        let now = Instant::now();
+        for _ in 0..SPARING_ANSWERS {
+            assert_eq!(sparing.allows(first, SPARING_BODY, now), Some(()));
+        }
+        assert_eq!(sparing.allows(first, 1, now), None);
+        assert_eq!(sparing.allows(second, 1, now), Some(()));
+        assert_eq!(sparing.allows(second, SPARING_BODY + 1, now), None);
+        assert_eq!(sparing.allows(first, 1, now + SECOND), Some(()));
+        for number in 0..10_000_u32 {
+            let mut id = [3; 16];
+            id[..4].copy_from_slice(&number.to_le_bytes());
+            let later = now + SECOND * (number + 2);
+            assert_eq!(sparing.allows(FlowId::from_random(id), 1, later), Some(()));
+        }
+        assert!(
+            sparing.asked.len() <= 1024,
+            "connections of before are forgotten"
+        );
+    }
+
+    #[tokio::test]
+    async fn strict_node_has_no_hop() {
+        let node = Node::new(NodeOptions {
+            strict: true,
+            ..NodeOptions::default()
+        });
+        let refused = start_hop(&node, HOP).unwrap_err();
+        assert_eq!(refused, StartError::Strict(HOP));
+    }
 
     #[tokio::test]
     async fn guard_w35_hops_that_a_route_names_again_and_again_do_not_wait_for_themselves() {

@@ -27,7 +27,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::backlog::{Gated, Held, Share, Verdict};
-use crate::guard::Place;
+use crate::guard::{Guard, Place};
 use crate::interceptor::{Intercept, Intercepted, Interception};
 use crate::message::{Reason, Signal, data_header, payload_header};
 use crate::socket::{Reading, Socket, Writing};
@@ -43,6 +43,7 @@ pub(crate) struct Connection {
     status: watch::Sender<Status>,
     remote: OnceLock<Route>,
     pin: Pin,
+    guard: Option<Arc<dyn Guard>>,
     /// [`ChannelPeer::breaks`](ockam_node::ChannelPeer::breaks) of the channel when the connection was made.
     breaks: u64,
     share: Arc<Share>,
@@ -55,6 +56,7 @@ impl Connection {
     pub(crate) fn new(
         stream: Stream,
         pin: Pin,
+        guard: Option<Arc<dyn Guard>>,
         breaks: u64,
         share: Share,
         heard: Arc<AtomicBool>,
@@ -76,6 +78,7 @@ impl Connection {
             status: watch::Sender::new(status),
             remote: OnceLock::new(),
             pin,
+            guard,
             breaks,
             share: Arc::new(share),
             gated,
@@ -117,6 +120,17 @@ impl Connection {
         if !self.pin.holds_for(&message.origin) {
             return Err(SendError::Rejected(
                 "a message for a portal connection came from somebody else".into(),
+            ));
+        }
+        // Nothing is left out of what goes on: what a rule of the router refused would be missing if the peer is allowed
+        // again before anybody looks. An answer to the request carries nothing yet.
+        if self.stream().is_open()
+            && let Some(guard) = &self.guard
+            && !guard.admits(self.pin.identity.as_ref())
+        {
+            self.stop(Reason::NotAllowed);
+            return Err(SendError::Rejected(
+                "its peer is not allowed any more".into(),
             ));
         }
         self.heard.store(true, Ordering::Relaxed);
@@ -242,11 +256,18 @@ impl Connection {
 
     /// Ends the connection from this side: the portal is being stopped.
     pub(crate) fn stop(&self, reason: Reason) {
-        if let Some(signal) = self.stream().handle_local_failure(reason) {
-            self.status.send_replace(Status::Broken(signal, reason));
-        } else {
-            self.status.send_replace(Status::Ended(reason));
-        }
+        let signal = self.stream().handle_local_failure(reason);
+        self.status.send_if_modified(|status| {
+            // The first end holds: it knows what the other side is to be told.
+            let begun = matches!(status, Status::Opening | Status::Open);
+            if begun {
+                *status = match signal {
+                    Some(signal) => Status::Broken(signal, reason),
+                    None => Status::Ended(reason),
+                };
+            }
+            begun
+        });
     }
 
     async fn ended(&self) -> Failure {
@@ -592,6 +613,13 @@ pub(crate) struct EndedEarly {
     pub(crate) reason: Reason,
 }
 
+impl EndedEarly {
+    /// Whether this side ended it: the other has to be told.
+    pub(crate) fn is_from_here(&self) -> bool {
+        self.signal.is_some()
+    }
+}
+
 /// The worker at the address of a connection.
 pub(crate) struct Remote(pub(crate) Arc<Connection>);
 
@@ -648,16 +676,21 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Sends a message; an error means that the way to the other side is gone.
-    pub(crate) async fn send(&self, remote: Route, payload: Buffer) -> Result<(), Unreachable> {
+    /// Sends a message.
+    pub(crate) async fn send(&self, remote: Route, payload: Buffer) -> Result<(), NotSent> {
         let mut return_route = Route::new();
-        return_route.push_back(&self.own).map_err(|_| Unreachable)?;
+        return_route
+            .push_back(&self.own)
+            .map_err(|_| NotSent::Unreachable)?;
         self.router
             .send(&self.own, remote, return_route, payload)
             .await
             .map_err(|error| {
                 tracing::debug!(connection = %self.own, "portal connection cannot send: {error}");
-                Unreachable
+                match error {
+                    SendError::Outgoing(_) => NotSent::NotAllowed,
+                    _ => NotSent::Unreachable,
+                }
             })
     }
 
@@ -669,13 +702,21 @@ impl Link {
     }
 }
 
-/// The way to the other side is gone.
+/// A message was not sent.
 #[derive(Debug)]
-pub(crate) struct Unreachable;
+pub(crate) enum NotSent {
+    /// The way to the other side is gone.
+    Unreachable,
+    /// The rules of this side do not let it out.
+    NotAllowed,
+}
 
-impl From<Unreachable> for Failure {
-    fn from(_: Unreachable) -> Self {
-        Self::Told(Reason::Unspecified)
+impl From<NotSent> for Failure {
+    fn from(error: NotSent) -> Self {
+        match error {
+            NotSent::Unreachable => Self::Told(Reason::Unspecified),
+            NotSent::NotAllowed => Self::Here(Reason::NotAllowed),
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ockam_identity::Identifier;
+use ockam_node::{Access, Rule};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -63,6 +64,20 @@ impl Holders {
             .as_ref()
             .map(|guard| tokio::spawn(watch_over(holders.clone(), guard.changes())));
         (holders, Watching(task))
+    }
+
+    /// What is asked.
+    pub(crate) fn guard(&self) -> Option<Arc<dyn Guard>> {
+        self.guard.clone()
+    }
+
+    /// The rules of a connection's worker, which asks the guard itself about what comes in.
+    pub(crate) fn access(&self, given: &Access) -> Access {
+        let mut access = given.clone();
+        if self.guard.is_some() {
+            access.incoming = Rule::AllowAll;
+        }
+        access
     }
 
     /// Adds a connection of `peer`, if that may have one.

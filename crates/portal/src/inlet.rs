@@ -29,7 +29,7 @@ use crate::connection::{
 use crate::guard::{Guard, Holders, Place, Watching};
 use crate::interceptor::{Interception, Interceptor};
 use crate::message::Reason;
-use crate::session::{Hints, Pace, Session, SessionStatus};
+use crate::session::{Attempts, Echo, Hints, Pace, Session, SessionStatus};
 use crate::socket::{Socket, reset_on_close};
 use crate::stream::{Dialect, Stream};
 use crate::way::{Way, attempts};
@@ -291,14 +291,12 @@ impl Shared {
         };
         let client = Socket::Tcp(client);
         let connection = opened.connection;
-        let mut here = None;
         let ended = {
             let carrying = connection.carry(client, opened.arrivals, &opened.link, interception);
             tokio::pin!(carrying);
             tokio::select! {
                 ended = &mut carrying => ended,
                 reason = ends(&mut stopped, &mut opened.place) => {
-                    here = Some(reason);
                     connection.stop(reason);
                     carrying.await
                 }
@@ -309,9 +307,10 @@ impl Shared {
             return;
         };
         if ended.reason == Reason::NotAllowed {
-            let why = match here {
-                Some(_) => TurnedAway::ByPolicy(connection.pin().identity),
-                None => ended.reason.into(),
+            let why = if ended.is_from_here() {
+                TurnedAway::ByPolicy(connection.pin().identity)
+            } else {
+                ended.reason.into()
             };
             tracing::info!(to = %self.options.to, "a connection is cut: {why}");
             if let Some(path) = &*self.live.borrow() {
@@ -388,8 +387,14 @@ impl Shared {
             flow: path.flow(),
         };
         let breaks = breaks(path.peer().map(|peer| &**peer));
-        let (connection, arrivals) =
-            Connection::new(stream, pin, breaks, backlog.enter(), self.hints.heard());
+        let (connection, arrivals) = Connection::new(
+            stream,
+            pin,
+            self.holders.guard(),
+            breaks,
+            backlog.enter(),
+            self.hints.heard(),
+        );
         let link = Link {
             own: self.node.random_address(),
             chunk: chunk_for(router, &route, self.options.chunk),
@@ -397,7 +402,9 @@ impl Shared {
             counters: self.counters.clone(),
         };
         let worker = Arc::new(Remote(connection.clone()));
-        let Ok(guard) = router.start_inline(&link.own, worker, self.options.access.clone()) else {
+        let Ok(guard) =
+            router.start_inline(&link.own, worker, self.holders.access(&self.options.access))
+        else {
             return Attempt::Failed(Reason::Unspecified.into());
         };
         if let Some(flow) = path.flow() {
@@ -529,6 +536,11 @@ fn pace(options: &InletOptions) -> Pace {
         ping_interval: options.ping_interval,
         attempts: attempts(&options.to),
         attempt_timeout: options.connect.timeout,
+        // The far node may allow the outlet to this identity and not its `echo`; its handshake has shown that it lives.
+        echo: match attempts(&options.to) {
+            Attempts::Overlapping => Echo::Optional,
+            Attempts::OneByOne => Echo::Expected,
+        },
         ..Pace::default()
     }
 }

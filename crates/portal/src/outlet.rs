@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use ockam_identity::Identifier;
 use ockam_node::{
-    Access, Delivery, End, FlowId, Inline, LocalMessage, Node, Router, Rule, SendError, StartError,
+    Access, Delivery, End, FlowId, Inline, LocalMessage, Node, Router, SendError, StartError,
     WorkerGuard,
 };
 use ockam_wire::{Address, Route};
@@ -115,11 +115,7 @@ impl Outlet {
         });
         let worker = Arc::new(Listener(shared.clone()));
         let options = &shared.options;
-        let mut access = options.access.clone();
-        if options.guard.is_some() {
-            // The worker asks the guard itself: one of our own inlets is told.
-            access.incoming = Rule::AllowAll;
-        }
+        let access = shared.holders.access(&options.access);
         let guard = node
             .router()
             .start_inline(&options.address, worker, access)?;
@@ -303,6 +299,7 @@ impl Shared {
         let (connection, arrivals) = Connection::new(
             stream,
             pin,
+            self.holders.guard(),
             breaks(request.origin.peer.as_deref()),
             backlog.enter(),
             Arc::new(AtomicBool::new(false)),
@@ -351,9 +348,9 @@ impl Shared {
             }
         };
         let worker = Arc::new(Remote(connection.clone()));
-        let Ok(guard) = self
-            .router
-            .start_inline(&link.own, worker, self.options.access.clone())
+        let Ok(guard) =
+            self.router
+                .start_inline(&link.own, worker, self.holders.access(&self.options.access))
         else {
             return;
         };

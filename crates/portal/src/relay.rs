@@ -17,7 +17,7 @@ mod name;
 mod ownership;
 mod service;
 
-pub use self::authority::{AllowEveryone, RelayAuthority};
+pub use self::authority::{AllowEveryone, ByCredential, RelayAuthority};
 pub use self::client::{RegisteredRelay, Relay, RelayOptions, RelayStatus};
 pub use self::name::{InvalidRelayName, RelayName};
 pub use self::service::{RelayInfo, RelayService, RelayServiceOptions};

@@ -107,6 +107,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
         "5s",
         "as --retry-delay: how long to wait before that",
     ),
+    honoured("OCKAM_STRICT", "false", "as --strict of `node create`"),
     honoured(
         "OCKAM_LOGGING",
         "false",

@@ -29,6 +29,7 @@ mod tap;
 mod world;
 
 mod damage;
+mod guest;
 mod impostor;
 mod nonces;
 mod order;

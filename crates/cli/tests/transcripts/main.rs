@@ -83,6 +83,7 @@ transcripts! {
     run
     secure_channel
     status
+    strict
     tcp_inlet
     tcp_outlet
     terminal

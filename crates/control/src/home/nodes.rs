@@ -6,6 +6,7 @@ use std::time::Duration;
 use ockam_store::{NodeName, NodeRecord, ProcessMark, StoreError};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::managed::is_strict;
 use crate::noun::node::{NodeItem, NodeResources, NodeRoute};
 use crate::outcome::{Code, Failure};
 use crate::state::{NODE_RUNS, State, refused, status_of};
@@ -57,6 +58,7 @@ pub fn stored_resources(node: &NodeRecord) -> NodeResources {
         inlets: Vec::new(),
         outlets: Vec::new(),
         services: Vec::new(),
+        strict: is_strict(node),
     }
 }
 

@@ -7,6 +7,7 @@ use ockam_node::{ChannelListener, ListenerOptions};
 use crate::managed::registry::{Made, Taken};
 use crate::managed::restore::Restore;
 use crate::managed::services::API;
+use crate::managed::ways_in::WayIn;
 use crate::managed::{HANDSHAKE_TIMEOUT, Managed, local};
 use crate::noun::node_services::ListenerService;
 use crate::noun::secure_channel_listener::{Listener, ListenerSpec, NOUN, SecureChannelListener};
@@ -110,9 +111,13 @@ impl Managed {
         }
         // What is reached over the plain listener is reached through its channels too (spec: messaging 4.3); the listener
         // itself as well, for channels within channels.
-        self.open_way_in(running.flow());
-        self.node.router().add_consumer(&address, running.flow());
-        Ok(reservation.fill(KeptListener { spec, running })?.view())
+        let listener = KeptListener { spec, running };
+        let flow = listener.running.flow();
+        self.open_way_in(flow, WayIn::Channel);
+        self.node.router().add_consumer(&address, flow);
+        let listener = reservation.fill(listener)?;
+        self.note_named_peers();
+        Ok(listener.view())
     }
 }
 
@@ -152,6 +157,7 @@ impl Serve<SecureChannelListener> for Managed {
         let view = <Self as Serve<SecureChannelListener>>::show(self, name).await?;
         self.forget(NOUN.one, name.as_str()).await?;
         drop(self.channel_listeners.remove(name.as_str()));
+        self.note_named_peers();
         Ok(view)
     }
 }

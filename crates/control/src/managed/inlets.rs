@@ -157,7 +157,9 @@ impl Managed {
         let over = self.hints_below(&spec.to);
         let mut options = InletOptions::new(bind.as_str(), spec.to.clone(), connect);
         options.over = over;
-        options.access = self.guard(alias.as_str(), ResourceType::TcpInlet).access();
+        let guard = self.guard(alias.as_str(), ResourceType::TcpInlet);
+        options.access = guard.access();
+        options.guard = Some(Arc::new(guard));
         options.chunk = self.portal_chunk;
         options.handshake = if spec.skip_handshake {
             Handshake::Skip

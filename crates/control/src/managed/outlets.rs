@@ -73,10 +73,12 @@ impl Managed {
             .parse()
             .map_err(|_| Failure::new(format!("{} cannot be connected to", spec.to)))?;
         let mut options = OutletOptions::new(address, target);
-        options.access = self.guard(&name, ResourceType::TcpOutlet).access();
+        let guard = self.guard(&name, ResourceType::TcpOutlet);
+        options.access = guard.access();
+        options.guard = Some(Arc::new(guard));
         options.chunk = self.portal_chunk;
-        // Without an authority an outlet is reachable from plain transports too (spec: messaging 4.3).
-        options.consumers = self.all_ways_in();
+        // Unless the node is strict an outlet is reachable from plain transports too (spec: messaging 4.3).
+        options.consumers = self.ways_inside();
         options.handshake = if spec.skip_handshake {
             Handshake::Skip
         } else {
@@ -90,6 +92,12 @@ impl Managed {
             options.tls = Some(tls);
         }
         let given = self.give(made, &name, spec.allow.as_ref())?;
+        if made == Made::Asked
+            && self.node.is_strict()
+            && !self.is_governed(&name, ResourceType::TcpOutlet)
+        {
+            return Err(nobody(&name));
+        }
         let running = Outlet::start(&self.node, options).map_err(|_| taken(&name))?;
         self.keep_with_policy(made, [NOUN.one, &name], &spec, given)
             .await?;
@@ -121,6 +129,18 @@ fn exists(name: &str) -> Failure {
     Failure::coded(
         Code::AlreadyExists,
         format!("A TCP outlet with address '{name}' already exists"),
+    )
+}
+
+/// A strict node leaves nothing open to whoever comes (spec: trust 11.2 number 11).
+fn nobody(name: &str) -> Failure {
+    Failure::new(format!(
+        "nobody could use the outlet {name}: the node is strict, and nothing says who may"
+    ))
+    .help(
+        "say it with --allow EXPRESSION; or name who may come to the node with \
+         `ockam secure-channel-listener create NAME --authorized IDENTIFIER`; \
+         or give the node an authority, for its members: `ockam node create --project NAME`",
     )
 }
 

@@ -145,7 +145,8 @@ impl Drop for Given<'_> {
 impl Managed {
     /// The guard of a resource.
     pub(crate) fn guard(&self, resource: &str, kind: ResourceType) -> Guard {
-        self.node.guard(resource, kind, self.policies.clone())
+        self.node
+            .guard(resource, kind, self.node.policies().clone())
     }
 
     /// The access of what this node registers at another one: a policy protects it only if it has one of its own, because
@@ -289,10 +290,9 @@ impl Managed {
 
     /// Says which policy applies to a resource and what it comes to for somebody.
     pub(super) fn explain(&self, question: &PolicyQuestion) -> Result<PolicyAnswer, Failure> {
-        use ockam_node::Policies as _;
         let kind = self.kind_of(&question.resource)?;
         let name = question.resource.to_string();
-        let applied = self.policies.policy(&name, kind);
+        let applied = self.node.policies().policy(&name, kind);
         let applied = applied.ok_or_else(|| unknown(&question.resource))?;
         let rule = match applied.source {
             PolicySource::Resource => RuleKind::Resource,

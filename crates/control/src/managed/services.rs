@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use ockam_node::FlowId;
-use ockam_node::services;
-use ockam_policy::ResourceType;
+use ockam_node::{StartError, services};
 use ockam_wire::Address;
 
 use crate::managed::registry::{Made, Taken};
 use crate::managed::restore::Restore;
-use crate::managed::{Managed, local, policies};
+use crate::managed::{Managed, local};
 use crate::noun::service::{NOUN, Service, ServiceKind, ServiceSpec};
 use crate::outcome::{Code, Failure};
 use crate::table::Noun;
@@ -39,9 +37,8 @@ impl Managed {
         };
         let uppercase = services::start_uppercase(&self.node, services::UPPERCASE)
             .map_err(|error| failed(&error))?;
-        let access = self.guard(policies::ECHO, ResourceType::Echoer).access();
-        let echo = services::start_echo_for(&self.node, services::ECHO, access)
-            .map_err(|error| failed(&error))?;
+        let echo =
+            services::start_echo(&self.node, services::ECHO).map_err(|error| failed(&error))?;
         for (kind, running) in [("uppercase", uppercase), ("echo", echo)] {
             self.services
                 .reserve(kind, Made::Asked)
@@ -53,35 +50,6 @@ impl Managed {
                 })?;
         }
         Ok(())
-    }
-
-    /// Opens what every peer may reach to one more way into the node.
-    pub(crate) fn open_default_services(&self, flow: FlowId) {
-        for address in [services::ECHO, services::UPPERCASE, API] {
-            self.node.router().add_consumer(&address, flow);
-        }
-    }
-
-    /// Opens a way that this node dialled, for example to a relay (spec: messaging 4.3, last column).
-    pub(crate) fn open_dialled(&self, flow: FlowId) {
-        self.open_default_services(flow);
-        // Listeners that were asked for accept channels from behind a relay too: otherwise a node that can be reached only
-        // there could not say whom it accepts.
-        for listener in self.channel_listeners.all() {
-            self.node
-                .router()
-                .add_consumer(listener.running.address(), flow);
-        }
-        for service in self
-            .services
-            .all()
-            .iter()
-            .filter(|service| service.spec.is_some())
-        {
-            self.node
-                .router()
-                .add_consumer(service.running.address(), flow);
-        }
     }
 
     /// All services that lists show: not `api` and not the relay service.
@@ -110,7 +78,10 @@ impl Managed {
         let ServiceKind::Hop = spec.kind;
         let address = local(spec.address.as_str())?;
         let running =
-            services::start_hop(&self.node, address.clone()).map_err(|_| exists(&name))?;
+            services::start_hop(&self.node, address.clone()).map_err(|error| match error {
+                StartError::Strict(_) => strict(&name),
+                _ => exists(&name),
+            })?;
         for listener in self.tcp_listeners.all() {
             self.node
                 .router()
@@ -128,6 +99,15 @@ impl Managed {
 
 fn exists(name: &str) -> Failure {
     Failure::coded(Code::AlreadyExists, format!("the address {name} is in use"))
+}
+
+/// spec: messaging 12 W5
+fn strict(name: &str) -> Failure {
+    Failure::new(format!(
+        "the service {name} was not started: the node is strict"
+    ))
+    .cause("whoever may send to a hop may send from this node to wherever it is connected")
+    .help("start it at a node that is not strict and has no authority")
 }
 
 /// The listener that every node has.

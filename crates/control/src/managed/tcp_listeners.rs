@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::managed::Managed;
 use crate::managed::registry::{Made, Taken};
 use crate::managed::restore::Restore;
+use crate::managed::ways_in::WayIn;
 use crate::noun::tcp_listener::{
     NO_WORKER, NOUN, TcpListener, TcpListenerSpec, Transport, TransportKind, TransportMode,
     TransportName,
@@ -99,7 +100,7 @@ impl Managed {
             },
         )
         .await?;
-        self.open_way_in(running.flow());
+        self.open_way_in(running.flow(), WayIn::Plain);
         Ok(reservation.fill(KeptTcpListener { running })?.view())
     }
 

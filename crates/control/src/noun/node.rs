@@ -164,4 +164,7 @@ pub struct NodeResources {
     pub outlets: Vec<OutletStatus>,
     /// Services.
     pub services: Vec<Service>,
+    /// Whether it denies what nobody allowed; there only when it does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
 }

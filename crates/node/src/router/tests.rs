@@ -135,6 +135,34 @@ async fn message_from_outside_reaches_consumers_of_its_flow_only() {
 }
 
 #[tokio::test]
+async fn strict_router_counts_the_hops_of_both_routes() {
+    let router = Router::with_most_hops(32);
+    let mut mailbox = router
+        .start_mailbox(&[address("w")], Access::ALLOW_ALL)
+        .unwrap();
+    let with = |onward: usize, back: usize| {
+        let mut message = message("x", &["w"]);
+        let more = |count| Route::from_hops((0..count).map(|_| address("y"))).unwrap();
+        message.onward = Route::from_hops([address("w")]).unwrap();
+        for hop in more(onward - 1).iter() {
+            message.onward.push_back(&hop.to_address()).unwrap();
+        }
+        message.return_route = more(back);
+        message
+    };
+    router.deliver(with(16, 16)).await.unwrap();
+    mailbox.recv().await;
+    assert_eq!(
+        router.deliver(with(16, 17)).await,
+        Err(SendError::ChainTooLong)
+    );
+    assert_eq!(
+        router.deliver(with(2, 31)).await,
+        Err(SendError::ChainTooLong)
+    );
+}
+
+#[tokio::test]
 async fn guard_w41_permission_is_not_inherited_by_a_later_worker_of_the_same_name() {
     let router = Router::new();
     let flow = FlowId::from_random([1; 16]);

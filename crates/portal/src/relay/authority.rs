@@ -3,6 +3,7 @@
 use std::fmt;
 
 use ockam_identity::Identifier;
+use ockam_node::{DeniedBy, Guard, Node};
 use tokio::sync::watch;
 
 use super::name::RelayName;
@@ -31,3 +32,51 @@ impl RelayAuthority for AllowEveryone {
         watch::channel(0).1
     }
 }
+
+/// Permits a name to whom a policy admits, and at a node with an authority only the names that the peer's credential gives
+/// it (spec: messaging 6.4).
+#[derive(Debug, Clone)]
+pub struct ByCredential {
+    node: Node,
+    guard: Guard,
+}
+
+impl ByCredential {
+    /// Asks the guard of the relay service, and this node's authority if it has one.
+    pub fn new(node: &Node, guard: Guard) -> Self {
+        Self {
+            node: node.clone(),
+            guard,
+        }
+    }
+
+    fn gives(&self, peer: Option<&Identifier>, name: &RelayName) -> bool {
+        let attested = peer.and_then(|peer| self.node.attested().get(peer));
+        let given = attested
+            .as_ref()
+            .and_then(|attested| attested.attributes().get(RELAY_ATTRIBUTE));
+        given.is_some_and(|given| given == EVERY_NAME || given == name.as_str().as_bytes())
+    }
+}
+
+impl RelayAuthority for ByCredential {
+    fn permits(&self, peer: Option<&Identifier>, name: &RelayName) -> bool {
+        if !self.guard.allows(peer) {
+            return false;
+        }
+        let permitted = self.node.authority().is_none() || self.gives(peer, name);
+        if !permitted {
+            let what = format!("relay {name}");
+            self.node.denials().note(peer, &what, &DeniedBy::RelayName);
+        }
+        permitted
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.guard.changes()
+    }
+}
+
+/// What says in a credential which relay names its subject may have (spec: trust 4.2).
+const RELAY_ATTRIBUTE: &[u8] = b"ockam-relay";
+const EVERY_NAME: &[u8] = b"*";

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use ockam_identity::Identifier;
 use ockam_node::{
-    Access, Delivery, End, FlowId, Inline, LocalMessage, Mailbox, Node, Origin, Producer, Router,
-    SendError, StartError, WorkerGuard,
+    Access, Delivery, DeniedBy, End, FlowId, Inline, LocalMessage, Mailbox, Node, Origin, Producer,
+    Router, SendError, StartError, WorkerGuard,
 };
 use ockam_wire::{Address, Buffer, Route, bare};
 use tokio::task::JoinHandle;
@@ -78,11 +78,26 @@ impl RelayService {
         }
         let shared = Arc::new(Shared {
             node: node.clone(),
+            relay_consumers: Mutex::new(options.relay_consumers.clone()),
             options,
             relays: Mutex::default(),
         });
         let task = tokio::spawn(serve(shared.clone(), mailbox));
         Ok(Self { shared, task })
+    }
+
+    /// Opens all relays, also later ones, to one more way into the node.
+    pub fn open_relays(&self, flow: FlowId) {
+        let mut ways = self.shared.relay_consumers();
+        if ways.contains(&flow) {
+            return;
+        }
+        ways.push(flow);
+        let relays = self.shared.relays();
+        for running in relays.running.values() {
+            let router = self.shared.node.router();
+            router.add_consumer(&running.info.address, flow);
+        }
     }
 
     /// The relays that are registered now, by name.
@@ -122,6 +137,8 @@ pub struct RelayInfo {
 struct Shared {
     node: Node,
     options: RelayServiceOptions,
+    /// Ways into the node from which relays can be reached. Taken before `relays`; held while workers are opened.
+    relay_consumers: Mutex<Vec<FlowId>>,
     // Held for a few look-ups; never while a worker runs or a message is sent.
     relays: Mutex<Relays>,
 }
@@ -243,6 +260,19 @@ impl Shared {
             return Err(Refusal::TooLong);
         }
         let peer = message.origin.peer.as_ref().map(|peer| peer.identifier);
+        if self.node.is_strict() {
+            // spec: messaging 12 W10
+            if peer.is_none() {
+                let denials = self.node.denials();
+                denials.note(None, &format!("relay {name}"), &DeniedBy::Strict);
+                return Err(Refusal::NotPermitted(name));
+            }
+            // spec: messaging 12 W5 (a way back leads over connections and channels, never through a relay)
+            let prefix = self.options.prefix.as_bytes();
+            if !prefix.is_empty() && forward.iter().any(|hop| hop.name().starts_with(prefix)) {
+                return Err(Refusal::Loop);
+            }
+        }
         if !self.options.authority.permits(peer.as_ref(), &name) {
             return Err(Refusal::NotPermitted(name));
         }
@@ -371,6 +401,7 @@ impl Shared {
             producer: request.producer,
             opened: Mutex::default(),
         });
+        let ways = self.relay_consumers();
         let lease = {
             let mut relays = self.relays();
             // The same owner's relay makes room first.
@@ -411,9 +442,10 @@ impl Shared {
             );
             lease
         };
-        for flow in &self.options.relay_consumers {
+        for flow in &*ways {
             router.add_consumer(&address, *flow);
         }
+        drop(ways);
         tracing::info!(relay = %request.name, %address, ?lease, "relay registered");
         let router = router.clone();
         let asker = request.asker;
@@ -432,6 +464,12 @@ impl Shared {
             return None;
         }
         relays.running.remove(name)
+    }
+
+    fn relay_consumers(&self) -> MutexGuard<'_, Vec<FlowId>> {
+        self.relay_consumers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn relays(&self) -> MutexGuard<'_, Relays> {
@@ -542,6 +580,8 @@ enum Refusal {
     NotElsewhere,
     #[error("its way is too long")]
     TooLong,
+    #[error("its way leads through a relay")]
+    Loop,
     #[error("`{0}` is not permitted to the peer")]
     NotPermitted(RelayName),
     #[error("`{0}`: {1}")]

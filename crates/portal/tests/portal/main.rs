@@ -5,6 +5,7 @@
 mod authority;
 mod carrying;
 mod closing;
+mod credentials;
 mod kept;
 mod policies;
 mod published;

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use crate::world::{Allowed, Host, echo_target, noise, ping_pong, soon};
+use crate::world::{Allowed, Host, echo_target, manual_target, noise, ping_pong, soon};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn outlet_cuts_a_peer_in_the_middle_of_a_transfer_and_no_neighbour() {
@@ -126,6 +126,70 @@ async fn policy_that_changes_a_hundred_times_while_clients_connect_leaves_nobody
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_delivered_is_a_beginning_also_while_nobody_looks() {
+    // Who is allowed again before the next look is cut all the same when something of it was denied.
+    for form in Form::ALL {
+        for side in [Side::Outlet, Side::Inlet] {
+            let world = World::start(form, side).await;
+            let content = Arc::new(noise(LENGTH / 16));
+            let (target, mut connections) = manual_target().await;
+            let outlet = world.server.outlet_with(target, |options| {
+                options.address = "second".parse().unwrap();
+                options.handshake = form.handshake();
+                options.guard =
+                    (side == Side::Outlet).then(|| world.allowed.clone() as Arc<dyn Guard>);
+            });
+            let to = form.route(&world.server).replace("/outlet", "/second");
+            let inlet = world
+                .client
+                .inlet_with(&to, |options| {
+                    options.handshake = form.handshake();
+                    options.guard =
+                        (side == Side::Inlet).then(|| world.allowed.clone() as Arc<dyn Guard>);
+                })
+                .await;
+            soon(inlet.connected()).await;
+            let (mut client, mut server);
+            loop {
+                client = TcpStream::connect(inlet.bound()).await.unwrap();
+                client.write_all(&content[..1]).await.unwrap();
+                server = soon(connections.recv()).await.unwrap();
+                if soon(server.read_exact(&mut [0])).await.is_ok() {
+                    break;
+                }
+            }
+            // What is denied comes from the side that is not the one with the policy.
+            let (mut from, mut at) = match side {
+                Side::Outlet => (client, server),
+                Side::Inlet => (server, client),
+            };
+            let sent = content.clone();
+            let sending = tokio::spawn(async move {
+                drop(from.write_all(&sent[1..]).await);
+                drop(from.shutdown().await);
+            });
+            let receiving = tokio::spawn(async move {
+                let mut received = Vec::new();
+                drop(at.read_to_end(&mut received).await);
+                received
+            });
+            while !receiving.is_finished() {
+                world.allowed.set_unseen(&[]);
+                tokio::time::sleep(Duration::from_micros(100)).await;
+                world.allowed.set_unseen(&world.everybody());
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            let received = soon(receiving).await.unwrap();
+            assert!(
+                content[1..].starts_with(&received),
+                "{form:?} {side:?}: something is missing in between"
+            );
+            drop((soon(sending).await, outlet));
+        }
+    }
+}
+
 /// How a connection is carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -217,6 +281,10 @@ impl World {
             Side::Inlet => &self.server,
         };
         host.identifier
+    }
+
+    fn everybody(&self) -> [Identifier; 3] {
+        [&self.client, &self.server, &self.neighbouring].map(|host| host.identifier)
     }
 
     /// Only who is not allowed any more is cut, within a second, while everybody sends as much as the way takes.

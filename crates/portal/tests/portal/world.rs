@@ -29,7 +29,7 @@ pub(crate) struct Host {
     pub(crate) connect: ConnectOptions,
     pub(crate) listener: ockam_node::TcpListener,
     pub(crate) channels: ChannelListener,
-    _services: [Service; 2],
+    _services: Vec<Service>,
 }
 
 impl Host {
@@ -38,7 +38,11 @@ impl Host {
     }
 
     pub(crate) async fn start_at(address: &str) -> Self {
-        let node = Node::new(NodeOptions::default());
+        Self::start_with(address, NodeOptions::default()).await
+    }
+
+    pub(crate) async fn start_with(address: &str, options: NodeOptions) -> Self {
+        let node = Node::new(options);
         let identity = node.ephemeral_identity().unwrap();
         let identifier = *identity.history.identifier();
         let connect = ConnectOptions {
@@ -53,10 +57,10 @@ impl Host {
             timeout: Duration::from_secs(10),
         };
         let channels = node.start_channel_listener(&API, options).unwrap();
-        let services = [
-            services::start_echo(&node, services::ECHO).unwrap(),
-            services::start_hop(&node, services::HOP).unwrap(),
-        ];
+        let mut services = vec![services::start_echo(&node, services::ECHO).unwrap()];
+        if !node.is_strict() {
+            services.push(services::start_hop(&node, services::HOP).unwrap());
+        }
         for address in [API, services::ECHO, services::HOP] {
             node.router().add_consumer(&address, listener.flow());
             node.router().add_consumer(&address, channels.flow());
@@ -322,6 +326,11 @@ impl Allowed {
     pub(crate) fn set(&self, peers: &[Identifier]) {
         *self.peers.lock().unwrap() = peers.to_vec();
         self.generation.send_modify(|generation| *generation += 1);
+    }
+
+    /// The same without a word to those who look.
+    pub(crate) fn set_unseen(&self, peers: &[Identifier]) {
+        *self.peers.lock().unwrap() = peers.to_vec();
     }
 
     pub(crate) fn peers(&self) -> Vec<Identifier> {

@@ -11,7 +11,7 @@ use crate::command::argument::Identity;
 use crate::command::{ChildOutput, Example, Note, Run, Session, Stdin};
 use crate::home::authorities::{self, HomeAuthority};
 use crate::home::{credentials, identities, nodes, projects};
-use crate::managed::{self, ManagedNode, NodeSettings, Start, StatusEndpoint};
+use crate::managed::{self, ManagedNode, NodeSettings, Posture, Start, StatusEndpoint};
 use crate::noun::authority::{AdminSettings, AuthoritySettings, NOUN, OktaSettings};
 use crate::outcome::Failure;
 use crate::state::{State, refused, status_of};
@@ -195,6 +195,8 @@ impl Create {
             trust: None,
             max_stale: None,
             authority: None,
+            // It opens its own services only, whatever it is asked for.
+            posture: Posture::Published,
         };
         session.host.waiting(&format!(
             "Starting the authority of {}",

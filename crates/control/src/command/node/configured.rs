@@ -155,6 +155,7 @@ const KEYS: &[(&str, &str)] = &[
     ("no-status-endpoint", "no-status-endpoint"),
     ("purpose-key-lifetime", "purpose-key-lifetime"),
     ("status-endpoint", "status-endpoint"),
+    ("strict", "strict"),
     ("identity", "identity"),
     ("project", "project"),
     ("services", "services"),

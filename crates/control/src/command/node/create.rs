@@ -13,7 +13,8 @@ use crate::command::{ChildOutput, Example, Note, Run, Session, Stdin, project, t
 use crate::configuration::{self, Source};
 use crate::home::{identities, nodes, trust};
 use crate::managed::{
-    self, ManagedNode, NodeSettings, Start, StatusEndpoint, services_of, trust_of,
+    self, ManagedNode, NodeSettings, Posture, Start, StatusEndpoint, posture_of, services_of,
+    trust_of,
 };
 use crate::noun::node::{NOUN, NodeStatus};
 use crate::noun::node_services::NodeServices;
@@ -68,6 +69,9 @@ pub(in crate::command) struct Create {
     /// Has no effect any more
     #[arg(long, alias = "enable-http-server", hide = true)]
     http_server: bool,
+    /// Deny what nobody allowed: plain connections, outlets and relays without a policy, hops
+    #[arg(long)]
+    strict: bool,
     #[command(flatten)]
     identity: Identity,
     #[command(flatten)]
@@ -272,6 +276,7 @@ impl Create {
                 file.status_endpoint
             },
             http_server: self.http_server || file.http_server,
+            strict: self.strict || file.strict,
             identity: Identity {
                 identity: self.identity.identity.or(file.identity.identity),
             },
@@ -294,6 +299,9 @@ impl Create {
             && services_of(node).as_ref() != Some(&wanted)
         {
             differences.push("the services are not those asked for".to_owned());
+        }
+        if self.strict && posture_of(node) != Posture::Strict {
+            differences.push("it is not strict".to_owned());
         }
         let mut differ = |what: &str, is: Option<&str>, wanted: String| {
             let is = is.unwrap_or("none");
@@ -373,6 +381,15 @@ impl Create {
         }
     }
 
+    fn posture(&self, session: &Session<'_>) -> Posture {
+        let asked = || session.host.variable("OCKAM_STRICT");
+        if self.strict || asked().is_some_and(|value| is_true(&value)) {
+            Posture::Strict
+        } else {
+            Posture::Published
+        }
+    }
+
     /// The arguments with which the background process is started.
     fn child_arguments(&self, name: &NodeName) -> Vec<String> {
         let mut arguments = Vec::new();
@@ -409,6 +426,9 @@ impl Create {
         arguments.extend(self.trust.words());
         if self.skip_is_running_check {
             arguments.push("--skip-is-running-check".to_owned());
+        }
+        if self.strict {
+            arguments.push("--strict".to_owned());
         }
         // A name may look like an option.
         arguments.extend(["--".to_owned(), name.to_string()]);
@@ -452,6 +472,7 @@ impl Create {
             identity: self.identity.identity.clone(),
             status_endpoint: self.status_endpoint(),
             services: self.node_services()?,
+            posture: self.posture(session),
             if_running: if self.skip_is_running_check {
                 IfRunning::TakeOver
             } else {
@@ -519,6 +540,10 @@ impl Run for Create {
             Example::new(
                 "A node and all it runs, from a file",
                 "ockam node create ./node.yaml",
+            ),
+            Example::new(
+                "A node that serves nobody who was not allowed to",
+                "ockam node create n1 --strict",
             ),
             Example::new(
                 "A node in this process, until Ctrl-C",

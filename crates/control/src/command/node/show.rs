@@ -161,6 +161,9 @@ fn describe(node: &NodeResources, ways: &Ways) -> String {
         more(format!("Status endpoint listening at {address}"));
     }
     more(format!("Identity: {}", node.identity_name));
+    if node.strict {
+        more("Strict: what nobody allowed is denied".to_owned());
+    }
     let mut section = |title: &str, empty: &str, items: Vec<String>| {
         if items.is_empty() {
             more(empty.to_owned());
