@@ -80,6 +80,11 @@ impl Holders {
         access
     }
 
+    /// Whether `peer` may ask at all.
+    pub(crate) fn admits(&self, peer: Option<&Identifier>) -> bool {
+        self.guard.as_ref().is_none_or(|guard| guard.admits(peer))
+    }
+
     /// Adds a connection of `peer`, if that may have one.
     pub(crate) fn enter(&self, peer: Option<&Identifier>) -> Result<Place, NotAllowed> {
         let Some(guard) = &self.guard else {

@@ -188,7 +188,7 @@ impl Shared {
         delivery: &mut Delivery<'_>,
     ) -> Result<(), SendError> {
         let request = Message::parse(message.payload.as_slice())
-            .map_err(|error| SendError::Rejected(error.to_string()))?;
+            .map_err(|error| self.rejected(&message, error.to_string()))?;
         let (dialect, credit) = match (self.options.handshake, request) {
             (Handshake::Wait, Message::Ping) => (Dialect::Published, 0),
             (Handshake::Wait, Message::Open { credit })
@@ -197,11 +197,21 @@ impl Shared {
                 (Dialect::Streams, credit)
             }
             (Handshake::Skip, _) => return self.take_unanswered(message, delivery),
-            _ => return Err(SendError::Rejected("an outlet is asked with a Ping".into())),
+            _ => return Err(self.rejected(&message, "an outlet is asked with a Ping".to_owned())),
         };
         match self.begin(dialect, credit, &message) {
             Ok(_) | Err(NotBegun::Told) => Ok(()),
             Err(NotBegun::NotAllowed) => Err(self.not_allowed()),
+        }
+    }
+
+    /// What is no request is refused for that only when it comes from somebody who may ask.
+    fn rejected(&self, message: &LocalMessage, why: String) -> SendError {
+        let peer = message.origin.peer.as_ref().map(|peer| &peer.identifier);
+        if self.holders.admits(peer) {
+            SendError::Rejected(why)
+        } else {
+            self.not_allowed()
         }
     }
 
