@@ -706,3 +706,6 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
 const DEFAULT_CODE_LIFETIME: u64 = 600;
 /// Members that are removed in one transaction.
 const BATCH: usize = 256;
+
+#[cfg(test)]
+mod tests;
