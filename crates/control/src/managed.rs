@@ -543,12 +543,14 @@ pub(crate) fn authority_of(node: &ockam_store::NodeRecord) -> Option<AuthoritySe
 #[cfg(feature = "cli")]
 pub(crate) fn authority_options(
     settings: &AuthoritySettings,
+    purpose_key_lifetime: Option<DurationText>,
     prior: Option<&ockam_store::NodeRecord>,
 ) -> Result<String, Failure> {
     let mut options: NodeOptionsRecord = prior
         .and_then(|prior| serde_json::from_str(&prior.options).ok())
         .unwrap_or_default();
     options.authority = Some(settings.clone());
+    options.purpose_key_lifetime = purpose_key_lifetime.or(options.purpose_key_lifetime);
     serde_json::to_string(&options)
         .map_err(|error| Failure::internal("the options cannot be written", &error))
 }

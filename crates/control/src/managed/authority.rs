@@ -47,6 +47,7 @@ impl Managed {
         let issuer = StoredIssuer {
             state: self.state.clone(),
             identifier,
+            lifetime: self.key_lifetime,
         };
         let members = StoredMembers {
             store: self.state.store().clone(),
@@ -168,6 +169,7 @@ fn of(settings: &AuthoritySettings) -> Vec<Service> {
 struct StoredIssuer {
     state: State,
     identifier: Identifier,
+    lifetime: KeyLifetime,
 }
 
 impl Issuer for StoredIssuer {
@@ -182,7 +184,7 @@ impl StoredIssuer {
             &self.state,
             &self.identifier,
             Purpose::Credentials,
-            KeyLifetime::LONGEST,
+            self.lifetime,
             Some(statement.expires_at),
         )
         .await

@@ -44,6 +44,9 @@ pub(in crate::command) struct Create {
     /// How long its credentials are good, at least a minute [default: 30d]
     #[arg(long, value_name = "DURATION")]
     ttl: Option<DurationText>,
+    /// How long a key of its channels or of its credentials lives; it is replaced when two thirds of that have passed [default: 30d]
+    #[arg(long, value_name = "DURATION")]
+    purpose_key_lifetime: Option<DurationText>,
     /// Members cannot be added by hand
     #[arg(long)]
     no_direct_authentication: bool,
@@ -108,6 +111,9 @@ impl Run for Create {
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let ttl = self.lifetime(session)?;
+        if let Some(lifetime) = self.purpose_key_lifetime {
+            managed::check_key_lifetime(lifetime)?;
+        }
         let name = authorities::name_of(&self.project_identifier)?;
         let given = self.trusted_identities(session)?;
         let state = session.open().await?;
@@ -135,7 +141,11 @@ impl Run for Create {
             status_endpoint: prior
                 .as_ref()
                 .and_then(|prior| prior.status_endpoint.clone()),
-            options: managed::authority_options(&settings, prior.as_ref())?,
+            options: managed::authority_options(
+                &settings,
+                self.purpose_key_lifetime,
+                prior.as_ref(),
+            )?,
         };
         let if_running = if self.skip_is_running_check {
             IfRunning::TakeOver
