@@ -362,10 +362,11 @@ fn counts(shared: &Shared, options: &RenewalOptions) -> bool {
     }
 }
 
-/// Peers that present what may be signed under a newer key of the authority than is known here: told at most once a minute,
-/// as anybody can provoke it.
+/// Peers that present what may be signed under a newer key of the authority than is known here: told at most every ten
+/// seconds, as anybody can provoke it.
 struct Outpaced {
     ticks: watch::Receiver<u64>,
+    told: bool,
     not_before: tokio::time::Instant,
 }
 
@@ -377,13 +378,19 @@ impl Outpaced {
         ticks.borrow_and_update();
         Self {
             ticks,
+            told: false,
             not_before: tokio::time::Instant::now(),
         }
     }
 
     async fn wait(&mut self) {
-        changed(&mut self.ticks).await;
+        if !self.told {
+            changed(&mut self.ticks).await;
+        }
+        // Who gives up waiting is told the next time.
+        self.told = true;
         tokio::time::sleep_until(self.not_before).await;
+        self.told = false;
         self.not_before = tokio::time::Instant::now() + OUTPACED_PAUSE;
     }
 }
@@ -503,7 +510,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(20);
 /// How far apart members renew what a rotation of the authority made void.
 const MEMBERS_SPREAD: Duration = Duration::from_secs(2);
 /// How often the authority is asked because somebody may know a newer key of it.
-const OUTPACED_PAUSE: Duration = Duration::from_secs(60);
+const OUTPACED_PAUSE: Duration = Duration::from_secs(10);
 /// The pause after the first failure. `spec: trust 4.7`
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);

@@ -86,10 +86,7 @@ fn a_rotation_while_the_node_is_down_acts_when_it_starts() {
     portal.server.kill("server");
     portal.server.ok("identity rotate");
     portal.server.ok("node start server");
-    let until = Instant::now() + PATIENCE;
-    while exchange(portal.inlet, b"echo this", Duration::from_secs(1)).is_err() {
-        assert!(Instant::now() < until, "the portal is not back");
-    }
+    comes_through(portal.inlet);
 }
 
 #[test]
@@ -171,6 +168,52 @@ fn a_node_whose_vault_is_sealed_takes_up_a_rotation() {
     );
 }
 
+#[test]
+fn members_go_on_when_their_authority_rotates() {
+    let trial = Trial::beside_others();
+    let target = Target::echo();
+    let authority = trial.home("authority");
+    authority.ok("authority create --project-identifier p --tcp-listener-address 127.0.0.1:0 --purpose-key-lifetime 30s");
+    let member = |name: &str| {
+        let home = trial.home(name);
+        let ticket = authority.ok("project ticket");
+        home.run(&["project", "enroll", &ticket]).success();
+        home.ok(&format!("node create {name}"));
+        home
+    };
+    let (server, client) = (member("server"), member("client"));
+    server.ok(&format!(
+        "tcp-outlet create --at server --to {}",
+        target.address()
+    ));
+    let to = format!(
+        "{}/secure/api/service/outlet",
+        server.node("server").route()
+    );
+    let inlet = |home: &Home, node: &str| -> SocketAddr {
+        let inlet = home.ok(&format!("tcp-inlet create --at {node} --to {to}"));
+        inlet.parse().unwrap()
+    };
+    let first = inlet(&client, "client");
+    assert_echo(first);
+    for round in 1..=2 {
+        let load = Load::start(first);
+        authority.ok("identity rotate authority-p");
+        // Who comes now has a credential under the new key, which nobody else knows yet.
+        let name = format!("late-{round}");
+        let late = member(&name);
+        comes_through(inlet(&late, &name));
+        // Those who were here before have renewed theirs.
+        assert_echo(inlet(&client, "client"));
+        load.finish(1024 * 1024);
+        // A node that has forgotten who has which attributes believes what is presented under the new key.
+        server.ok("node stop server");
+        server.ok("node start server");
+        comes_through(inlet(&client, "client"));
+        comes_through(first);
+    }
+}
+
 /// One connection that sends and reads back all the time.
 struct Load {
     enough: Arc<AtomicBool>,
@@ -202,6 +245,14 @@ impl Load {
         self.enough.store(true, Ordering::Release);
         let passed = self.thread.join().expect("no byte was lost or changed");
         assert!(passed >= at_least, "{passed} bytes passed");
+    }
+}
+
+/// A new connection works, as soon as the way is there.
+fn comes_through(inlet: SocketAddr) {
+    let until = Instant::now() + PATIENCE;
+    while exchange(inlet, b"echo this", Duration::from_secs(2)).is_err() {
+        assert!(Instant::now() < until, "nothing comes back");
     }
 }
 
