@@ -214,6 +214,39 @@ fn members_go_on_when_their_authority_rotates() {
     }
 }
 
+#[test]
+fn guard_11_2_27_a_listener_without_credential_shows_no_attributes() {
+    let trial = Trial::beside_others();
+    let target = Target::echo();
+    let authority = trial.home("authority");
+    authority.ok("authority create --project-identifier p --tcp-listener-address 127.0.0.1:0");
+    let member = |name: &str| {
+        let home = trial.home(name);
+        let ticket = authority.ok("project ticket");
+        home.run(&["project", "enroll", &ticket]).success();
+        home.ok(&format!("node create {name}"));
+        home
+    };
+    let (server, client) = (member("server"), member("client"));
+    server.ok(&format!(
+        "tcp-outlet create --at server --to {}",
+        target.address()
+    ));
+    server.ok("secure-channel-listener create bare --at server --no-credential");
+    let at = server.node("server").route();
+    let inlet = |listener: &str| -> SocketAddr {
+        let inlet = client.ok(&format!(
+            "tcp-inlet create --at client --to {at}/secure/{listener}/service/outlet"
+        ));
+        inlet.parse().unwrap()
+    };
+    let bare = inlet("bare");
+    // The client lets only members answer, and does not learn that this is one.
+    assert!(exchange(bare, b"echo this", Duration::from_secs(3)).is_err());
+    wait_for(&client, "rule=no credential", 1);
+    comes_through(inlet("api"));
+}
+
 /// One connection that sends and reads back all the time.
 struct Load {
     enough: Arc<AtomicBool>,

@@ -53,7 +53,7 @@ pub(in crate::command) struct Create {
     /// There are no tickets
     #[arg(long)]
     no_token_enrollment: bool,
-    /// The sign-in service whose users become members: https://HOST/PATH
+    /// The sign-in service whose users become members: https://example.com/path
     #[arg(long, value_name = "URL", requires_all = ["certificate", "attributes"])]
     tenant_base_url: Option<String>,
     /// The certificate of the sign-in service: PEM, or a file with it
