@@ -7,5 +7,6 @@
 
 mod clients;
 mod messages;
+mod rules;
 mod withdrawals;
 mod world;
