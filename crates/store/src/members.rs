@@ -293,9 +293,8 @@ mod tests {
         );
     }
 
-    /// spec: trust 11.2 (26)
     #[tokio::test]
-    async fn authorities_of_one_database_do_not_see_each_others_members() {
+    async fn guard_11_2_26_authorities_of_one_database_do_not_see_each_others_members() {
         let (_home, store) = store().await;
         for authority in [id(1), id(2)] {
             store

@@ -27,6 +27,7 @@ mod traffic;
 mod trial;
 mod wire;
 
+mod authorities;
 mod bulk;
 mod crash;
 mod demo;
