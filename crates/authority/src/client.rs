@@ -31,8 +31,8 @@ use ockam_wire::envelope::{ErrorBody, MessageId, Method, Request, Response, Stat
 use ockam_wire::{Address, Buffer, MultiAddr, Protocol, Route};
 
 use crate::message::{
-    AddMember, AttributesEntry, CreateToken, IdentifierList, MemberList, MessageError,
-    decode_one_time_code, encode_one_time_code,
+    AddMember, AttributesEntry, CreateToken, IdentifierList, MemberList, MessageError, Page,
+    PageRequest, decode_one_time_code, encode_one_time_code,
 };
 
 /// Asks one authority as one identity. Each request has a connection and a channel of its own.
@@ -105,22 +105,106 @@ impl AuthorityClient {
             .map(drop)
     }
 
-    /// All members.
+    /// All members, in pages if the authority gives them so (`extensions 4.6`).
     ///
     /// # Errors
     /// [`RequestError`]; only enrollers may.
     pub async fn members(&self) -> Result<MemberList, RequestError> {
-        let answer = self.ask(MEMBERS, Method::Get, "/", None).await?;
-        Ok(MemberList::decode(&answer.body)?)
+        let mut all = MemberList::default();
+        self.pages("/members/page", |body| {
+            let page = Page::<MemberList>::decode(body)?;
+            let last = page.items.0.last_key_value().map(|(who, _)| *who);
+            all.0.extend(page.items.0);
+            Ok((last, page.more))
+        })
+        .await?
+        .map_or(Ok(()), |whole| {
+            all = MemberList::decode(&whole)?;
+            Ok::<(), RequestError>(())
+        })?;
+        Ok(all)
     }
 
-    /// The identifiers of all members.
+    /// The identifiers of all members, in pages if the authority gives them so.
     ///
     /// # Errors
     /// [`RequestError`]; only enrollers may.
     pub async fn member_ids(&self) -> Result<IdentifierList, RequestError> {
-        let answer = self.ask(MEMBERS, Method::Get, "/member_ids", None).await?;
-        Ok(IdentifierList::decode(&answer.body)?)
+        let mut all = IdentifierList::default();
+        self.pages("/member_ids/page", |body| {
+            let page = Page::<IdentifierList>::decode(body)?;
+            let last = page.items.0.last().copied();
+            all.0.extend(page.items.0);
+            Ok((last, page.more))
+        })
+        .await?
+        .map_or(Ok(()), |whole| {
+            all = IdentifierList::decode(&whole)?;
+            Ok::<(), RequestError>(())
+        })?;
+        Ok(all)
+    }
+
+    /// Asks for page after page over one channel; `take` says where a page ends and whether there are more. An authority
+    /// that gives no pages answers with the whole list, which comes back.
+    async fn pages(
+        &self,
+        path: &str,
+        mut take: impl FnMut(&[u8]) -> Result<(Option<Identifier>, bool), MessageError>,
+    ) -> Result<Option<Vec<u8>>, RequestError> {
+        let connection = self.connect().await?;
+        let offered = connection
+            .peer()
+            .is_some_and(|peer| peer.extensions.pages.is_some());
+        let list = async {
+            if !offered {
+                // The path of the whole list is that of its pages without their word.
+                let whole = path.strip_suffix("/page").unwrap_or(path);
+                let asked = exchange(&self.node, &connection, MEMBERS, Method::Get, whole, None);
+                return Ok(Some(self.in_time(asked).await?.body));
+            }
+            let mut after = None;
+            loop {
+                let body = PageRequest { after, limit: None }.encode();
+                let asked = exchange(
+                    &self.node,
+                    &connection,
+                    MEMBERS,
+                    Method::Post,
+                    path,
+                    Some(&body),
+                );
+                let (last, more) = take(&self.in_time(asked).await?.body)?;
+                // A page that does not lead on would be asked for for ever.
+                match (more, last) {
+                    (false, _) => return Ok(None),
+                    (true, Some(last)) if after < Some(last) => after = Some(last),
+                    (true, _) => return Err(RequestError::Body),
+                }
+            }
+        };
+        let list = list.await;
+        connection.close().await;
+        list
+    }
+
+    async fn in_time<T>(
+        &self,
+        asked: impl Future<Output = Result<T, RequestError>>,
+    ) -> Result<T, RequestError> {
+        tokio::time::timeout(self.timeout, asked)
+            .await
+            .unwrap_or(Err(RequestError::Timeout(self.timeout)))
+    }
+
+    async fn connect(&self) -> Result<Connection, RequestError> {
+        let options = ConnectOptions {
+            identity: self.identity.clone(),
+            authorized: vec![self.authority],
+            timeout: self.timeout,
+        };
+        let way = to_listener(&self.route)?;
+        Ok(self.node.connect(&way, options).await?)
     }
 
     /// What the authority holds of one member.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use ockam_authority::client::{AuthorityClient, Redeemed, RequestError};
 use ockam_authority::message::{AddMember, CreateToken, MemberAttributes};
-use ockam_identity::OneTimeCode;
+use ockam_authority::{Change, Member, Members, Standing};
+use ockam_identity::{Identifier, OneTimeCode, UnixTime};
 use ockam_node::{
     Access, ChannelError, ConnectError, ConnectOptions, Node, NodeOptions, OwnIdentity,
 };
@@ -110,11 +111,13 @@ async fn guard_11_2_15_an_answer_counts_only_for_its_request_and_from_its_channe
     let message = mailbox.recv().await;
     let (request, _) = Request::decode(message.payload.as_slice()).unwrap();
     let answer = |re: MessageId, members: u8| {
-        let mut list = vec![0x80 + members];
+        // The only page of the list.
+        let mut list = vec![0xa2, 0x01, 0x80 + members];
         for member in 0..members {
             list.extend([0x58, 32]);
             list.extend([member; 32]);
         }
+        list.extend([0x02, 0xf4]);
         Buffer::from_slice(&Response::new(MessageId(9), re, Status::Ok).encode(Some(&list)))
     };
     // Somebody else knows where the answer is awaited and what it answers.
@@ -193,4 +196,34 @@ async fn who_is_no_member_presents_nothing_and_who_cannot_ask_does_not_present_i
     let renewal = world.renewal(&nowhere, Arc::new(Cache::default()));
     let why = renewal.current().await.unwrap_err().to_string();
     assert!(why.contains("Connection refused"), "{why}");
+}
+
+#[tokio::test]
+async fn lists_longer_than_a_page_come_whole() {
+    let world = World::start(3600).await;
+    let many: Vec<Identifier> = (0..1203_u32)
+        .map(|number| {
+            let mut bytes = [0; 32];
+            bytes[..4].copy_from_slice(&number.to_be_bytes());
+            Identifier::new(bytes)
+        })
+        .collect();
+    let member = Member {
+        attributes: MemberAttributes::from_pairs([("a", "b")]).unwrap(),
+        added_by: identifier(&world.enroller).await,
+        added_at: UnixTime(1),
+        standing: Standing::Added,
+    };
+    world
+        .authority
+        .members()
+        .change(&many, |_, _| Change::Put(member.clone(), None))
+        .await
+        .unwrap();
+    let listed = world.enroller.members().await.unwrap().0;
+    assert_eq!(listed.len(), many.len() + 1);
+    assert!(many.iter().all(|who| listed.contains_key(who)));
+    let listed = world.enroller.member_ids().await.unwrap().0;
+    assert_eq!(listed.len(), many.len() + 1);
+    assert!(listed.is_sorted());
 }
