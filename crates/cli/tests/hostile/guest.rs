@@ -213,6 +213,8 @@ impl World {
             "tcp-outlet create other --at server --to {} --allow nobody",
             other.address()
         ));
+        // Who is named may use what has no policy: here only the outlet has none, and `echo`.
+        server.ok("policy create --at server --resource-type relay --expression nobody");
         Self {
             server,
             target,
