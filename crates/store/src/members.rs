@@ -377,6 +377,48 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    #[expect(clippy::print_stderr, reason = "`bench/members` shows the figures")]
+    async fn a_members_request_costs_the_same_with_10_and_with_100_000_members() {
+        let ((_few_home, few), (_many_home, many)) =
+            (populated(10).await, populated(100_000).await);
+        let (mut with_few, mut with_many) = (Vec::new(), Vec::new());
+        for _ in 0..300 {
+            // Turn by turn, so that both meet the same machine.
+            for (store, times) in [(&few, &mut with_few), (&many, &mut with_many)] {
+                let start = std::time::Instant::now();
+                assert!(store.member(&id(1), &id(7)).await.unwrap().is_some());
+                times.push(start.elapsed());
+            }
+        }
+        let median = |times: &mut Vec<std::time::Duration>| {
+            times.sort();
+            times[times.len() / 2]
+        };
+        let (with_few, with_many) = (median(&mut with_few), median(&mut with_many));
+        eprintln!("the row of a member: {with_few:?} among 10, {with_many:?} among 100 000");
+        assert!(with_many < with_few * 3, "{with_few:?}, {with_many:?}");
+    }
+
+    async fn populated(members: i64) -> (tempfile::TempDir, Store) {
+        let (home, store) = store().await;
+        store
+            .write(async |db| {
+                sqlx::query(
+                    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+                     INSERT INTO member SELECT ?2, randomblob(32), x'a0', ?2, 1, 0 FROM n",
+                )
+                .bind(members)
+                .bind(bytes(&id(1)))
+                .execute(&mut *db)
+                .await?;
+                put(db, &id(1), &id(7), &member(b"a")).await
+            })
+            .await
+            .unwrap();
+        (home, store)
+    }
+
     fn id(number: u8) -> Identifier {
         Identifier::new([number; 32])
     }
