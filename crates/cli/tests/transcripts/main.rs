@@ -58,6 +58,7 @@ transcripts! {
     background
     configuration
     credential
+    enrollment
     flow_control
     help
     identity

@@ -31,6 +31,7 @@ mod authorities;
 mod bulk;
 mod crash;
 mod demo;
+mod enrollment;
 mod floods;
 mod foreign;
 mod garbage;

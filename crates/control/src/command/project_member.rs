@@ -297,8 +297,8 @@ impl Run for Delete {
                 .partition(|member| !left.contains(member));
             if !kept.is_empty() {
                 session.host.note(Note::Info(format!(
-                    "{} stay: who asked, and those who cannot be removed by it",
-                    text::count(kept.len(), "member")
+                    "Still members: {}, who asked and whom it cannot remove",
+                    kept.len()
                 )));
             }
             session.host.print(ended(&asking, &gone));

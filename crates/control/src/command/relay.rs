@@ -72,6 +72,9 @@ impl Run for Create {
         }
         let allow = self.allow.policy(session);
         let given = at_route(self.at.as_deref())?;
+        if given.is_none() {
+            session.check_default_project(WHICH_NODE).await?;
+        }
         let state = session.open().await?;
         let at = match given {
             Some(at) => at,
@@ -163,15 +166,16 @@ fn at_route(at: Option<&str>) -> Result<Option<MultiAddr>, Failure> {
 }
 
 async fn at_default_project(state: &State) -> Result<MultiAddr, Failure> {
-    let help = "say with --at which node relays";
     let Some(project) = projects::default(state).await? else {
-        return Err(no_default_project().help(help));
+        return Err(no_default_project().help(WHICH_NODE));
     };
     projects::way(state, project.name.as_str())
         .await
-        .map_err(|failure| failure.help(help))?;
+        .map_err(|failure| failure.help(WHICH_NODE))?;
     projects::named(&project)
 }
+
+const WHICH_NODE: &str = "say with --at which node relays";
 
 #[derive(Debug, Args)]
 pub(super) struct List {

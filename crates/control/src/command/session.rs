@@ -10,9 +10,10 @@ use ockam_store::NodeRecord;
 use crate::client::Client;
 use crate::command::{ChildOutput, Host, Note, import};
 use crate::configuration::{Changed, Course, Mode};
+use crate::home::projects;
 use crate::outcome::{Code, Failure};
 use crate::resource::Change;
-use crate::state::State;
+use crate::state::{State, no_default_project};
 use crate::table::Noun;
 use crate::value::{DurationText, NodeArgument};
 
@@ -52,6 +53,22 @@ impl<'a> Session<'a> {
                 change: Change::Unchanged,
             });
         }
+    }
+
+    /// Refuses, while a configuration is only checked, what needs a default project where there is none and none will be.
+    pub(crate) async fn check_default_project(&self, help: &str) -> Result<(), Failure> {
+        let is_checked = self
+            .course
+            .as_ref()
+            .is_some_and(|course| course.mode() == Mode::Check && !course.awaits_project());
+        if is_checked
+            && projects::default(&self.open_quietly().await?)
+                .await?
+                .is_none()
+        {
+            return Err(no_default_project().help(help));
+        }
+        Ok(())
     }
 
     /// Whether a configuration asks for the command: then what is there already may stay.

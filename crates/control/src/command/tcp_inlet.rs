@@ -111,14 +111,12 @@ impl Create {
 
     /// The route to an outlet behind a relay of the default project (spec: command 3.9.4). A plain word is the outlet.
     async fn route_over_project(&self, state: &State) -> Result<MultiAddr, Failure> {
-        let help =
-            "give the complete route with --to, for example /node/n1/secure/api/service/outlet";
         let Some(project) = projects::default(state).await? else {
-            return Err(no_default_project().help(help));
+            return Err(no_default_project().help(WHOLE_ROUTE));
         };
         projects::way(state, project.name.as_str())
             .await
-            .map_err(|failure| failure.help(help))?;
+            .map_err(|failure| failure.help(WHOLE_ROUTE))?;
         let relay = self.via.as_deref().unwrap_or("default");
         let outlet = self.to.as_deref().unwrap_or("outlet");
         let mut route = projects::named(&project)?;
@@ -133,6 +131,9 @@ impl Create {
         Ok(route)
     }
 }
+
+const WHOLE_ROUTE: &str =
+    "give the complete route with --to, for example /node/n1/secure/api/service/outlet";
 
 impl Run for Create {
     const NOUN: &'static Noun = &NOUN;
@@ -158,6 +159,9 @@ impl Run for Create {
             deprecated(session, "--alias", "give the name as the first argument");
         }
         let given = self.route()?;
+        if given.is_none() {
+            session.check_default_project(WHOLE_ROUTE).await?;
+        }
         let state = session.open().await?;
         let to = match given {
             Some(to) => to,

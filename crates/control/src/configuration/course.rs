@@ -17,6 +17,8 @@ use crate::table::Noun;
 #[derive(Debug)]
 pub(crate) struct Course {
     mode: Mode,
+    /// Whether the home will know a project by the time the front half is carried out.
+    awaits_project: bool,
     stopped: AtomicBool,
     changes: Mutex<Vec<Changed>>,
 }
@@ -50,11 +52,26 @@ pub(crate) struct Changed {
 impl Course {
     /// A run that has not begun.
     pub(crate) fn new(mode: Mode) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::of(mode, false))
+    }
+
+    /// A check of a configuration that begins with a ticket, and so brings a project.
+    pub(crate) fn check_behind_ticket() -> Arc<Self> {
+        Arc::new(Self::of(Mode::Check, true))
+    }
+
+    fn of(mode: Mode, awaits_project: bool) -> Self {
+        Self {
             mode,
+            awaits_project,
             stopped: AtomicBool::new(false),
             changes: Mutex::default(),
-        })
+        }
+    }
+
+    /// Whether what has no default project yet may have one when it is carried out.
+    pub(crate) fn awaits_project(&self) -> bool {
+        self.awaits_project
     }
 
     /// How far it goes.

@@ -16,6 +16,8 @@ use crate::state::State;
 pub(crate) struct Plan {
     /// Where it comes from.
     pub(crate) origin: Origin,
+    /// Whether a ticket is redeemed before nodes are made.
+    pub(crate) has_ticket: bool,
     /// What to do.
     pub(crate) steps: Vec<Step>,
 }
@@ -44,12 +46,14 @@ impl Plan {
         node: Option<&str>,
     ) -> Result<Self, Failure> {
         let resources = document.resources(sections, node)?;
+        let has_ticket = document.ticket()?.is_some();
         let steps = resources
             .into_iter()
             .map(|resource| Step::parse(&document.origin, resource))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             origin: document.origin,
+            has_ticket,
             steps,
         })
     }
@@ -60,7 +64,11 @@ impl Plan {
     /// An argument is not offered, or does not go with another one.
     pub(crate) async fn check(&self, session: &Session<'_>) -> Result<(), Failure> {
         for step in &self.steps {
-            let course = Course::new(Mode::Check);
+            let course = if self.has_ticket {
+                Course::check_behind_ticket()
+            } else {
+                Course::new(Mode::Check)
+            };
             let watched = Watched::new(session.host, course.clone());
             let pass = Session::on(&watched, course.clone());
             match (step.command.run)(&step.matches, &pass).await {
@@ -82,6 +90,7 @@ impl Plan {
         self.steps = others;
         Self {
             origin: self.origin.clone(),
+            has_ticket: false,
             steps: home,
         }
     }

@@ -39,6 +39,7 @@ pub(super) async fn create(
     };
     let owner = Owner::Node(name.clone());
     let mut plan = Plan::of(document, NODE_FILE, Some(name.as_str()))?;
+    plan.has_ticket |= ticket.is_some();
     plan.check(session).await?;
     plan.recall(&owner.known(&state).await?)?;
     let apply = async || {

@@ -203,7 +203,9 @@ pub(in crate::command) async fn enroll_once(
         .enrollments(&identity.identifier)
         .await
         .map_err(refused)?;
-    if known.iter().any(|enrolled| enrolled.project == id) {
+    if known.iter().any(|enrolled| enrolled.project == id)
+        && !is_removed(state, &ticket, identity).await?
+    {
         session.host.note(Note::Info(format!(
             "Identity {} is already enrolled with the project {}, the ticket is not used",
             identity.name,
@@ -223,6 +225,18 @@ pub(in crate::command) async fn enroll_once(
         identity.name, enrolled.project.name
     )));
     Ok(id)
+}
+
+/// Whether the authority says that this identity is no member any more. One that does not answer has not said so.
+async fn is_removed(
+    state: &State,
+    ticket: &EnrollmentTicket,
+    identity: &IdentityRecord,
+) -> Result<bool, Failure> {
+    let trusted = trusted(ticket.project())?;
+    let asking = Asking::start(state, identity, trusted, SHORT_TIMEOUT).await?;
+    let issued = asking.client.credential().await;
+    Ok(issued.is_err_and(|error| error.is_not_a_member()))
 }
 
 async fn redeem(
@@ -372,6 +386,9 @@ fn credential_json(issued: &Issued) -> Value {
 
 /// How long an enrollment may take that is a part of something else.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(120);
+
+/// How long it may take to learn that nothing has to be done.
+const SHORT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// No path is longer, and no ticket shorter.
 const LONGEST_NAME: usize = 255;

@@ -7,7 +7,7 @@ use ockam_authority::message::{
 use serde_json::Value;
 
 use crate::command::argument::{Identity, Retry, Trust};
-use crate::command::{Example, Note, Run, Session};
+use crate::command::{Example, Note, Run, Session, text};
 use crate::home::enrollment::{self, Asking};
 use crate::home::identities;
 use crate::home::trust::Trusted;
@@ -139,16 +139,30 @@ impl Ticket {
         };
         note(Note::Line(format!(
             "It can be used {uses}, within {}: `ockam project enroll TICKET`",
-            self.expires_in
+            spoken(self.expires_in.0.as_secs())
         )));
         if self.expires_in.0.as_secs() >= LONG_LIFE && self.usage_count >= MANY_USES {
             note(Note::Warning(format!(
                 "Whoever gets hold of this ticket can use it for {}, up to {} times: keep it secret, or make one that lives \
                  shorter",
-                self.expires_in, self.usage_count
+                spoken(self.expires_in.0.as_secs()),
+                self.usage_count
             )));
         }
     }
+}
+
+/// A time as people say it, in the largest unit of which it is a whole number.
+fn spoken(seconds: u64) -> String {
+    let units = [(86400, "day"), (3600, "hour"), (60, "minute")];
+    let whole = units
+        .into_iter()
+        .find(|(length, _)| seconds.is_multiple_of(*length));
+    let (length, unit) = whole.unwrap_or((1, "second"));
+    text::count(
+        usize::try_from(seconds / length).unwrap_or(usize::MAX),
+        unit,
+    )
 }
 
 /// What is said of a member.
@@ -225,6 +239,18 @@ mod tests {
             attribute: given.iter().map(|text| (*text).to_owned()).collect(),
             relay: Some("web".to_owned()),
             enroller: true,
+        }
+    }
+
+    #[test]
+    fn times_are_said_in_their_largest_unit() {
+        for (seconds, said) in [
+            (600, "10 minutes"),
+            (432_000, "5 days"),
+            (3600, "1 hour"),
+            (61, "61 seconds"),
+        ] {
+            assert_eq!(spoken(seconds), said);
         }
     }
 
