@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn strict_node_has_no_hop() {
+    async fn guard_w05_strict_node_has_no_hop() {
         let node = Node::new(NodeOptions {
             strict: true,
             ..NodeOptions::default()

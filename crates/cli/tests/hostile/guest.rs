@@ -19,7 +19,7 @@ const PING: &[u8] = &[0];
 const PONG: &[u8] = &[1];
 
 #[test]
-fn guest_of_a_strict_node_reaches_what_it_was_given_and_nothing_else() {
+fn guard_11_2_11_guest_of_a_strict_node_reaches_what_it_was_given_and_nothing_else() {
     let world = World::start();
     let mut guest = world.guest();
     // What it was given works.
@@ -85,7 +85,7 @@ fn guest_of_a_strict_node_reaches_what_it_was_given_and_nothing_else() {
 }
 
 #[test]
-fn stranger_to_a_strict_node_gets_a_handshake_and_little_echo() {
+fn guard_w08_stranger_to_a_strict_node_gets_a_handshake_and_little_echo() {
     let world = World::start();
     // Over the plain connection.
     let mut plain = Stranger::connect(world.server.listener());

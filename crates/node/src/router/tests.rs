@@ -135,7 +135,7 @@ async fn message_from_outside_reaches_consumers_of_its_flow_only() {
 }
 
 #[tokio::test]
-async fn strict_router_counts_the_hops_of_both_routes() {
+async fn guard_w05_strict_router_counts_the_hops_of_both_routes() {
     let router = Router::with_most_hops(32);
     let mut mailbox = router
         .start_mailbox(&[address("w")], Access::ALLOW_ALL)
