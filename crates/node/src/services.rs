@@ -241,7 +241,7 @@ mod tests {
     use crate::node::NodeOptions;
 
     #[test]
-    fn sparing_echo_counts_each_connection_for_a_second() {
+    fn guard_w08_sparing_echo_counts_each_connection_for_a_second() {
         let (first, second) = (FlowId::from_random([1; 16]), FlowId::from_random([2; 16]));
         let mut sparing = Sparing::default();
         let now = Instant::now();

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use crate::world::{Host, echo_target, ping_pong, soon};
 
 #[tokio::test]
-async fn relay_name_is_for_whom_the_credential_names_it_and_as_long_as_it_does() {
+async fn guard_w10_relay_name_is_for_whom_the_credential_names_it_and_as_long_as_it_does() {
     let issuer = Issuer::new();
     let relay_node = issuer.host().await;
     let service = relay_service(&relay_node);
@@ -97,7 +97,7 @@ async fn relay_ends_with_the_credential_of_its_owner() {
 }
 
 #[tokio::test]
-async fn portal_ends_with_the_credential_on_either_side() {
+async fn guard_w23_portal_ends_with_the_credential_on_either_side() {
     for side in ["outlet", "inlet"] {
         for end in [End::Expiry, End::Withdrawal, End::Silence] {
             let issuer = Issuer::new();
