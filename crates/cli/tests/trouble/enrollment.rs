@@ -228,11 +228,11 @@ fn two_identities_of_one_home_are_members_of_projects_of_their_own() {
     home.ok("node create b1 --identity bob --project two");
     let ask = |from: &str, to: &str| {
         home.ockam(&format!(
-            "message send hello --timeout 5s --from {from} --to /node/{to}/secure/api/service/uppercase"
+            "message send hello --timeout 5s --from {from} --to /node/{to}/secure/api/service/echo"
         ))
     };
-    assert_eq!(ask("a1", "a2").success(), "HELLO");
-    assert_eq!(ask("a2", "a1").success(), "HELLO");
+    assert_eq!(ask("a1", "a2").success(), "hello");
+    assert_eq!(ask("a2", "a1").success(), "hello");
     let scopes = home.ok("credential list --jq .[].scope");
     assert_eq!(scopes, "\"project-member-one\"\n\"project-member-two\"");
 }
