@@ -48,6 +48,8 @@ pub struct AuthorityOptions {
     pub trust_context: TrustContext,
     /// Who is an admin.
     pub admins: Admins,
+    /// Whose credentials name the admins of the project, if anybody's do. `spec: trust 7.2`
+    pub account_authority: Option<Identifier>,
     /// How often one identity may ask.
     pub limits: RequestLimits,
     /// The sign-in service, if there is one.
@@ -66,6 +68,7 @@ impl AuthorityOptions {
             lifetime: DEFAULT_LIFETIME,
             trust_context: TrustContext::default(),
             admins: Admins::default(),
+            account_authority: None,
             limits: RequestLimits::default(),
             okta: None,
             provider: ockam_vault::fast(),

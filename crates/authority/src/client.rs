@@ -18,7 +18,7 @@ mod renewal;
 mod withdrawals;
 
 pub use renewal::{CacheFuture, CredentialCache, CredentialUnkept, Renewal, RenewalOptions};
-pub use withdrawals::{WithdrawalOptions, Withdrawals};
+pub use withdrawals::{KeptWithdrawals, WithdrawalOptions, Withdrawals};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -85,6 +85,12 @@ impl CodeHash {
     }
 }
 
+/// Whether somebody was removed after a code was made that it comes with now. Times are whole seconds and a removal bears the
+/// next one: of the same second the code may be the later.
+pub(crate) fn is_older_than_removal(created_at: UnixTime, withdrawn: UnixTime) -> bool {
+    created_at.plus(1) < withdrawn
+}
+
 impl fmt::Debug for CodeHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CodeHash(..)")
@@ -127,7 +133,7 @@ pub trait Members: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Known>, MembersError>> + Send;
 
     /// Decides about each of these identifiers by what is known of it, and does what was decided. Returns the withdrawals
-    /// that came of it.
+    /// that came of it. With the credentials of somebody the one-time codes that it asked for are void.
     fn change(
         &self,
         who: &[Identifier],
@@ -158,7 +164,8 @@ pub trait Members: Send + Sync + 'static {
         code: &Code,
     ) -> impl Future<Output = Result<(), MembersError>> + Send;
 
-    /// Takes one use off a code and makes `who` a member with its attributes. Codes that ended by `now` are unknown.
+    /// Takes one use off a code and makes `who` a member with its attributes. Codes that ended by `now` are unknown, and so
+    /// are to somebody who was removed those that are older than that.
     fn redeem(
         &self,
         hash: &CodeHash,
@@ -180,7 +187,8 @@ pub trait Members: Send + Sync + 'static {
     fn note_lifetime(&self, seconds: u64)
     -> impl Future<Output = Result<u64, MembersError>> + Send;
 
-    /// Forgets codes that ended by `now` and withdrawals of moments before `withdrawn_before`.
+    /// Forgets codes that ended by `now` and withdrawals of moments before `withdrawn_before`, unless there are codes that are
+    /// older still.
     fn tidy(
         &self,
         now: UnixTime,

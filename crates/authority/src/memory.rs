@@ -8,6 +8,7 @@ use ockam_identity::{Identifier, UnixTime};
 
 use crate::members::{
     Change, Code, CodeHash, Known, Member, Members, MembersError, Redemption, Standing, Withdrawal,
+    is_older_than_removal,
 };
 
 /// Members, codes and withdrawals in memory.
@@ -42,6 +43,7 @@ impl State {
             self.order.remove(&earlier.sequence);
         }
         self.latest += 1;
+        self.codes.retain(|_, code| code.issued_by != subject);
         let withdrawal = Withdrawal {
             sequence: self.latest,
             subject,
@@ -143,7 +145,11 @@ impl Members for MemoryMembers {
             return Ok(Redemption::AlreadyMember);
         }
         state.codes.retain(|_, code| code.expires_at > now);
-        let Some(code) = state.codes.get_mut(hash) else {
+        let removed = state.withdrawn.get(who).map(|withdrawn| withdrawn.before);
+        let usable = |code: &&mut Code| {
+            removed.is_none_or(|removed| !is_older_than_removal(code.created_at, removed))
+        };
+        let Some(code) = state.codes.get_mut(hash).filter(usable) else {
             return Ok(Redemption::Unknown);
         };
         let member = Member {
@@ -184,6 +190,9 @@ impl Members for MemoryMembers {
     async fn tidy(&self, now: UnixTime, withdrawn_before: UnixTime) -> Result<(), MembersError> {
         let mut state = self.state();
         state.codes.retain(|_, code| code.expires_at > now);
+        let oldest_code = state.codes.values().map(|code| code.created_at).min();
+        let withdrawn_before =
+            oldest_code.map_or(withdrawn_before, |oldest| oldest.min(withdrawn_before));
         let State {
             withdrawn, order, ..
         } = &mut *state;

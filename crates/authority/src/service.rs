@@ -163,10 +163,15 @@ impl<M: Members> Worker<M> {
 
     /// spec: trust 7.2
     fn administers_project(&self, who: &ockam_identity::Identifier) -> bool {
+        let options = self.authority.options();
+        // The node may trust somebody else, and be it this authority itself, whose enrollers choose attributes.
+        let Some(account_authority) = &options.account_authority else {
+            return false;
+        };
         let attested = self.node.attested().get(who);
         attested.is_some_and(|attested| {
-            attested.attributes().get(PROJECT.as_bytes())
-                == Some(self.authority.options().project.as_bytes())
+            attested.issuer() == account_authority
+                && attested.attributes().get(PROJECT.as_bytes()) == Some(options.project.as_bytes())
         })
     }
 }

@@ -163,10 +163,7 @@ impl ManagedNode {
         if tokio::net::UnixStream::connect(&socket).await.is_ok() {
             return Err(nodes::already_running(&settings.name));
         }
-        let prior_options: NodeOptionsRecord = prior
-            .as_ref()
-            .and_then(|prior| serde_json::from_str(&prior.options).ok())
-            .unwrap_or_default();
+        let prior_options = stored_options(prior.as_ref())?;
         let prior_identity = prior.as_ref().and_then(|prior| prior.identity.as_ref());
         let identity = match (&settings.identity, prior_identity) {
             // spec: command 3.6 (a named identity that is missing is created)
@@ -284,9 +281,20 @@ impl ManagedNode {
         };
         stored.map_err(refused)?;
         let max_stale = options.max_stale.map(|stale| stale.0);
-        let withdrawals = trusted.as_ref().and_then(|trusted| {
-            membership::follow_withdrawals(&node, trusted, own_identity.clone(), max_stale)
-        });
+        let withdrawals = match &trusted {
+            Some(trusted) => {
+                let own_identity = own_identity.clone();
+                membership::follow_withdrawals(
+                    state.store(),
+                    &node,
+                    trusted,
+                    own_identity,
+                    max_stale,
+                )
+                .await?
+            }
+            None => None,
+        };
         let presented = match &trusted {
             Some(trusted) => membership::presented(
                 state.store(),
@@ -526,6 +534,24 @@ struct NodeOptionsRecord {
     authority: Option<AuthoritySettings>,
 }
 
+/// The options that a node was given before. They say whom it trusts: without them it would be open to everybody.
+fn stored_options(node: Option<&ockam_store::NodeRecord>) -> Result<NodeOptionsRecord, Failure> {
+    let Some(node) = node else {
+        return Ok(NodeOptionsRecord::default());
+    };
+    serde_json::from_str(&node.options).map_err(|error| {
+        Failure::new(format!(
+            "the stored options of the node {} are not understood",
+            node.name
+        ))
+        .caused_by(&error)
+        .help(format!(
+            "run the version that wrote them, or make the node anew: `ockam node delete {}`",
+            node.name
+        ))
+    })
+}
+
 /// What a node was told to trust.
 #[cfg(feature = "cli")]
 pub(crate) fn trust_of(node: &ockam_store::NodeRecord) -> Option<TrustSpec> {
@@ -546,9 +572,7 @@ pub(crate) fn authority_options(
     purpose_key_lifetime: Option<DurationText>,
     prior: Option<&ockam_store::NodeRecord>,
 ) -> Result<String, Failure> {
-    let mut options: NodeOptionsRecord = prior
-        .and_then(|prior| serde_json::from_str(&prior.options).ok())
-        .unwrap_or_default();
+    let mut options = stored_options(prior)?;
     options.authority = Some(settings.clone());
     options.purpose_key_lifetime = purpose_key_lifetime.or(options.purpose_key_lifetime);
     serde_json::to_string(&options)
@@ -799,4 +823,28 @@ async fn listen(
 pub(crate) fn local(name: &str) -> Result<Address, Failure> {
     Address::local(name.as_bytes())
         .map_err(|error| Failure::new(format!("`{name}` cannot be an address")).caused_by(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_whose_stored_options_are_not_understood_does_not_start_without_them() {
+        let mut node = ockam_store::NodeRecord {
+            name: "n1".parse().expect("a name"),
+            identity: None,
+            process: None,
+            listener: None,
+            status_endpoint: None,
+            options: r#"{"trust":{"project":"p"}}"#.to_owned(),
+            is_default: false,
+        };
+        let options = stored_options(Some(&node)).expect("they are understood");
+        assert!(options.trust.is_some());
+        node.options = r#"{"trust":{"what-comes-next":"p"}}"#.to_owned();
+        let failure = stored_options(Some(&node)).expect_err("whom it trusts is not known");
+        assert!(failure.to_string().contains("node n1"), "{failure}");
+        assert!(stored_options(None).expect("none").trust.is_none());
+    }
 }

@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ockam_authority::client::{
-    AuthorityClient, CacheFuture, CredentialCache, CredentialUnkept, Issued, Renewal,
-    RenewalOptions, WithdrawalOptions, Withdrawals,
+    AuthorityClient, CacheFuture, CredentialCache, CredentialUnkept, Issued, KeptWithdrawals,
+    Renewal, RenewalOptions, WithdrawalOptions, Withdrawals,
 };
-use ockam_identity::{CredentialBundle, Identifier};
+use ockam_identity::{CredentialBundle, Identifier, UnixTime};
 use ockam_node::{Node, OwnIdentity};
 use ockam_store::{CredentialRecord, Store, StoreError};
 
 use crate::home::identities;
 use crate::home::trust::Trusted;
+use crate::outcome::Failure;
+use crate::state::refused;
 
 /// The identity as it presents itself under this trust: with the credential of the authority, if that can be asked for one.
 pub(crate) fn presented(
@@ -49,17 +51,27 @@ pub(crate) fn presented(
 
 /// Follows what the authority withdraws, if it can be asked; what was heard too long ago counts no more either way
 /// (spec: extensions 4.5).
-pub(crate) fn follow_withdrawals(
+/// What was heard before this node started holds from the start.
+///
+/// # Errors
+/// The store cannot be read: who was withdrawn is not known.
+pub(crate) async fn follow_withdrawals(
+    store: &Store,
     node: &Node,
     trusted: &Trusted,
     identity: Arc<dyn OwnIdentity>,
     max_stale: Option<Duration>,
-) -> Option<Withdrawals> {
+) -> Result<Option<Withdrawals>, Failure> {
+    let authority = *trusted.authority.identifier();
+    let heard = store.heard_withdrawals(&authority).await.map_err(refused)?;
+    for (subject, before) in heard {
+        node.attested().withdraw(&subject, before);
+    }
     let Some(route) = &trusted.route else {
         node.attested().set_max_stale(max_stale);
-        return None;
+        return Ok(None);
     };
-    Some(Withdrawals::start(WithdrawalOptions {
+    Ok(Some(Withdrawals::start(WithdrawalOptions {
         client: AuthorityClient {
             node: node.clone(),
             identity,
@@ -68,12 +80,37 @@ pub(crate) fn follow_withdrawals(
             timeout: TIMEOUT,
         },
         max_stale,
-    }))
+        kept: Some(Arc::new(StoredWithdrawals {
+            store: store.clone(),
+            authority,
+        })),
+    })))
 }
 
 /// How long a node waits for its authority. Published nodes wait for two minutes (spec: trust 4.7); asking again after half a
 /// minute loses nothing.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What one authority withdrew, in the store.
+#[derive(Debug)]
+struct StoredWithdrawals {
+    store: Store,
+    authority: Identifier,
+}
+
+impl KeptWithdrawals for StoredWithdrawals {
+    fn keep<'a>(&'a self, withdrawn: &'a [(Identifier, UnixTime)]) -> CacheFuture<'a, ()> {
+        Box::pin(async {
+            self.store
+                .put_heard_withdrawals(&self.authority, withdrawn, MOST_WITHDRAWN)
+                .await
+                .map_err(unkept)
+        })
+    }
+}
+
+/// As many as a node remembers one by one.
+const MOST_WITHDRAWN: usize = 131_072;
 
 /// The credential of one identity by one authority, in the store (spec: trust 4.7).
 #[derive(Debug)]
@@ -109,4 +146,70 @@ impl CredentialCache for StoredCredential {
 
 fn unkept(error: StoreError) -> CredentialUnkept {
     CredentialUnkept(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use ockam_identity::Attributes;
+    use ockam_node::{Authority, NodeOptions};
+
+    use super::*;
+    use crate::home::credentials;
+    use crate::state::State;
+
+    #[tokio::test]
+    async fn a_node_that_starts_again_knows_what_was_withdrawn_before_it_hears_its_authority() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let state = State::open(&directory.path().join("home"), None)
+            .await
+            .expect("it opens");
+        let make = async |name: &str| {
+            let spec = identities::IdentitySpec {
+                name: Some(name.parse().expect("a name")),
+                ..identities::IdentitySpec::default()
+            };
+            let made = identities::create(&state, spec).await.expect("it is made");
+            let identifier = made.into_record().identifier;
+            let history = credentials::known_history(&state, &identifier).await;
+            history.expect("it is read").expect("it is there")
+        };
+        let (issuer, alice, bob) = (make("issuer").await, make("alice").await, make("bob").await);
+        let trusted = Trusted {
+            authority: issuer.clone(),
+            route: None,
+            scope: None,
+            project: None,
+            name: None,
+        };
+        let kept = StoredWithdrawals {
+            store: state.store().clone(),
+            authority: *issuer.identifier(),
+        };
+        let later = identities::now().plus(60);
+        kept.keep(&[(*bob.identifier(), later)])
+            .await
+            .expect("it is kept");
+
+        let node = Node::new(NodeOptions {
+            authority: Some(Authority::new(issuer.clone())),
+            ..NodeOptions::default()
+        });
+        let own = Arc::new(ockam_node::FixedIdentity::from(
+            node.ephemeral_identity().expect("an identity"),
+        ));
+        let follows = follow_withdrawals(state.store(), &node, &trusted, own, None).await;
+        assert!(follows.expect("it starts").is_none());
+        for (subject, counts) in [(&alice, true), (&bob, false)] {
+            let attributes = Attributes::member([("a", "b")]).expect("one attribute");
+            let minute = Duration::from_secs(60);
+            let bundle =
+                credentials::issue(&state, issuer.identifier(), subject, attributes, minute)
+                    .await
+                    .expect("it is issued");
+            let credential = bundle
+                .verify(ockam_vault::fast(), &issuer, None, identities::now())
+                .expect("it is good");
+            assert_eq!(node.attested().accept(credential).is_ok(), counts);
+        }
+    }
 }

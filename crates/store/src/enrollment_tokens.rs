@@ -12,6 +12,7 @@ use sqlx::{FromRow, Row};
 use crate::error::{Failure, StoreError};
 use crate::members::{self, MemberRecord, bytes, identifier, seconds, time};
 use crate::store::Store;
+use crate::withdrawals;
 
 /// A one-time code as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +102,12 @@ impl Store {
             let Some(token) = look_up(db, authority, hash, now).await? else {
                 return Ok(TokenRedemption::Unknown);
             };
+            // Who was removed does not come back with a code of before. Times are whole seconds, and a removal bears the next
+            // one: of the same second the code may be the later.
+            let removed = withdrawals::of(db, authority, who).await?;
+            if removed.is_some_and(|removed| token.created_at.plus(1) < removed) {
+                return Ok(TokenRedemption::Unknown);
+            }
             let used = if token.uses > 1 {
                 "UPDATE enrollment_token SET uses = uses - 1 WHERE authority = ?1 AND hash = ?2"
             } else {
@@ -130,6 +137,19 @@ impl Store {
     pub async fn forget_ended_enrollment_tokens(&self, now: UnixTime) -> Result<(), StoreError> {
         self.write(async |db| forget_ended(db, now).await).await
     }
+}
+
+pub(crate) async fn forget_issued_by(
+    db: &mut SqliteConnection,
+    authority: &Identifier,
+    issuer: &Identifier,
+) -> Result<(), Failure> {
+    sqlx::query("DELETE FROM enrollment_token WHERE authority = ?1 AND issued_by = ?2")
+        .bind(bytes(authority))
+        .bind(bytes(issuer))
+        .execute(db)
+        .await?;
+    Ok(())
 }
 
 async fn forget_ended(db: &mut SqliteConnection, now: UnixTime) -> Result<(), Failure> {
@@ -234,6 +254,54 @@ mod tests {
         assert_eq!(outcomes.iter().filter(enrolled).count(), 3);
         let members = first.member_identifiers_behind(&id(1), None, 100).await;
         assert_eq!(members.unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn whoever_was_removed_does_not_come_back_with_an_older_code() {
+        let (_home, store) = store().await;
+        put(&store, 5, 1000).await;
+        assert_eq!(redeem(&store, 7, 50).await, TokenRedemption::Enrolled);
+        remove(&store, 7, 60).await;
+        // The codes keep the withdrawal, however short credentials live.
+        store
+            .forget_withdrawals(&id(1), UnixTime(900))
+            .await
+            .unwrap();
+        assert_eq!(redeem(&store, 7, 70).await, TokenRedemption::Unknown);
+        assert_eq!(redeem(&store, 8, 70).await, TokenRedemption::Enrolled);
+        let newer = EnrollmentTokenRecord {
+            attributes: Vec::new(),
+            issued_by: id(3),
+            created_at: UnixTime(59),
+            expires_at: UnixTime(1000),
+            uses: 1,
+        };
+        store
+            .put_enrollment_token(&id(1), &[1; 32], &newer)
+            .await
+            .unwrap();
+        let again = store
+            .redeem_enrollment_token(&id(1), &[1; 32], &id(7), UnixTime(70))
+            .await;
+        assert_eq!(again.unwrap(), TokenRedemption::Enrolled);
+    }
+
+    #[tokio::test]
+    async fn with_whoever_asked_for_it_a_code_is_gone() {
+        let (_home, store) = store().await;
+        put(&store, 5, 1000).await;
+        remove(&store, 8, 60).await;
+        assert_eq!(redeem(&store, 7, 70).await, TokenRedemption::Enrolled);
+        remove(&store, 3, 60).await;
+        assert_eq!(redeem(&store, 9, 70).await, TokenRedemption::Unknown);
+    }
+
+    async fn remove(store: &Store, who: u8, before: u64) {
+        let decide = |_: &Identifier, _| members::MemberChange::Remove(UnixTime(before));
+        store
+            .change_members(&id(1), &[id(who)], decide)
+            .await
+            .unwrap();
     }
 
     async fn put(store: &Store, uses: u64, expires_at: u64) {

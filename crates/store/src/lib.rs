@@ -35,6 +35,7 @@ mod enrollment_tokens;
 mod enrollments;
 mod error;
 mod glance;
+mod heard_withdrawals;
 mod histories;
 mod home;
 mod identities;

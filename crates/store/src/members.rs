@@ -7,6 +7,7 @@ use ockam_identity::{Identifier, UnixTime};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{FromRow, Row};
 
+use crate::enrollment_tokens;
 use crate::error::{Failure, StoreError};
 use crate::store::Store;
 use crate::withdrawals::{self, WithdrawalRecord};
@@ -56,7 +57,7 @@ impl Store {
     }
 
     /// Decides about each of these by what is stored of it, and does what was decided, all in one transaction. Returns the
-    /// withdrawals that came of it.
+    /// withdrawals that came of it; whose credentials are withdrawn, the one-time codes it asked for are forgotten.
     ///
     /// # Errors
     /// The store cannot be read or written.
@@ -87,6 +88,7 @@ impl Store {
                 };
                 if let Some(before) = before {
                     withdrawn.push(withdrawals::add(db, authority, who, before).await?);
+                    enrollment_tokens::forget_issued_by(db, authority, who).await?;
                 }
             }
             Ok(withdrawn)

@@ -23,7 +23,7 @@ impl Schema {
 /// The database of a home.
 pub(crate) static HOME: Schema = Schema {
     application: i32::from_be_bytes(*b"OckH"),
-    migrations: &[HOME_1, HOME_2, HOME_3, HOME_4, HOME_5, HOME_6],
+    migrations: &[HOME_1, HOME_2, HOME_3, HOME_4, HOME_5, HOME_6, HOME_7],
 };
 
 /// The file of one further vault.
@@ -184,6 +184,17 @@ CREATE TABLE credential_lifetime (
     authority BLOB PRIMARY KEY,
     longest INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// What the nodes of this home heard that authorities withdrew.
+const HOME_7: &str = "
+CREATE TABLE heard_withdrawal (
+    authority BLOB NOT NULL,
+    subject BLOB NOT NULL,
+    before INTEGER NOT NULL,
+    PRIMARY KEY (authority, subject)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX heard_withdrawal_moment ON heard_withdrawal (authority, before);
 ";
 
 /// `seal` has one row if the file is sealed: the key of the secrets, itself sealed under the passphrase.

@@ -97,7 +97,8 @@ impl Store {
         .await
     }
 
-    /// Forgets withdrawals of moments before this one.
+    /// Forgets withdrawals of moments before this one, unless there are one-time codes that are older still: whoever was
+    /// removed since must not come back with one.
     ///
     /// # Errors
     /// The store cannot be read or written.
@@ -107,11 +108,14 @@ impl Store {
         before: UnixTime,
     ) -> Result<(), StoreError> {
         self.write(async |db| {
-            sqlx::query("DELETE FROM withdrawal WHERE authority = ?1 AND before < ?2")
-                .bind(bytes(authority))
-                .bind(seconds(before))
-                .execute(db)
-                .await?;
+            sqlx::query(
+                "DELETE FROM withdrawal WHERE authority = ?1 AND before < min(?2, coalesce(
+                    (SELECT min(created_at) FROM enrollment_token WHERE authority = ?1), ?2))",
+            )
+            .bind(bytes(authority))
+            .bind(seconds(before))
+            .execute(db)
+            .await?;
             Ok(())
         })
         .await

@@ -44,9 +44,9 @@ pub trait CredentialCache: Send + Sync + fmt::Debug {
 pub type CacheFuture<'a, T> =
     Pin<Box<dyn Future<Output = Result<T, CredentialUnkept>> + Send + 'a>>;
 
-/// A credential could not be kept, or what was kept could not be read.
+/// A credential or withdrawal could not be kept, or what was kept could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the credential could not be kept: {0}")]
+#[error("what the authority said could not be kept: {0}")]
 pub struct CredentialUnkept(pub String);
 
 /// What a credential is kept with.

@@ -11,6 +11,8 @@
 //!
 //! Specification: extensions 4.5.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ockam_identity::{Identifier, UnixTime};
@@ -21,7 +23,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{AuthorityClient, RequestError, number, to_listener, told};
+use super::{AuthorityClient, CacheFuture, RequestError, number, to_listener, told};
 use crate::message::{Notices, Question, Run};
 
 /// How withdrawals are followed.
@@ -31,6 +33,14 @@ pub struct WithdrawalOptions {
     pub client: AuthorityClient,
     /// How stale what is known may get; nothing depends on it when there is no bound.
     pub max_stale: Option<Duration>,
+    /// Where what was heard is kept, if it is.
+    pub kept: Option<Arc<dyn KeptWithdrawals>>,
+}
+
+/// Where withdrawals are kept that were heard: a node that starts again knows them before its authority is reached.
+pub trait KeptWithdrawals: Send + Sync + fmt::Debug {
+    /// Keeps these subjects, and the moments before which their credentials are void.
+    fn keep<'a>(&'a self, withdrawn: &'a [(Identifier, UnixTime)]) -> CacheFuture<'a, ()>;
 }
 
 /// A node that is told of withdrawals. It ends when this is dropped.
@@ -243,7 +253,7 @@ impl Follower {
                 if step == Step::Gap {
                     break;
                 }
-                self.apply(&notices, &own_identifier);
+                self.apply(&notices, &own_identifier).await;
                 if step == Step::More {
                     break;
                 }
@@ -278,13 +288,19 @@ impl Follower {
         Ok(request.id)
     }
 
-    fn apply(&self, notices: &Notices, own: &Identifier) {
+    async fn apply(&self, notices: &Notices, own: &Identifier) {
         let attested = self.options.client.node.attested();
         for (subject, before) in &notices.withdrawn {
             attested.withdraw(subject, *before);
             if subject == own {
                 self.own.send_modify(|known| *known = (*before).max(*known));
             }
+        }
+        if let Some(kept) = &self.options.kept
+            && !notices.withdrawn.is_empty()
+            && let Err(error) = kept.keep(&notices.withdrawn).await
+        {
+            tracing::warn!("withdrawals are forgotten when this node ends: {error}");
         }
     }
 }

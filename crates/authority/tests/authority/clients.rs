@@ -46,6 +46,29 @@ async fn a_ticket_makes_a_member_once_and_its_credential_says_what_the_ticket_sa
     assert!(alice.create_token(&token).await.unwrap_err().is_forbidden());
 }
 
+/// Whoever starts an authority's node like another one has it trust a project, perhaps its own.
+#[tokio::test]
+async fn attributes_that_an_enroller_chose_make_no_admin_of_an_authority_that_trusts_itself() {
+    let world = World::start_on(3600, |history| NodeOptions {
+        authority: Some(ockam_node::Authority::new(history.clone())),
+        ..NodeOptions::default()
+    })
+    .await;
+    let alice = world.client();
+    world.add(&alice, &[("project", "p")]).await;
+    let issued = alice.credential().await.unwrap().credential;
+    world.node.attested().accept(issued).unwrap();
+    assert!(
+        world
+            .node
+            .attested()
+            .get(&identifier(&alice).await)
+            .is_some()
+    );
+    let refused = alice.members().await.unwrap_err();
+    assert!(refused.is_forbidden(), "{refused}");
+}
+
 #[tokio::test]
 async fn members_are_added_shown_and_removed_by_enrollers() {
     let world = World::start(3600).await;

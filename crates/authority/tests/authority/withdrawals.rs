@@ -1,9 +1,12 @@
 //! Members hear what is withdrawn, at once, and notice when they do not hear.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ockam_authority::client::{AuthorityClient, WithdrawalOptions, Withdrawals};
-use ockam_identity::Identifier;
+use ockam_authority::client::{
+    AuthorityClient, CacheFuture, KeptWithdrawals, WithdrawalOptions, Withdrawals,
+};
+use ockam_identity::{Identifier, UnixTime};
 
 use crate::world::{World, identifier, wait_for};
 
@@ -35,6 +38,34 @@ async fn what_is_withdrawn_is_void_on_a_connected_node_within_a_second() {
     let again = bob.credential().await.unwrap();
     alice.node.attested().accept(again.credential).unwrap();
     assert!(counts(&alice, &who));
+}
+
+#[tokio::test]
+async fn what_is_heard_is_handed_on_to_be_kept() {
+    let world = World::start(3600).await;
+    let (alice, bob) = (world.believer().await, world.client());
+    world.add(&bob, &[]).await;
+    let kept = Arc::new(Kept::default());
+    let _withdrawals = Withdrawals::start(WithdrawalOptions {
+        client: alice.clone(),
+        max_stale: None,
+        kept: Some(kept.clone()),
+    });
+    heard(&world, 1).await;
+    let who = identifier(&bob).await;
+    world.enroller.delete_member(&who).await.unwrap();
+    let is_kept = |(subject, _): &(Identifier, UnixTime)| *subject == who;
+    wait_for(|| kept.0.lock().unwrap().iter().any(is_kept).then_some(())).await;
+}
+
+#[derive(Debug, Default)]
+struct Kept(Mutex<Vec<(Identifier, UnixTime)>>);
+
+impl KeptWithdrawals for Kept {
+    fn keep<'a>(&'a self, withdrawn: &'a [(Identifier, UnixTime)]) -> CacheFuture<'a, ()> {
+        self.0.lock().unwrap().extend(withdrawn);
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 #[tokio::test]
@@ -112,6 +143,7 @@ fn follow(client: &AuthorityClient, max_stale: Option<Duration>) -> Withdrawals 
     Withdrawals::start(WithdrawalOptions {
         client: client.clone(),
         max_stale,
+        kept: None,
     })
 }
 

@@ -48,8 +48,16 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start(lifetime: u64) -> Self {
-        let node = Node::new(NodeOptions::default());
+        Self::start_on(lifetime, |_| NodeOptions::default()).await
+    }
+
+    /// An authority whose own node has these options, which may depend on who it is.
+    pub(crate) async fn start_on(
+        lifetime: u64,
+        options: impl FnOnce(&VerifiedHistory) -> NodeOptions,
+    ) -> Self {
         let person = Person::new();
+        let node = Node::new(options(&person.history));
         let identity = Arc::new(person.local());
         let history = identity.history.clone();
         let authority = *history.identifier();

@@ -114,7 +114,7 @@ impl Asking {
                 Code::Unauthorized,
                 format!("the authority of {name} does not take this ticket"),
             )
-            .cause("its one-time code is used up, has expired, or was not issued by this authority")
+            .cause("its one-time code is used up, has expired, was not issued by this authority, or is older than the removal of this identity")
             .help(
                 "ask whoever gave you the ticket for a new one: `ockam project ticket` makes it",
             );

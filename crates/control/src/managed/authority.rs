@@ -139,6 +139,7 @@ fn options(settings: &AuthoritySettings) -> Result<AuthorityOptions, Failure> {
         AdminSettings::AllEnrollers => Admins::AllEnrollers,
         AdminSettings::AccountOnly => Admins::Nobody,
     };
+    options.account_authority = account_authority(settings)?.map(|known| *known.identifier());
     options.okta = settings
         .okta
         .as_ref()
