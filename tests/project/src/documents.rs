@@ -156,6 +156,10 @@ fn what_the_readme_runs_can_be_run() {
         "bench/start",
         "scripts/transcripts",
         "scripts/blocks",
+        "scripts/trust/enrollment",
+        "scripts/trust/refusals",
+        "scripts/trust/confinement",
+        "scripts/trust/renewal",
     ] {
         let mode = std::fs::metadata(root().join(path)).map_or(0, |file| file.permissions().mode());
         if mode & 0o111 == 0 {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use ockam_authority::message::{AddMember, AttributesEntry};
-use ockam_identity::Identifier;
+use ockam_identity::{Identifier, UnixTime};
 use serde_json::json;
 
 use crate::command::argument::{Identity, Trust};
@@ -362,7 +362,8 @@ fn lines(member: &Member) -> Vec<String> {
     let pairs = member.attributes.attributes.iter();
     lines.extend(pairs.map(|(name, value)| format!("{name}={value}")));
     if let Some(by) = &member.attributes.attested_by {
-        lines.push(format!("Added by {by}"));
+        let (ago, _) = text::away(identities::now(), UnixTime(member.attributes.added_at));
+        lines.push(format!("Added {ago} ago by {by}"));
     }
     lines
 }

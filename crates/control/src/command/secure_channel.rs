@@ -10,6 +10,7 @@ use crate::command::flow;
 use crate::command::item::{Listed, look_at_list};
 use crate::command::{Example, Note, Run, Session, text};
 use crate::ephemeral::Ephemeral;
+use crate::home::identities;
 use crate::noun::secure_channel::{ChannelItem, ChannelSpec, NOUN, SecureChannel};
 use crate::outcome::{Failure, Outcome};
 use crate::table::Noun;
@@ -60,6 +61,9 @@ impl Run for Create {
         session
             .host
             .note(Note::Info("Creating Secure Channel...".to_owned()));
+        if let Some(warning) = self.credential.as_ref().and_then(expired) {
+            session.host.note(Note::Warning(warning));
+        }
         let timeout = session.timeout()?;
         let spec = ChannelSpec {
             to: self.to,
@@ -96,6 +100,17 @@ impl Run for Create {
                 .json(json!([{ "address": channel.address }])),
         );
         Ok(())
+    }
+}
+
+/// What to say of a credential that the other node will not believe: the channel opens without it.
+fn expired(credential: &CredentialBundle) -> Option<String> {
+    let claims = credential.peek().ok()?;
+    match text::away(identities::now(), claims.expires_at) {
+        (ago, text::Tense::Past) => Some(format!(
+            "The credential expired {ago} ago: to the other node this is somebody without any"
+        )),
+        (_, text::Tense::Future) => None,
     }
 }
 

@@ -71,7 +71,11 @@ pub(crate) fn away(now: UnixTime, then: UnixTime) -> (String, Tense) {
     } else {
         Tense::Past
     };
-    let seconds = then.0.abs_diff(now.0);
+    (how_long(then.0.abs_diff(now.0)), tense)
+}
+
+/// A number of seconds in one unit: `30 minutes`.
+pub(crate) fn how_long(seconds: u64) -> String {
     let (unit, one) = match seconds {
         0..90 => (1, "second"),
         90..5_400 => (60, "minute"),
@@ -80,7 +84,7 @@ pub(crate) fn away(now: UnixTime, then: UnixTime) -> (String, Tense) {
         _ => (31_536_000, "year"),
     };
     let number = usize::try_from((seconds + unit / 2) / unit).unwrap_or(usize::MAX);
-    (count(number, one), tense)
+    count(number, one)
 }
 
 #[cfg(test)]

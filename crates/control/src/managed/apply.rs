@@ -6,6 +6,7 @@
 
 use crate::managed::inlets::KeptInlet;
 use crate::managed::outlets::taken;
+use crate::managed::policies::relay_resource;
 use crate::managed::registry::Made;
 use crate::managed::relays::KeptRelay;
 use crate::managed::{Managed, local};
@@ -140,8 +141,12 @@ impl Apply<Relay> for Managed {
         match (&started, old) {
             (Err(_), Some(old)) => again(self.start_relay(old.spec.clone(), Made::Restored).await),
             (Ok(relay), Some(old)) => {
-                self.withdraw_policy(&relay.name, old.spec.allow.as_ref(), allow.as_ref())
-                    .await?;
+                self.withdraw_policy(
+                    &relay_resource(&relay.name),
+                    old.spec.allow.as_ref(),
+                    allow.as_ref(),
+                )
+                .await?;
             }
             (_, None) => {}
         }

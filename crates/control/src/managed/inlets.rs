@@ -241,7 +241,8 @@ impl Serve<TcpInlet> for Managed {
 
     async fn delete(&self, name: &Alias) -> Result<InletStatus, Failure> {
         let view = <Self as Serve<TcpInlet>>::show(self, name).await?;
-        self.forget_with_policy(NOUN.one, name.as_str()).await?;
+        self.forget_with_policy([NOUN.one, name.as_str()], name.as_str())
+            .await?;
         if let Some(inlet) = self.inlets.remove(name.as_str()) {
             inlet.running.stop().await;
         }

@@ -188,7 +188,8 @@ impl Serve<TcpOutlet> for Managed {
 
     async fn delete(&self, name: &WorkerName) -> Result<OutletStatus, Failure> {
         let view = <Self as Serve<TcpOutlet>>::show(self, name).await?;
-        self.forget_with_policy(NOUN.one, name.as_str()).await?;
+        self.forget_with_policy([NOUN.one, name.as_str()], name.as_str())
+            .await?;
         drop(self.outlets.remove(name.as_str()));
         self.drop_policy(name.as_str()).await?;
         Ok(view)

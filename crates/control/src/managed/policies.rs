@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::managed::Managed;
 use crate::managed::registry::Made;
+use crate::managed::ways::RELAY_PREFIX;
 use crate::noun::policy::{
     DenialItem, NOUN, Policies, PolicyAnswer, PolicyExplanation, PolicyItem, PolicyQuestion,
     PolicySpec, RuleKind, Subject,
@@ -142,6 +143,11 @@ impl Drop for Given<'_> {
     }
 }
 
+/// What policies call a relay of this node. The name alone is most often that of an outlet too, which has a policy of its own.
+pub(super) fn relay_resource(relay: &str) -> String {
+    format!("{RELAY_PREFIX}{relay}")
+}
+
 impl Managed {
     /// The guard of a resource.
     pub(crate) fn guard(&self, resource: &str, kind: ResourceType) -> Guard {
@@ -152,6 +158,7 @@ impl Managed {
     /// The access of what this node registers at another one: a policy protects it only if it has one of its own, because
     /// the nodes that relay need not be members.
     pub(super) fn relay_access(&self, relay: &str) -> Access {
+        let relay = &relay_resource(relay);
         let own = relay.parse().map(PolicyTarget::Resource);
         match own.ok().and_then(|target| self.policies.given(&target)) {
             Some(_) => self.guard(relay, ResourceType::Relay).access(),
@@ -207,12 +214,16 @@ impl Managed {
         Ok(())
     }
 
-    /// Forgets a resource and its policy, unless another one of the same name goes by it.
-    pub(super) async fn forget_with_policy(&self, noun: &str, name: &str) -> Result<(), Failure> {
-        let is_shared = (noun != OUTLET.one && self.outlets.is_taken(name))
-            || (noun != INLET.one && self.inlets.is_taken(name))
-            || (noun != RELAY.one && self.relays.is_taken(name));
-        let target = match name.parse() {
+    /// Forgets a resource and its policy, unless another one goes by the same name.
+    pub(super) async fn forget_with_policy(
+        &self,
+        [noun, name]: [&str; 2],
+        resource: &str,
+    ) -> Result<(), Failure> {
+        let is_shared = (noun != OUTLET.one && self.outlets.is_taken(resource))
+            || (noun != INLET.one && self.inlets.is_taken(resource))
+            || (noun != RELAY.one && self.is_relay(resource));
+        let target = match resource.parse() {
             Ok(resource) if !is_shared => PolicyTarget::Resource(resource),
             _ => return self.forget(noun, name).await,
         };
@@ -221,6 +232,13 @@ impl Managed {
         let requests = [[noun, name], [NOUN.one, &text]];
         let forgotten = store.delete_requests(&self.name, &requests).await;
         forgotten.map_err(refused)
+    }
+
+    /// Whether this is what policies call a relay of this node.
+    fn is_relay(&self, resource: &str) -> bool {
+        resource
+            .strip_prefix(RELAY_PREFIX)
+            .is_some_and(|relay| self.relays.is_taken(relay))
     }
 
     /// Takes the policy of a resource that is gone out of memory, as it is out of the store.
@@ -277,7 +295,7 @@ impl Managed {
             Ok(ResourceType::TcpOutlet)
         } else if self.inlets.is_taken(name) {
             Ok(ResourceType::TcpInlet)
-        } else if name == RELAY_SERVICE || self.relays.is_taken(name) {
+        } else if name == RELAY_SERVICE || self.is_relay(name) {
             Ok(ResourceType::Relay)
         } else if name == ECHO {
             Ok(ResourceType::Echoer)

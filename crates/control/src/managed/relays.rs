@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ockam_node::{ConnectOptions, FlowId};
 use ockam_portal::{Relay, RelayName, RelayOptions};
 
+use crate::managed::policies::relay_resource;
 use crate::managed::registry::{Made, Taken};
 use crate::managed::restore::Restore;
 use crate::managed::ways::Progress;
@@ -46,7 +47,8 @@ impl Managed {
         let reservation = match self.relays.reserve(&name, made) {
             Ok(reservation) => reservation,
             Err(Taken::Restored(relay))
-                if relay.is_same(&spec) && self.has_policy(&name, spec.allow.as_ref()) =>
+                if relay.is_same(&spec)
+                    && self.has_policy(&relay_resource(&name), spec.allow.as_ref()) =>
             {
                 return Ok(self.relay_view(&relay));
             }
@@ -61,7 +63,7 @@ impl Managed {
         };
         let wait = spec.connection_wait.take();
         let destination = self.place_of(&spec.at, made).await?.to_string();
-        let given = self.give(made, &name, spec.allow.as_ref())?;
+        let given = self.give(made, &relay_resource(&name), spec.allow.as_ref())?;
         let running = self.run_relay(&spec).await?;
         if made == Made::Asked
             && let Some(wait) = wait
@@ -195,11 +197,12 @@ impl Serve<RelayNoun> for Managed {
 
     async fn delete(&self, name: &Alias) -> Result<RelayInfo, Failure> {
         let view = <Self as Serve<RelayNoun>>::show(self, name).await?;
-        self.forget_with_policy(NOUN.one, name.as_str()).await?;
+        self.forget_with_policy([NOUN.one, name.as_str()], &relay_resource(name.as_str()))
+            .await?;
         if let Some(relay) = self.relays.remove(name.as_str()) {
             relay.running.stop().await;
         }
-        self.drop_policy(name.as_str()).await?;
+        self.drop_policy(&relay_resource(name.as_str())).await?;
         Ok(view)
     }
 }

@@ -259,7 +259,7 @@ fn value(part: &Protocol) -> String {
 }
 
 /// What addresses of relays begin with (spec: messaging 6.1).
-const RELAY_PREFIX: &str = "forward_to_";
+pub(super) const RELAY_PREFIX: &str = "forward_to_";
 /// More channels are not made one over the other; a drawing has an end in any case.
 const DEEPEST: usize = 16;
 

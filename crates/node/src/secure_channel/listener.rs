@@ -144,7 +144,8 @@ impl Accepting {
             let (flow, wait) = (listener.flow, options.timeout);
             tokio::select! {
                 done = timeout(wait, respond(&node, &options, &listener.address, flow, message_1)) => match done {
-                    Ok(Ok(peer)) => if options.authorized.is_empty() {
+                    // On a strict node a channel alone gives nothing.
+                    Ok(Ok(peer)) => if options.authorized.is_empty() && !node.is_strict() {
                         unnamed.accepted(&listener.address, peer);
                     },
                     Ok(Err(NotOpened::Refused(who, why))) => node.denials().note_at(

@@ -242,14 +242,18 @@ impl Create {
         };
         let authority = HomeAuthority { node, settings };
         let project = authorities::project(state, &authority).await?;
-        let id = project.id.clone();
+        let (id, route) = (project.id.clone(), project.authority_access_route.clone());
         let verified = project
             .verify(ockam_vault::fast())
             .map_err(|error| Failure::internal("the project cannot be used", &error))?;
         projects::store(state, &verified).await?;
+        session.host.note(Note::Done(format!(
+            "The authority of {id} runs, and members reach it at {}",
+            route.as_deref().unwrap_or("no address")
+        )));
         session.host.note(Note::Info(format!(
-            "The project {} is known on this machine, and its default identity is an enroller",
-            id
+            "The project {id} is known on this machine, and its default identity is an enroller: `ockam project ticket` lets \
+             members in"
         )));
         Ok(())
     }
