@@ -303,12 +303,12 @@ def fetch(address, seconds=10):
 
 class Stage:
     def __init__(self, name):
+        self.binary = program()
         self.work = pathlib.Path(tempfile.mkdtemp(prefix=f"ockam-{name}-"))
         self.closing = contextlib.ExitStack()
         self.people = {}
         # A project of its own, so that shows run beside each other.
         self.project = "demo"
-        self.binary = program()
         self.environment = {
             key: value for key, value in os.environ.items()
             if not key.startswith("OCKAM") and key not in ("QUIET", "NO_INPUT", "ENROLLMENT_TICKET", "CREDENTIAL_TTL_SECS")
@@ -372,10 +372,10 @@ def program():
     return (target / "release" / "ockam").resolve()
 
 
-def authority(stage, options="", name="authority"):
+def authority(stage, options="", name="authority", project=None):
     """Somebody who runs an authority and makes its tickets; gives the person."""
     person = stage.person(name)
-    person.run(f"ockam authority create --project-identifier {stage.project} --tcp-listener-address 127.0.0.1:0 {options}".rstrip())
+    person.run(f"ockam authority create --project-identifier {project or stage.project} --tcp-listener-address 127.0.0.1:0 {options}".rstrip())
     return person
 
 

@@ -99,7 +99,8 @@ pub enum HandshakeError {
         length: usize,
     },
     /// The peer sent less than the keys and tags of this message.
-    #[error("a handshake message of {length} bytes is too short")]
+    // Without the length: whoever is refused chose it, and what is denied is counted by its text.
+    #[error("a handshake message is too short")]
     TooShort {
         /// The length in bytes.
         length: usize,

@@ -126,7 +126,7 @@ impl Run for Create {
             }
             _ => {
                 plain = text::done(format!(
-                    "Relay {} to Node {} will be set up at {} as soon as that can be reached",
+                    "Relay {} to Node {} will be set up at {} as soon as that takes it",
                     relay.name, node.name, relay.destination_address
                 ));
                 if !self.no_connection_wait {
