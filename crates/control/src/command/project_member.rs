@@ -2,7 +2,7 @@
 
 use clap::Args;
 use ockam_authority::message::{AddMember, AttributesEntry};
-use ockam_identity::{Identifier, UnixTime};
+use ockam_identity::Identifier;
 use serde_json::json;
 
 use crate::command::argument::{Identity, Trust};
@@ -362,7 +362,13 @@ fn lines(member: &Member) -> Vec<String> {
     let pairs = member.attributes.attributes.iter();
     lines.extend(pairs.map(|(name, value)| format!("{name}={value}")));
     if let Some(by) = &member.attributes.attested_by {
-        let (ago, _) = text::away(identities::now(), UnixTime(member.attributes.added_at));
+        let ago = match identities::now()
+            .0
+            .saturating_sub(member.attributes.added_at)
+        {
+            0..60 => "less than a minute".to_owned(),
+            seconds => text::how_long(seconds),
+        };
         lines.push(format!("Added {ago} ago by {by}"));
     }
     lines

@@ -116,8 +116,8 @@ impl Asking {
             )
             .cause("its one-time code is used up, has expired, was not issued by this authority, or is older than the removal of this identity")
             .help(
-                "ask whoever gave you the ticket for a new one, and say so if nobody used it whom you know: somebody else may \
-                 be a member with it",
+                "ask whoever gave you the ticket for a new one; if you never used this one, tell them: somebody else may be a \
+                 member with it",
             );
         }
         self.failed("the ticket was not redeemed", error)
