@@ -1,7 +1,8 @@
 //! How much one identity may ask for.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ockam_identity::Identifier;
@@ -123,6 +124,51 @@ impl Visitors {
     }
 }
 
+/// Requests under way, by who asked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UnderWay {
+    // Held for one count.
+    by: Arc<Mutex<HashMap<Option<Identifier>, usize>>>,
+}
+
+/// One request; it is over when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    under_way: UnderWay,
+    who: Option<Identifier>,
+}
+
+impl UnderWay {
+    /// Begins a request, unless too many of the same asker are not answered yet: whoever takes no answers waits for them alone.
+    pub(crate) fn begin(&self, who: Option<Identifier>) -> Option<Begun> {
+        let mut by = self.by.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = by.entry(who).or_default();
+        if *count >= MOST_UNANSWERED {
+            return None;
+        }
+        *count += 1;
+        Some(Begun {
+            under_way: self.clone(),
+            who,
+        })
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        let by = &self.under_way.by;
+        let mut by = by.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = by.entry(self.who) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
+/// Requests of one identity that are not answered yet.
+const MOST_UNANSWERED: usize = 64;
 const MOST_VISITORS: usize = 16_384;
 /// Whoever did not ask for that long may ask for everything again anyway.
 const FORGOTTEN: Duration = Duration::from_secs(10);
@@ -170,6 +216,20 @@ mod tests {
             .filter(|_| visitors.admit(&who, Cost::Request, now))
             .count();
         assert_eq!(asked, 800);
+    }
+
+    #[test]
+    fn whoever_takes_no_answers_holds_up_nobody_else() {
+        let under_way = UnderWay::default();
+        let [slow, other] = [1, 2].map(|number| Some(Identifier::new([number; 32])));
+        let mut begun: Vec<_> = (0..100).filter_map(|_| under_way.begin(slow)).collect();
+        assert_eq!(begun.len(), MOST_UNANSWERED);
+        assert!(under_way.begin(other).is_some());
+        begun.pop();
+        begun.extend(under_way.begin(slow));
+        assert_eq!(begun.len(), MOST_UNANSWERED);
+        drop(begun);
+        assert!(under_way.by.lock().unwrap().is_empty());
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::authority::{Authority, Caller, random};
+use crate::limits::UnderWay;
 use crate::members::Members;
 use crate::message::PROJECT;
 use crate::requests::{Answer, Service};
@@ -37,6 +38,7 @@ impl AuthorityServices {
         services: &[Service],
     ) -> Result<Self, StartError> {
         let room = Arc::new(Semaphore::new(MOST_REQUESTS));
+        let askers = UnderWay::default();
         let mut started = Self {
             addresses: Vec::new(),
             tasks: Vec::new(),
@@ -53,9 +55,12 @@ impl AuthorityServices {
                 own: address.clone(),
             };
             started.addresses.push(address);
-            started
-                .tasks
-                .push(tokio::spawn(run(Arc::new(worker), mailbox, room.clone())));
+            started.tasks.push(tokio::spawn(run(
+                Arc::new(worker),
+                mailbox,
+                room.clone(),
+                askers.clone(),
+            )));
         }
         started.tasks.push(tokio::spawn(tidy(authority.clone())));
         Ok(started)
@@ -76,20 +81,39 @@ impl Drop for AuthorityServices {
     }
 }
 
-async fn run<M: Members>(worker: Arc<Worker<M>>, mut mailbox: Mailbox, room: Arc<Semaphore>) {
+async fn run<M: Members>(
+    worker: Arc<Worker<M>>,
+    mut mailbox: Mailbox,
+    room: Arc<Semaphore>,
+    askers: UnderWay,
+) {
     // Ends all that it began when it ends.
     let mut under_way = JoinSet::new();
     loop {
         let message = mailbox.recv().await;
         while under_way.try_join_next().is_some() {}
+        let who = message.origin.peer.as_ref().map(|peer| peer.identifier);
+        let Some(begun) = askers.begin(who) else {
+            tracing::debug!(
+                ?who,
+                "a request is passed over: too many are not answered yet"
+            );
+            continue;
+        };
         let Ok(permit) = room.clone().acquire_owned().await else {
             return;
         };
         let worker = worker.clone();
         under_way.spawn(async move {
-            let further = worker.serve(message).await;
+            let answered = worker.serve(message).await;
+            // An answer may wait for whoever asked, and only requests of the same asker wait with it.
             drop(permit);
-            if let Some((answer, onward)) = further {
+            let Some((answer, onward)) = answered else {
+                return;
+            };
+            let sent = worker.send(onward.clone(), &answer.message).await;
+            drop(begun);
+            if sent && answer.further.is_some() {
                 worker.go_on(answer, onward).await;
             }
         });
@@ -113,7 +137,7 @@ struct Worker<M> {
 }
 
 impl<M: Members> Worker<M> {
-    /// Answers one request. What it gives back is answered further.
+    /// Does one request. What it gives back is the answer and where it goes.
     async fn serve(&self, mut message: LocalMessage) -> Option<(Answer, Route)> {
         let onward = std::mem::take(&mut message.return_route);
         let caller = message.origin.peer.as_ref().map(|peer| Caller {
@@ -135,8 +159,7 @@ impl<M: Members> Worker<M> {
             .answer(self.service, caller.as_ref(), message.payload.as_slice())
             .await?;
         drop(message);
-        let sent = self.send(onward.clone(), &answer.message).await;
-        (sent && answer.further.is_some()).then_some((answer, onward))
+        Some((answer, onward))
     }
 
     /// Answers the same request again and again, until the subscription ends or the way back is blocked.

@@ -185,12 +185,17 @@ impl ManagedNode {
             None => KeyLifetime::USUAL,
         };
         let own_identity = StoredIdentity::follow(&state, &identity, key_lifetime).await?;
-        let trust = settings.trust.clone().or(prior_options.trust);
+        let authority = settings.authority.clone().or(prior_options.authority);
+        // An authority trusts nobody but its account authority. That of the default project may be itself: it would wait for
+        // its own credential before it answers anybody.
+        let trust = match &authority {
+            Some(_) => None,
+            None => settings.trust.clone().or(prior_options.trust),
+        };
         let trusted = match &trust {
             Some(trust) => Some(Trusted::of(&state, trust).await?),
             None => None,
         };
-        let authority = settings.authority.clone().or(prior_options.authority);
         let account_authority = match &authority {
             Some(authority) => authority::account_authority(authority)?,
             None => None,
@@ -777,7 +782,7 @@ impl Managed {
 /// Whoever names no node does not mean an authority.
 async fn prefer_to_authority(state: &State, created: &NodeName) -> Result<(), Failure> {
     let default = state.store().default_node().await.map_err(refused)?;
-    if default.is_some_and(|default| authority_of(&default).is_some()) {
+    if default.is_some_and(|default| default.name != *created && authority_of(&default).is_some()) {
         state
             .store()
             .set_default_node(created)

@@ -268,6 +268,11 @@ impl Run for Delete {
         let state = session.open().await?;
         let asking = self.of.asking(session, &state).await?;
         if let Some(member) = self.member {
+            // The authority says yes also for somebody who is no member: a slip of the pen would leave the right one in.
+            let known = asking.client.member(&member).await;
+            known.map_err(|error| {
+                asking.member_failed(&member, "the membership did not end", &error)
+            })?;
             if !flow::confirmed(session, self.yes)? {
                 return Ok(());
             }

@@ -24,7 +24,8 @@ pub struct HomeAuthority {
 /// # Errors
 /// The id cannot be part of a name.
 pub fn name_of(project: &str) -> Result<NodeName, Failure> {
-    format!("{PREFIX}{project}").parse().map_err(|_| {
+    let name = (!project.is_empty()).then(|| format!("{PREFIX}{project}").parse().ok());
+    name.flatten().ok_or_else(|| {
         Failure::new(format!("`{project}` cannot be the id of a project"))
             .help("use letters, digits, `-` and `_`")
     })

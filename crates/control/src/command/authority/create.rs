@@ -1,6 +1,7 @@
 //! `ockam authority create`.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::time::Duration;
 
 use clap::Args;
@@ -292,11 +293,17 @@ impl Create {
         } else if given.trim_start().starts_with('{') {
             given.clone()
         } else {
-            std::fs::read_to_string(given).map_err(|error| unreadable(&error))?
+            let file = std::fs::File::open(given);
+            let file = file.map_err(|error| unreadable(&error).help(EXAMPLE))?;
+            let mut text = String::new();
+            file.take(LARGEST_INPUT)
+                .read_to_string(&mut text)
+                .map_err(|error| unreadable(&error))?;
+            text
         };
-        serde_json::from_str(&text).map(Some).map_err(|error| {
-            unreadable(&error).help(r#"for example {"I..":{"ockam-role":"enroller"}}"#)
-        })
+        serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| unreadable(&error).help(EXAMPLE))
     }
 
     /// Whoever owns this home holds the keys of the authority anyway: its default identity may enroll others.
@@ -380,4 +387,6 @@ fn pem(given: &str) -> Result<String, Failure> {
 type Trusted = BTreeMap<Identifier, BTreeMap<String, String>>;
 
 const SHORTEST_LIFETIME: Duration = Duration::from_secs(60);
+const EXAMPLE: &str =
+    r#"give JSON, or a file with it, for example {"I..":{"ockam-role":"enroller"}}"#;
 const LARGEST_INPUT: u64 = 16 * 1024 * 1024;
