@@ -64,6 +64,7 @@ impl Withdrawals {
             options,
             own: tell_own,
             known: Known::default(),
+            heard: false,
         };
         Self {
             own,
@@ -90,11 +91,23 @@ fn interval(max_stale: Option<Duration>) -> Duration {
     })
 }
 
+/// How long to wait after so many failures in a row. All members lose an authority in the same moment and must not come back
+/// in the same moment, again and again; still, none waits longer than it may go without an answer.
+fn pause(interval: Duration, failures: u32, random: u32) -> Duration {
+    let first = (interval / 8).max(SHORTEST_INTERVAL);
+    let longest = first.saturating_mul(1 << failures.min(5)).min(interval);
+    let shortest = SHORTEST_INTERVAL / 2;
+    let spread = f64::from(random) / f64::from(u32::MAX);
+    shortest + longest.saturating_sub(shortest).mul_f64(spread)
+}
+
 struct Follower {
     options: WithdrawalOptions,
     interval: Duration,
     own: watch::Sender<UnixTime>,
     known: Known,
+    /// Whether the authority was heard since the last attempt began.
+    heard: bool,
 }
 
 /// Up to where everything is known.
@@ -159,32 +172,23 @@ impl From<ConnectError> for Ended {
 
 impl Follower {
     async fn run(mut self) {
-        let mut silent = false;
+        let mut failures = 0_u32;
         loop {
-            let began = Instant::now();
+            self.heard = false;
             let ended = self.follow().await;
-            // A channel that held for a while is no sign of trouble.
-            let was_heard = began.elapsed() > self.interval * 2;
+            if ended.is_ok() || self.heard {
+                failures = 0;
+            }
             match ended {
-                Ok(()) => silent = false,
-                Err(error) if silent && !was_heard => {
+                Ok(()) => {}
+                Err(error) if failures > 0 => {
                     tracing::debug!("withdrawals are not heard: {error}");
                 }
-                Err(error) => {
-                    tracing::warn!("withdrawals are not heard: {error}");
-                    silent = true;
-                }
+                Err(error) => tracing::warn!("withdrawals are not heard: {error}"),
             }
-            tokio::time::sleep(self.pause()).await;
+            tokio::time::sleep(pause(self.interval, failures, number())).await;
+            failures = failures.saturating_add(1);
         }
-    }
-
-    /// Not all members come back in the same moment.
-    fn pause(&self) -> Duration {
-        let spread = f64::from(u16::try_from(number() & 0x3ff).unwrap_or(0)) / 1024.0;
-        SHORTEST_INTERVAL
-            .min(self.interval)
-            .mul_f64(0.5 + 0.5 * spread)
     }
 
     /// Hears the authority over one channel. Comes back without a failure only if that has nothing to say.
@@ -194,7 +198,8 @@ impl Follower {
         let options = ConnectOptions {
             identity: client.identity.clone(),
             authorized: vec![client.authority],
-            timeout: client.timeout,
+            // A handshake that the authority dropped under load ends only so.
+            timeout: client.timeout.min(LONGEST_ATTEMPT),
         };
         let connection = client.node.connect(&way, options).await?;
         let offered = connection
@@ -259,6 +264,7 @@ impl Follower {
                 }
                 if !answered {
                     node.attested().heard();
+                    self.heard = true;
                     answered = true;
                 }
             }
@@ -326,6 +332,8 @@ fn read(message: &LocalMessage, question: MessageId) -> Result<Option<Notices>, 
 const WITHDRAWALS: &str = "withdrawal_notices";
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(20);
+/// How long the way to the authority, with its handshake, may take at most.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -382,6 +390,18 @@ mod tests {
         let of = |seconds| interval(Some(Duration::from_secs(seconds))).as_secs();
         assert_eq!((of(1), of(9), of(600)), (1, 3, 20));
         assert_eq!(interval(None), LONGEST_INTERVAL);
+    }
+
+    #[test]
+    fn members_that_lost_their_authority_come_back_spread_and_later_each_time() {
+        let bounds = |seconds, failures| {
+            let interval = Duration::from_secs(seconds);
+            [0, u32::MAX].map(|random| pause(interval, failures, random).as_millis())
+        };
+        assert_eq!(bounds(20, 0), [500, 2500]);
+        assert_eq!(bounds(20, 1), [500, 5000]);
+        assert_eq!(bounds(20, 99), [500, 20_000]);
+        assert_eq!(bounds(1, 99), [500, 1000]);
     }
 
     fn notices(run: u8, after: u64, upto: u64, more: bool) -> Notices {
