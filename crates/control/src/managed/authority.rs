@@ -111,8 +111,7 @@ fn trusted(
             .cause(why)
         };
         let attributes =
-            MemberAttributes::from_pairs(pairs.iter().map(|(name, value)| (name, value)))
-                .map_err(|error| refused(error.to_string()))?;
+            MemberAttributes::from_pairs(pairs).map_err(|error| refused(error.to_string()))?;
         match attributes.reserved() {
             // spec: trust 11.2 (1)
             Some(name) => Err(refused(format!("{name} is a reserved name"))),

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "cli")]
 use ockam_authority::message::AttributesEntry;
+#[cfg(feature = "cli")]
 use ockam_identity::Identifier;
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +78,7 @@ pub struct MemberEntry {
     pub attested_by: Option<String>,
 }
 
+#[cfg(feature = "cli")]
 impl Member {
     /// The member with this identifier.
     pub(crate) fn new(identifier: &Identifier, entry: &AttributesEntry) -> Self {
