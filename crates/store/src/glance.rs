@@ -24,6 +24,8 @@ pub struct Glance {
     pub vaults: Vec<String>,
     /// Scopes of credentials.
     pub scopes: Vec<String>,
+    /// Projects.
+    pub projects: Vec<String>,
     /// What nodes were asked for: node, noun and name.
     pub requests: Vec<(String, String, String)>,
 }
@@ -71,6 +73,9 @@ impl Glance {
                 .fetch_all(&mut *db)
                 .await?,
             scopes: sqlx::query_scalar("SELECT DISTINCT scope FROM credential ORDER BY scope")
+                .fetch_all(&mut *db)
+                .await?,
+            projects: sqlx::query_scalar("SELECT name FROM project ORDER BY id")
                 .fetch_all(&mut *db)
                 .await?,
             requests: sqlx::query_as(

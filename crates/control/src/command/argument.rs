@@ -57,7 +57,7 @@ impl Expression {
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Trust {
     /// The project whose members to trust; the default one when there is one
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "PROJECT")]
     project: Option<String>,
     /// The change history of the authority to trust, instead of a project
     #[arg(long, value_name = "HEX", conflicts_with = "project")]

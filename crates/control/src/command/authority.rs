@@ -16,6 +16,7 @@ pub(super) use create::Create;
 #[derive(Debug, Args)]
 pub(super) struct Show {
     /// The id of its project, or its node; the only authority when none is given
+    #[arg(value_name = "AUTHORITY")]
     name: Option<String>,
 }
 
@@ -36,7 +37,7 @@ impl Run for Show {
         let item = authorities::item(&state, &authority).await?;
         let project = authorities::project(&state, &authority).await?;
         session.host.print(
-            Outcome::plain(describe(&item))
+            Outcome::plain(text::block(&describe(&item)))
                 .machine(item.identifier.to_string())
                 .json(json!(project)),
         );

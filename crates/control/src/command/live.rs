@@ -9,6 +9,7 @@ use clap::Arg;
 use ockam_store::{Glance, IdentityName, NodeName, VaultName};
 use ockam_wire::MultiAddr;
 
+use crate::home::authorities;
 use crate::noun;
 use crate::noun::tcp_listener::TransportName;
 use crate::value::{Alias, NodeArgument, PolicyTarget, WorkerName};
@@ -26,6 +27,12 @@ pub enum Live {
     Routes,
     /// Scopes of credentials that are kept.
     Scopes,
+    /// Projects that the home knows.
+    Projects,
+    /// Authorities, by the ids of their projects.
+    Authorities,
+    /// Whatever a node was asked for that a policy can protect.
+    Resources,
     /// Things of this noun that a node was asked for.
     Things(&'static str),
 }
@@ -53,8 +60,16 @@ pub fn live(noun: &str, verb: &str, argument: &Arg) -> Option<Live> {
         TypeId::of::<Alias>(),
         TypeId::of::<WorkerName>(),
         TypeId::of::<TransportName>(),
-        TypeId::of::<PolicyTarget>(),
     ];
+    if is(TypeId::of::<PolicyTarget>()) {
+        // What has a policy is listed; what may be given one or asked about need not have one.
+        let has_one = argument.is_positional() && verb != "explain";
+        return Some(if has_one {
+            Live::Things(noun::policy::NOUN.one)
+        } else {
+            Live::Resources
+        });
+    }
     if argument.is_positional() && names.into_iter().any(is) {
         return crate::table::resource(noun).map(|noun| Live::Things(noun.one));
     }
@@ -66,6 +81,8 @@ pub fn live(noun: &str, verb: &str, argument: &Arg) -> Option<Live> {
         "NODE" => Some(Live::Nodes),
         "ROUTE" => Some(Live::Routes),
         "SCOPE" => Some(Live::Scopes),
+        "PROJECT" | "[SPACE] PROJECT" => Some(Live::Projects),
+        "AUTHORITY" => Some(Live::Authorities),
         "RELAY" => Some(Live::Things(noun::relay::NOUN.one)),
         _ => None,
     }
@@ -89,6 +106,21 @@ impl Live {
             Self::Identities => there.identities.clone(),
             Self::Vaults => there.vaults.clone(),
             Self::Scopes => there.scopes.clone(),
+            Self::Projects => there.projects.clone(),
+            Self::Authorities => there
+                .nodes
+                .iter()
+                .filter_map(|name| name.strip_prefix(authorities::PREFIX))
+                .map(str::to_owned)
+                .collect(),
+            Self::Resources => [
+                &noun::tcp_outlet::NOUN,
+                &noun::tcp_inlet::NOUN,
+                &noun::relay::NOUN,
+            ]
+            .into_iter()
+            .flat_map(|noun| things(noun.one, node))
+            .collect(),
             Self::Things(noun) => things(noun, node),
             Self::Routes => {
                 let far = typed
@@ -167,6 +199,20 @@ mod tests {
             (["identity", "show"], "name", Some(Live::Identities)),
             (["credential", "issue"], "issuer", Some(Live::Identities)),
             (["credential", "show"], "scope", Some(Live::Scopes)),
+            (["project", "show"], "name", Some(Live::Projects)),
+            (["project", "delete"], "project", Some(Live::Projects)),
+            (["project", "ticket"], "project", Some(Live::Projects)),
+            (
+                ["project-member", "list"],
+                "project_name",
+                Some(Live::Projects),
+            ),
+            (["node", "create"], "project", Some(Live::Projects)),
+            (["authority", "show"], "name", Some(Live::Authorities)),
+            (["authority", "create"], "project_identifier", None),
+            (["policy", "show"], "resource", Some(Live::Things("policy"))),
+            (["policy", "create"], "resource", Some(Live::Resources)),
+            (["policy", "explain"], "resource", Some(Live::Resources)),
         ] {
             let [noun, verb] = words;
             let command = crate::command::command(noun, verb).expect("it is there");

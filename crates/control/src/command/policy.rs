@@ -9,14 +9,15 @@ use ockam_policy::{Action, Environment, RESERVED_ATTRIBUTES, ResourceType};
 use ockam_store::NodeRecord;
 use serde_json::json;
 
+use crate::client::Client;
 use crate::command::argument::{At, deprecated};
 use crate::command::flow::{self, Chosen};
-use crate::command::{Example, Run, Session, text};
+use crate::command::{Example, Note, Run, Session, text};
 use crate::noun::policy::{
     DenialItem, NOUN, Policies, PolicyAnswer, PolicyExplanation, PolicyItem, PolicyPart,
     PolicyQuestion, PolicySpec, RuleKind, Subject,
 };
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{Code, Failure, Outcome};
 use crate::table::Noun;
 use crate::value::{DurationText, Expression, PolicyTarget, ResourceName};
 
@@ -85,10 +86,28 @@ impl Run for Create {
         let node = session.node_or_new(&state, self.at.at.as_ref()).await?;
         let client = session.client(&state, &node)?;
         client.create::<Policies>(&spec).await?;
+        if is_missing(&client, &spec.resource).await {
+            session.host.note(Note::Info(format!(
+                "Nothing named {} is on node {} now: the policy protects what is made under that name",
+                spec.resource, node.name
+            )));
+        }
         let done = text::done(format!("Policy created at node {}", node.name));
         session.host.print(Outcome::plain(done));
         Ok(())
     }
+}
+
+/// Whether the node has nothing yet that the policy could protect: it may come, or the name may be a slip of the pen.
+async fn is_missing(client: &Client, target: &PolicyTarget) -> bool {
+    let question = PolicyQuestion {
+        resource: target.clone(),
+        subject: Subject::default(),
+    };
+    let answer: Result<PolicyAnswer, Failure> = client
+        .ask(Method::POST, "/policies/explanations", Some(&question))
+        .await;
+    answer.is_err_and(|failure| failure.code == Some(Code::NotFound))
 }
 
 #[derive(Debug, Args)]

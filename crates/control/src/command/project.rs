@@ -19,7 +19,7 @@ use crate::state::{State, refused};
 use crate::table::Noun;
 
 pub(super) use self::enroll::{Enroll, enroll_once, read_ticket};
-pub(super) use self::ticket::{Attributes, Bare, Ticket};
+pub(super) use self::ticket::{Attributes, Bare, Ticket, WHICH_AUTHORITY};
 
 #[derive(Debug, Args)]
 pub(super) struct Import {
@@ -101,6 +101,7 @@ impl Run for List {
 #[derive(Debug, Args)]
 pub(super) struct Show {
     /// The name or the id of the project; the default one when none is given
+    #[arg(value_name = "PROJECT")]
     name: Option<String>,
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::command::argument::{Identity, Trust};
 use crate::command::flow::{self, Chosen};
-use crate::command::project::{Attributes, Bare};
+use crate::command::project::{Attributes, Bare, WHICH_AUTHORITY};
 use crate::command::{Example, Note, Run, Session, text};
 use crate::home::enrollment::Asking;
 use crate::home::identities;
@@ -21,7 +21,7 @@ use crate::table::Noun;
 #[derive(Debug, Args)]
 struct Of {
     /// The project; the default one when none is given
-    #[arg(short, long, value_name = "NAME", conflicts_with = "project")]
+    #[arg(short, long, value_name = "PROJECT", conflicts_with = "project")]
     project_name: Option<String>,
     #[command(flatten)]
     identity: Identity,
@@ -35,7 +35,10 @@ impl Of {
             Some(name) => self.trust.clone().with_project(name),
             None => self.trust.clone(),
         };
-        let trust = trust.spec(state).await?.ok_or_else(no_default_project)?;
+        let trust = trust
+            .spec(state)
+            .await?
+            .ok_or_else(|| no_default_project().help(WHICH_AUTHORITY))?;
         let trusted = Trusted::of(state, &trust).await?;
         session
             .unlock_for(state, self.identity.identity.as_ref())
@@ -275,6 +278,13 @@ impl Run for Delete {
             })?;
             if !flow::confirmed(session, self.yes)? {
                 return Ok(());
+            }
+            // Scripts may end a membership twice; a person may have the wrong identifier.
+            let before = asking.client.member(&member).await;
+            if before.is_err_and(|error| error.is_unknown_member()) {
+                session.host.note(Note::Warning(format!(
+                    "{member} was no member; `ockam project-member list` shows who is"
+                )));
             }
             asking
                 .client

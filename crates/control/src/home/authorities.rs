@@ -131,6 +131,6 @@ fn address(authority: &HomeAuthority) -> Option<HostPort> {
 }
 
 /// How the names of nodes and identities of authorities begin.
-const PREFIX: &str = "authority-";
+pub(crate) const PREFIX: &str = "authority-";
 /// What they were called once.
 pub(crate) const OLD_NAME: &str = "authority";

@@ -300,9 +300,11 @@ impl Managed {
         } else if name == ECHO {
             Ok(ResourceType::Echoer)
         } else {
-            Err(unknown(target).help(
-                "name an inlet, an outlet or a type of resources; `ockam node show` shows what there is",
-            ))
+            Err(Failure::coded(
+                Code::NotFound,
+                format!("nothing named {name} is on node {}", self.name),
+            )
+            .help("name an inlet, an outlet, a relay or a type of resources; `ockam node show` shows what there is"))
         }
     }
 

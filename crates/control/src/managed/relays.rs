@@ -168,6 +168,7 @@ fn exists(name: &str) -> Failure {
         Code::AlreadyExists,
         format!("A relay named {name} already exists"),
     )
+    .help("choose another name, or delete that one with `ockam relay delete`")
 }
 
 fn unknown(name: &Alias) -> Failure {

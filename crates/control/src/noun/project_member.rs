@@ -81,7 +81,7 @@ pub struct MemberEntry {
 #[cfg(feature = "cli")]
 impl Member {
     /// The member with this identifier.
-    pub(crate) fn new(identifier: &Identifier, entry: &AttributesEntry) -> Self {
+    pub fn new(identifier: &Identifier, entry: &AttributesEntry) -> Self {
         let attributes = entry
             .attributes
             .iter()

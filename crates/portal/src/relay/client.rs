@@ -219,7 +219,8 @@ impl Registration {
 
     fn unconfirmed(&self) -> String {
         format!(
-            "the relay node did not confirm `{}`: another node may have that name there, or it does not relay",
+            "the relay node did not confirm `{}`: another node may have that name there, or it relays only \
+             through a secure channel (`/secure/api`), or not at all",
             self.options.name
         )
     }

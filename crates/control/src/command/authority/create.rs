@@ -8,7 +8,6 @@ use clap::Args;
 use ockam_identity::Identifier;
 use ockam_store::{IdentityName, IfRunning, NodeRecord, NodeStart};
 
-use crate::command::argument::Identity;
 use crate::command::{ChildOutput, Example, Note, Run, Session, Stdin};
 use crate::home::authorities::{self, HomeAuthority};
 use crate::home::{credentials, identities, nodes, projects};
@@ -33,8 +32,9 @@ pub(in crate::command) struct Create {
     /// Where members reach it, when that is not where it listens: HOST:PORT
     #[arg(long, value_name = "ADDRESS")]
     public_address: Option<HostPort>,
-    #[command(flatten)]
-    identity: Identity,
+    /// The name of its identity, which is made when it is not there; authority-<id> when none is given
+    #[arg(long, value_name = "NAME")]
+    identity: Option<IdentityName>,
     /// The id of the project; its node and its identity are called authority-<id>
     #[arg(long, value_name = "ID")]
     project_identifier: String,
@@ -123,7 +123,10 @@ impl Run for Create {
             && !self.skip_is_running_check
             && status_of(prior).is_running()
         {
-            return Err(nodes::already_running(&name));
+            return Err(nodes::already_running(&name).help(
+                "`ockam authority show` says how its members reach it; stop it with `ockam node stop`, or choose another \
+                 --project-identifier for a second one",
+            ));
         }
         let convenient = given.is_none();
         let trusted_identities = match given {
@@ -269,7 +272,8 @@ impl Create {
         };
         if let Some(ttl) = ttl {
             if ttl.0 < SHORTEST_LIFETIME {
-                return Err(Failure::new("credentials are good for at least a minute"));
+                return Err(Failure::new("credentials are good for at least a minute")
+                    .help("give --ttl 60s or more"));
             }
             if let Some(warning) = credentials::too_short_for_published(ttl.0) {
                 session.host.note(Note::Warning(warning));
@@ -352,7 +356,7 @@ impl Create {
     }
 
     fn identity_name(&self, node: &ockam_store::NodeName) -> Result<IdentityName, Failure> {
-        match &self.identity.identity {
+        match &self.identity {
             Some(name) => Ok(name.clone()),
             None => node
                 .as_str()

@@ -1,5 +1,7 @@
 //! `ockam node create`.
 
+use std::time::Duration;
+
 use clap::Args;
 use ockam_identity::EnrollmentTicket;
 use ockam_store::{IdentityName, IfRunning, NodeName, NodeRecord};
@@ -115,6 +117,11 @@ impl Create {
         self.trust.check()?;
         if let Some(lifetime) = self.purpose_key_lifetime {
             managed::check_key_lifetime(lifetime)?;
+        }
+        if self.max_stale.is_some_and(|stale| stale.0 < SHORTEST_STALE) {
+            return Err(Failure::new(
+                "--max-stale is at least 3s: authorities are asked once a second at most",
+            ));
         }
         refuse_flag("--udp", self.udp)?;
         refuse_flag(
@@ -652,3 +659,6 @@ fn ip_port(text: &str) -> Result<std::net::SocketAddr, &'static str> {
 fn is_true(value: &str) -> bool {
     matches!(value.to_ascii_lowercase().as_str(), "true" | "1" | "yes")
 }
+
+/// A node notices that its authority is silent by three questions without an answer, a second apart (spec: extensions 4.5.3).
+const SHORTEST_STALE: Duration = Duration::from_secs(3);

@@ -4,6 +4,7 @@ use clap::Args;
 use ockam_authority::message::{
     CreateToken, ENROLLER, MemberAttributes, RELAY, ROLE, TLS_CERTIFICATE,
 };
+use ockam_portal::RelayName;
 use serde_json::Value;
 
 use crate::command::argument::{Identity, Retry, Trust};
@@ -79,12 +80,11 @@ impl Run for Ticket {
         }
         self.trust.check()?;
         let state = session.open().await?;
-        let trust = self.trust.spec(&state).await?.ok_or_else(|| {
-            no_default_project().help(
-                "enroll with `ockam project enroll TICKET`, take a project from a file with `ockam project import`, or name an \
-                 authority with --authority-identity, --authority-route and --credential-scope",
-            )
-        })?;
+        let trust = self
+            .trust
+            .spec(&state)
+            .await?
+            .ok_or_else(|| no_default_project().help(WHICH_AUTHORITY))?;
         let trusted = Trusted::of(&state, &trust).await?;
         session
             .unlock_for(&state, self.identity.identity.as_ref())
@@ -205,6 +205,14 @@ impl Attributes {
             insert(&mut attributes, name, value)?;
         }
         if let Some(relay) = &self.relay {
+            if relay != ANY_RELAY {
+                // Nobody could ever take another name.
+                let name: Result<RelayName, _> = relay.parse();
+                name.map_err(|error| {
+                    Failure::new(format!("`{relay}` cannot be the name of a relay"))
+                        .caused_by(&error)
+                })?;
+            }
             insert(&mut attributes, RELAY, relay)?;
         }
         if self.enroller {
@@ -225,6 +233,14 @@ fn insert(attributes: &mut MemberAttributes, name: &str, value: &str) -> Result<
         Failure::new(format!("the attribute {name}={value} cannot be given")).caused_by(&error)
     })
 }
+
+/// The value of the attribute that lets a member take any relay name (spec: trust 7.4).
+const ANY_RELAY: &str = "*";
+
+/// What helps whoever wants something of an authority and names none.
+pub(in crate::command) const WHICH_AUTHORITY: &str = "enroll with `ockam project enroll TICKET`, take a project from a file with \
+     `ockam project import`, make an authority of your own with `ockam authority create`, or name one with \
+     --authority-identity, --authority-route and --credential-scope";
 
 /// From when on a ticket of many uses is warned about (spec: trust 7.4).
 const LONG_LIFE: u64 = 5 * 24 * 60 * 60;
