@@ -1,10 +1,10 @@
 //! `ockam policy`.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::Args;
 use hyper::Method;
-use ockam_identity::Identifier;
+use ockam_identity::{Identifier, UnixTime};
 use ockam_policy::{Action, Environment, RESERVED_ATTRIBUTES, ResourceType};
 use ockam_store::NodeRecord;
 use serde_json::json;
@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::command::argument::{At, deprecated};
 use crate::command::flow::{self, Chosen};
 use crate::command::{Example, Note, Run, Session, text};
+use crate::home::identities;
 use crate::noun::policy::{
     DenialItem, NOUN, Policies, PolicyAnswer, PolicyExplanation, PolicyItem, PolicyPart,
     PolicyQuestion, PolicySpec, RuleKind, Subject,
@@ -88,8 +89,8 @@ impl Run for Create {
         client.create::<Policies>(&spec).await?;
         if is_missing(&client, &spec.resource).await {
             session.host.note(Note::Info(format!(
-                "Nothing named {} is on node {} now: the policy protects what is made under that name",
-                spec.resource, node.name
+                "The node {} has nothing named {} now: the policy protects what is made under that name",
+                node.name, spec.resource
             )));
         }
         let done = text::done(format!("Policy created at node {}", node.name));
@@ -425,8 +426,7 @@ impl Run for Denials {
         let plain = if denials.is_empty() {
             text::info(format!("Node {} has denied nothing", node.name))
         } else {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            let now = now.map_or(0, |now| now.as_secs());
+            let UnixTime(now) = identities::now();
             text::list(denials.iter().map(|denial| denied(denial, now)))
         };
         session
@@ -554,6 +554,11 @@ fn came_to(part: &PolicyPart) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn issuers_refuse_the_names_that_policies_pass_over() {
+        assert_eq!(ockam_identity::RESERVED_ATTRIBUTES, RESERVED_ATTRIBUTES);
+    }
 
     #[test]
     fn guard_11_2_01_reserved_attributes_cannot_be_assumed() {
