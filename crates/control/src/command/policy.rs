@@ -89,8 +89,8 @@ impl Run for Create {
         client.create::<Policies>(&spec).await?;
         if is_missing(&client, &spec.resource).await {
             session.host.note(Note::Info(format!(
-                "The node {} has nothing named {} now: the policy protects what is made under that name",
-                node.name, spec.resource
+                "Nothing named {} is on Node {} now: the policy protects what is made under that name",
+                spec.resource, node.name
             )));
         }
         let done = text::done(format!("Policy created at node {}", node.name));

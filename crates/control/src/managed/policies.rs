@@ -302,7 +302,7 @@ impl Managed {
         } else {
             Err(Failure::coded(
                 Code::NotFound,
-                format!("nothing named {name} is on node {}", self.name),
+                format!("nothing named {name} is on Node {}", self.name),
             )
             .help("name an inlet, an outlet, a relay or a type of resources; `ockam node show` shows what there is"))
         }
