@@ -100,8 +100,12 @@ impl Run for Create {
                 "ockam authority create --project-identifier demo",
             ),
             Example::new(
-                "Whom it trusts is in a file, and members connect from anywhere",
-                "ockam authority create --project-identifier demo -t 0.0.0.0:4000 --trusted-identities ./trusted.json",
+                "Whom it trusts is in a file",
+                "ockam authority create --project-identifier demo --trusted-identities trusted.json",
+            ),
+            Example::new(
+                "Members connect from anywhere",
+                "ockam authority create --project-identifier demo -t 0.0.0.0:4000",
             ),
             Example::new(
                 "Who was removed is out within five minutes, also where nodes are told nothing",
