@@ -30,6 +30,26 @@ impl Store {
             .await
     }
 
+    /// As [`Self::import_history`], for whoever presents a history in a handshake. Strangers can make as many identities as they
+    /// like, so of those not known yet a bounded number is stored; the others are answered with [`ImportAction::Keep`]. What is
+    /// known is not displaced.
+    ///
+    /// # Errors
+    /// [`StoreError::Import`] if it contradicts the stored one or is older.
+    pub async fn import_history_of_peer(
+        &self,
+        received: &VerifiedHistory,
+    ) -> Result<ImportAction, StoreError> {
+        let most = most_of_peers(received);
+        let has_room = self
+            .read(async |db| Ok(known(db, received.identifier(), most).await?))
+            .await?;
+        if !has_room {
+            return Ok(ImportAction::Keep);
+        }
+        self.import_history(received, OlderHistory::Refuse).await
+    }
+
     /// The stored history of an identity, if it is known.
     ///
     /// # Errors
@@ -86,6 +106,30 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<ChangeHistory, Failure> {
     ChangeHistory::decode(bytes).map_err(|error| Failure::unreadable("change history", error))
 }
 
+/// Whether the identity is known, or fewer than `most` histories are.
+async fn known(
+    db: &mut SqliteConnection,
+    identifier: &Identifier,
+    most: i64,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM history WHERE identifier = ?1) OR (SELECT COUNT(*) FROM history) < ?2",
+    )
+    .bind(identifier.to_string())
+    .bind(most)
+    .fetch_one(db)
+    .await
+}
+
+/// A history of one change protects nothing: its identifier is the hash of that change, so no older one exists.
+fn most_of_peers(history: &VerifiedHistory) -> i64 {
+    if history.changes().len() < 2 {
+        MOST_PLAIN
+    } else {
+        MOST_ROTATED
+    }
+}
+
 async fn look_up(
     db: &mut SqliteConnection,
     identifier: &Identifier,
@@ -103,6 +147,11 @@ fn verify(bytes: &[u8], identifier: &Identifier) -> Result<VerifiedHistory, Fail
         .verify(ockam_vault::fast(), Some(identifier))
         .map_err(|error| Failure::unreadable("change history", error))
 }
+
+/// Histories known before a peer's with one change is not stored any more.
+const MOST_PLAIN: i64 = 4096;
+/// The same for a peer that has rotated; each is at most 16 KiB.
+const MOST_ROTATED: i64 = 16_384;
 
 #[cfg(test)]
 mod tests {
@@ -167,5 +216,47 @@ mod tests {
             .unwrap()
             .unwrap();
         assert_eq!(stored.as_bytes(), left.history.as_bytes());
+    }
+
+    #[tokio::test]
+    async fn strangers_fill_the_store_up_to_a_bound_and_displace_nobody() {
+        let (_home, store) = store().await;
+        let friend = Person::new();
+        let stored = store.import_history_of_peer(&friend.history).await;
+        assert_eq!(stored.unwrap(), ImportAction::Store);
+        store
+            .write(async |db| {
+                sqlx::query(
+                    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+                     INSERT INTO history (identifier, change_history) SELECT 'stranger ' || i, x'80' FROM n",
+                )
+                .bind(MOST_PLAIN)
+                .execute(db)
+                .await?;
+                Ok(())
+            })
+            .await
+            .unwrap();
+
+        let (plain, rotated) = (Person::new(), Person::new().rotated());
+        let kept = store.import_history_of_peer(&plain.history).await;
+        assert_eq!(kept.unwrap(), ImportAction::Keep);
+        assert!(
+            store
+                .history(plain.history.identifier())
+                .await
+                .unwrap()
+                .is_none()
+        );
+        let stored = store.import_history_of_peer(&rotated.history).await;
+        assert_eq!(stored.unwrap(), ImportAction::Store);
+        let newer = friend.rotated();
+        let stored = store.import_history_of_peer(&newer.history).await;
+        assert_eq!(stored.unwrap(), ImportAction::Store);
+        let refused = store.import_history_of_peer(&friend.history).await;
+        assert!(matches!(
+            refused,
+            Err(StoreError::Import(ImportError::Older(_)))
+        ));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use ockam_identity::{OlderHistory, VerifiedHistory};
+use ockam_identity::VerifiedHistory;
 use ockam_node::{HistoryRefused, PeerHistories};
 use ockam_store::{Store, StoreError};
 
@@ -16,7 +16,7 @@ impl PeerHistories for StoredHistories {
         history: &'a VerifiedHistory,
     ) -> Pin<Box<dyn Future<Output = Result<(), HistoryRefused>> + Send + 'a>> {
         Box::pin(async move {
-            match self.0.import_history(history, OlderHistory::Refuse).await {
+            match self.0.import_history_of_peer(history).await {
                 Ok(_) => Ok(()),
                 Err(StoreError::Import(ockam_identity::ImportError::Older(_))) => {
                     Err(HistoryRefused::Older)
