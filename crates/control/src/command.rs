@@ -23,6 +23,7 @@ mod node;
 mod passphrase;
 mod policy;
 mod project;
+mod project_admin;
 mod project_member;
 mod relay;
 mod reset;
@@ -317,6 +318,9 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<project_member::List>(),
     Command::of::<project_member::ListIds>(),
     Command::of::<project_member::Delete>(),
+    Command::of::<project_admin::Add>(),
+    Command::of::<project_admin::List>(),
+    Command::of::<project_admin::Delete>(),
     Command::of::<secure_channel::Create>(),
     Command::of::<secure_channel::Show>(),
     Command::of::<item::List<SecureChannel>>(),

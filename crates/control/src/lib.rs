@@ -76,6 +76,7 @@ pub use noun::policy::{
     DenialItem, Policies, PolicyAnswer, PolicyAttribute, PolicyExplanation, PolicyItem, PolicyPart,
     PolicyQuestion, PolicySpec, RuleKind, Subject,
 };
+pub use noun::project_admin::ProjectAdmin;
 pub use noun::project_member::{Member, MemberEntry};
 pub use noun::relay::{Relay, RelayInfo, RelaySpec};
 pub use noun::secure_channel::{ChannelItem, ChannelSpec, SecureChannel};

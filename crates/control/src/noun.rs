@@ -11,6 +11,7 @@ pub(crate) mod node;
 pub(crate) mod node_services;
 pub(crate) mod policy;
 pub(crate) mod project;
+pub(crate) mod project_admin;
 pub(crate) mod project_member;
 pub(crate) mod relay;
 pub(crate) mod reset;

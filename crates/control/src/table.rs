@@ -116,6 +116,7 @@ pub const RESOURCES: &[&Noun] = &[
     &noun::policy::NOUN,
     &noun::project::NOUN,
     &noun::project_member::NOUN,
+    &noun::project_admin::NOUN,
     &noun::secure_channel::NOUN,
     &noun::secure_channel_listener::NOUN,
     &noun::tcp_listener::NOUN,

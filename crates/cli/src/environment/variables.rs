@@ -59,7 +59,8 @@ const fn without(name: &'static str, about: &'static str) -> Variable {
 const TELEMETRY: &str = "telemetry; nothing is ever reported";
 const POSTGRES: &str = "PostgreSQL as the store; see OCKAM_DATABASE_CONNECTION_URL";
 const NO_POSTGRES: &str = "PostgreSQL as the store: every command that needs state fails";
-const ORCHESTRATOR: &str = "the Orchestrator, which no command of this release talks to";
+const ORCHESTRATOR: &str =
+    "the Orchestrator, of which this release asks for the administrators of projects alone";
 const UDP: &str = "UDP; this release has TCP";
 
 /// Every variable, in the order in which they are shown.
@@ -158,6 +159,16 @@ pub(crate) const VARIABLES: &[Variable] = &[
         "131072",
         "most bytes that a portal of the node puts into one message",
     ),
+    honoured(
+        "OCKAM_CONTROLLER_ADDR",
+        "",
+        "where the controller of projects is, for `project-admin`: a multiaddr that ends at its listener of channels",
+    ),
+    honoured(
+        "OCKAM_CONTROLLER_IDENTITY_ID",
+        "",
+        "the identifier of that controller; nobody else is accepted there",
+    ),
     refused(
         "ENROLLMENT_TICKET",
         "as --enrollment-ticket of `node create`",
@@ -185,8 +196,6 @@ pub(crate) const VARIABLES: &[Variable] = &[
     without("OCKAM_RENDEZVOUS_SERVER", UDP),
     without("OCKAM_UDP_PENDING_MESSAGES_PER_PEER", UDP),
     without("OCKAM_UDP_MAX_ON_THE_WIRE_PACKET_SIZE", UDP),
-    without("OCKAM_CONTROLLER_ADDR", ORCHESTRATOR),
-    without("OCKAM_CONTROLLER_IDENTITY_ID", ORCHESTRATOR),
     without("OCKAM_AUTHENTICATOR_ENDPOINT", ORCHESTRATOR),
     without("OCKAM_ORCHESTRATOR_UI_URL", ORCHESTRATOR),
     without("OCKAM_DEVELOPER", ORCHESTRATOR),

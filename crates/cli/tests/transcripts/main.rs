@@ -76,6 +76,7 @@ transcripts! {
     policy
     policy_configuration
     project
+    project_admin
     questions
     relay
     reload

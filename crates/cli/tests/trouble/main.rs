@@ -29,6 +29,7 @@ mod wire;
 
 mod authorities;
 mod bulk;
+mod controller;
 mod crash;
 mod demo;
 mod enrollment;

@@ -42,13 +42,8 @@ impl Asking {
             );
         };
         let own = identities::local(state, identity).await?;
-        let node = Node::new(NodeOptions {
-            histories: Arc::new(StoredHistories(state.store().clone())),
-            names: Arc::new(StoredNodes(state.clone())),
-            ..NodeOptions::default()
-        });
         let client = AuthorityClient {
-            node,
+            node: asking_node(state),
             identity: Arc::new(FixedIdentity(own)),
             authority: *trusted.authority.identifier(),
             route,
@@ -122,6 +117,15 @@ impl Asking {
         }
         self.failed("the ticket was not redeemed", error)
     }
+}
+
+/// A node for the requests of one command: it knows the histories and the nodes of the home.
+pub(crate) fn asking_node(state: &State) -> Node {
+    Node::new(NodeOptions {
+        histories: Arc::new(StoredHistories(state.store().clone())),
+        names: Arc::new(StoredNodes(state.clone())),
+        ..NodeOptions::default()
+    })
 }
 
 /// The ticket with this code.

@@ -1,0 +1,249 @@
+//! `ockam project-admin`.
+
+use std::str::FromStr;
+
+use clap::Args;
+use ockam_store::ProjectRecord;
+use serde_json::json;
+
+use crate::command::argument::Identity;
+use crate::command::flow::{self, Chosen};
+use crate::command::project::not_enrolled;
+use crate::command::{Example, Run, Session, text};
+use crate::home::controller::{Controller, ControllerPlace};
+use crate::home::{identities, projects};
+use crate::noun::project_admin::{NOUN, ProjectAdmin};
+use crate::outcome::{Failure, Outcome};
+use crate::state::no_default_project;
+use crate::table::Noun;
+use crate::value::Email;
+
+#[derive(Debug, Args)]
+pub(super) struct Add {
+    /// Who, as the controller knows them
+    #[arg(value_name = "EMAIL")]
+    email: Email,
+    /// The project; the default one when none is given
+    #[arg(value_name = "NAME")]
+    project: Option<String>,
+    #[command(flatten)]
+    identity: Identity,
+}
+
+impl Run for Add {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "add";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "Somebody who administers the default project too",
+            "ockam project-admin add alice@example.com",
+        )]
+    }
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let asking = Asking::start(session, self.project.as_deref(), &self.identity).await?;
+        asking
+            .controller
+            .add_admin(&asking.project, &self.email)
+            .await?;
+        let plain = text::done(format!(
+            "{} is an admin of the project {}",
+            self.email, asking.project.name
+        ));
+        session
+            .host
+            .print(Outcome::plain(plain).json(json!(shown(&self.email))));
+        Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// The project; the default one when none is given
+    #[arg(value_name = "NAME")]
+    project: Option<String>,
+    #[command(flatten)]
+    identity: Identity,
+}
+
+impl Run for List {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "list";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "Those of the project web",
+            "ockam project-admin list web",
+        )]
+    }
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let asking = Asking::start(session, self.project.as_deref(), &self.identity).await?;
+        let admins = asking.controller.admins(&asking.project).await?;
+        let plain = if admins.is_empty() {
+            text::info(format!(
+                "No admins found in the project {}",
+                asking.project.name
+            ))
+        } else {
+            text::list(admins.iter().map(ToString::to_string))
+        };
+        let json: Vec<ProjectAdmin> = admins.iter().map(shown).collect();
+        session.host.print(Outcome::plain(plain).json(json!(json)));
+        Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Delete {
+    /// Who, as the controller knows them; with --all the project
+    #[arg(value_name = "EMAIL")]
+    email: Option<String>,
+    /// The project; the default one when none is given
+    #[arg(value_name = "NAME", conflicts_with = "all")]
+    project: Option<String>,
+    /// All admins
+    #[arg(long)]
+    all: bool,
+    /// Do not ask for confirmation
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    identity: Identity,
+}
+
+impl Run for Delete {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "delete";
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new(
+                "One, of the default project",
+                "ockam project-admin delete alice@example.com --yes",
+            ),
+            Example::new(
+                "All, of the project web",
+                "ockam project-admin delete --all web --yes",
+            ),
+        ]
+    }
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        // With --all nobody is named: the first word is the project then.
+        let (email, project) = if self.all {
+            (None, self.email)
+        } else {
+            (self.email, self.project)
+        };
+        let email: Option<Email> = email.map(|email| parse(&email)).transpose()?;
+        let asking = Asking::start(session, project.as_deref(), &self.identity).await?;
+        let admins = asking.controller.admins(&asking.project).await?;
+        // The controller is told the address as it writes it itself.
+        let name = email.map(|email| {
+            let known = admins.iter().find(|admin| **admin == email);
+            known.unwrap_or(&email).to_string()
+        });
+        let names: Vec<String> = admins.iter().map(ToString::to_string).collect();
+        let chosen = Chosen {
+            name,
+            all: self.all,
+            yes: self.yes,
+        };
+        flow::delete(session, &NOUN, &names, chosen, async |name| {
+            let email = parse(name)?;
+            asking
+                .controller
+                .delete_admin(&asking.project, &email)
+                .await?;
+            let plain = text::done(format!(
+                "{email} is no admin of the project {} any more",
+                asking.project.name
+            ));
+            Ok(Outcome::plain(plain).json(json!(shown(&email))))
+        })
+        .await
+    }
+}
+
+/// Who is asked, and about which project.
+struct Asking {
+    controller: Controller,
+    project: ProjectRecord,
+}
+
+impl Asking {
+    async fn start(
+        session: &Session<'_>,
+        project: Option<&str>,
+        identity: &Identity,
+    ) -> Result<Self, Failure> {
+        let place = place(session)?;
+        let state = session.open().await?;
+        let project = match project {
+            Some(name) => projects::find(&state, name).await?,
+            None => projects::default(&state)
+                .await?
+                .ok_or_else(no_default_project)?,
+        };
+        session
+            .unlock_for(&state, identity.identity.as_ref())
+            .await?;
+        let identity = identities::find(&state, identity.identity.as_ref()).await?;
+        let timeout = session.timeout()?;
+        let controller = Controller::start(&state, &identity, place, timeout).await?;
+        Ok(Self {
+            controller,
+            project,
+        })
+    }
+}
+
+/// The controller that the environment names. There is no other: nobody is asked whom the user did not name.
+fn place(session: &Session<'_>) -> Result<ControllerPlace, Failure> {
+    let (route, identifier) = (
+        configured(session, ADDRESS)?,
+        configured(session, IDENTIFIER)?,
+    );
+    match (route, identifier) {
+        (Some(route), Some(identifier)) => Ok(ControllerPlace { route, identifier }),
+        // spec: command 3.3
+        (None, None) => Err(not_enrolled().help(
+            "name the controller of your projects with OCKAM_CONTROLLER_ADDR, where it is, and \
+             OCKAM_CONTROLLER_IDENTITY_ID, its identifier",
+        )),
+        (Some(_), None) => Err(lacking(ADDRESS, IDENTIFIER)),
+        (None, Some(_)) => Err(lacking(IDENTIFIER, ADDRESS)),
+    }
+}
+
+fn configured<T: FromStr<Err: std::fmt::Display>>(
+    session: &Session<'_>,
+    variable: &str,
+) -> Result<Option<T>, Failure> {
+    match session.host.variable(variable) {
+        Some(value) if !value.is_empty() => session.parsed_variable(variable),
+        _ => Ok(None),
+    }
+}
+
+fn lacking(set: &str, unset: &str) -> Failure {
+    Failure::new(format!("{set} is set and {unset} is not"))
+        .help("a controller is asked only when both are known: where it is and who it is")
+}
+
+fn parse(email: &str) -> Result<Email, Failure> {
+    email.parse().map_err(|error| {
+        Failure::new(format!("invalid value '{email}' for EMAIL")).caused_by(&error)
+    })
+}
+
+fn shown(email: &Email) -> ProjectAdmin {
+    ProjectAdmin {
+        email: email.to_string(),
+    }
+}
+
+const ADDRESS: &str = "OCKAM_CONTROLLER_ADDR";
+const IDENTIFIER: &str = "OCKAM_CONTROLLER_IDENTITY_ID";
