@@ -316,6 +316,7 @@ mod tests {
             "NO_INPUT",
             "PAGER",
             "ENROLLMENT_TICKET",
+            "CREDENTIAL_TTL_SECS",
         ];
         let named = word == "OCKAM" || word.starts_with("OCKAM_") && word.len() > "OCKAM_".len();
         let letters = word

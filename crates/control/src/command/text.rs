@@ -83,7 +83,7 @@ pub(crate) fn how_long(seconds: u64) -> String {
         129_600..63_072_000 => (86_400, "day"),
         _ => (31_536_000, "year"),
     };
-    let number = usize::try_from((seconds + unit / 2) / unit).unwrap_or(usize::MAX);
+    let number = usize::try_from(seconds.saturating_add(unit / 2) / unit).unwrap_or(usize::MAX);
     count(number, one)
 }
 
