@@ -32,10 +32,10 @@ pub(in crate::command) struct Create {
     /// Where members reach it, when that is not where it listens: HOST:PORT
     #[arg(long, value_name = "ADDRESS")]
     public_address: Option<HostPort>,
-    /// The name of its identity, which is made when it is not there; authority-<id> when none is given
+    /// The name of its identity, which is made when it is not there; authority-ID when none is given
     #[arg(long, value_name = "NAME")]
     identity: Option<IdentityName>,
-    /// The id of the project; its node and its identity are called authority-<id>
+    /// The id of the project; its node and its identity are called authority-ID
     #[arg(long, value_name = "ID")]
     project_identifier: String,
     /// Whom it trusts from the start: JSON, a file with it, or - for standard input; the default identity of this machine as
@@ -54,7 +54,7 @@ pub(in crate::command) struct Create {
     /// There are no tickets
     #[arg(long)]
     no_token_enrollment: bool,
-    /// The sign-in service whose users become members: https://example.com/path
+    /// The sign-in service whose users become members, an address that begins with https
     #[arg(long, value_name = "URL", requires_all = ["certificate", "attributes"])]
     tenant_base_url: Option<String>,
     /// The certificate of the sign-in service: PEM, or a file with it
