@@ -39,11 +39,11 @@ pub struct ProjectWay {
     pub identity: Identifier,
 }
 
-/// Nobody knows where a node is.
+/// Nobody knows where a node, or the node of a project, is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no way to node `{name}`: {reason}")]
+#[error("no way to `{name}`: {reason}")]
 pub struct UnknownNode {
-    /// The node.
+    /// The node or project.
     pub name: String,
     /// Why not.
     pub reason: String,

@@ -108,11 +108,11 @@ async fn address_that_cannot_be_connected_says_why() {
         ),
         (
             "/node/n1/service/a",
-            "no way to node `n1`: nodes are not known by name here",
+            "no way to `n1`: nodes are not known by name here",
         ),
         (
             "/project/p/service/a",
-            "`/project/p` cannot be used in a route here",
+            "no way to `p`: projects are not known by name here",
         ),
         ("/tcp/4000", "`/tcp/4000` cannot be used in a route here"),
     ] {

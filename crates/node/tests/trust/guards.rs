@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use ockam_node::{Access, Guard, Mailbox, MemoryPolicies, SendError, services};
+use ockam_node::{
+    Access, Delivery, End, Guard, Inline, LocalMessage, Mailbox, MemoryPolicies, SendError,
+    services,
+};
 use ockam_policy::ResourceType;
 use ockam_wire::{Address, Buffer, Route};
 
@@ -37,7 +40,10 @@ async fn only_peers_that_the_policy_lets_in_reach_a_worker_and_are_sent_to() {
             .find(|back| back.peer().identifier == *client.identifier())
             .unwrap();
         // Through a hop of its own, too: the channel is what counts.
-        let _hop = services::start_hop(&server.node, services::HOP).unwrap();
+        let hop = server.node.router();
+        let _hop = hop
+            .start_inline(&services::HOP, Arc::new(PassesOn), Access::ALLOW_ALL)
+            .unwrap();
         for onward in [
             vec![back.encryptor().clone(), SERVICE],
             vec![services::HOP, back.encryptor().clone(), SERVICE],
@@ -58,6 +64,29 @@ async fn only_peers_that_the_policy_lets_in_reach_a_worker_and_are_sent_to() {
     }
     assert_eq!(server.denied(&stranger), ["policy component=web"]);
     assert!(server.denied(&web).is_empty());
+}
+
+/// Passes messages on, which the `hop` of a strict node does not.
+struct PassesOn;
+
+impl Inline for PassesOn {
+    fn end(&self) -> End {
+        End::Opens
+    }
+
+    fn passes_on(&self) -> bool {
+        true
+    }
+
+    fn handle(
+        &self,
+        mut message: LocalMessage,
+        delivery: &mut Delivery<'_>,
+    ) -> Result<(), SendError> {
+        message.onward.drop_front();
+        message.origin = message.origin.passed_on_by(services::HOP);
+        delivery.forward(message)
+    }
 }
 
 #[tokio::test]
