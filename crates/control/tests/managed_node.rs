@@ -96,6 +96,22 @@ async fn guard_11_2_12_policies_of_types_and_resources_outlive_a_restart() {
 }
 
 #[tokio::test]
+async fn a_node_whose_stored_policy_names_nothing_it_understands_does_not_start() {
+    let home = Home::new();
+    let node = home.start("a").await;
+    node.stop().await.expect("it stops");
+    drop(node);
+    let state = home.state().await;
+    let name = "a".parse().expect("a name");
+    let spec = r#"{"resource":"db","expression":"admin"}"#;
+    let stored = state.store().put_request(&name, "policy", "a\u{1}b", spec);
+    stored.await.expect("it is stored");
+    let refused = ManagedNode::start(state, settings("a")).await;
+    let refused = refused.expect_err("what the policy protects would be open");
+    assert!(refused.message.contains("a\\u{1}b"), "{}", refused.message);
+}
+
+#[tokio::test]
 async fn a_channel_keeps_its_name_over_a_restart_of_its_node() {
     let home = Home::new();
     let target = echo_server().await;

@@ -53,9 +53,13 @@ impl PolicySet {
         let set = Self::default();
         let requests = state.store().requests_of(node, NOUN.one).await;
         for request in requests.map_err(refused)? {
+            // Passed over, what it protects would be open.
             let Ok(target) = request.name.parse() else {
-                tracing::error!("the stored policy of {} protects nothing", request.name);
-                continue;
+                return Err(Failure::new(format!(
+                    "the stored policy of {:?} is not understood",
+                    request.name
+                ))
+                .help("a newer version may have stored it: start the node with that one, or delete the node and create it again"));
             };
             let policy = match serde_json::from_str::<PolicySpec>(&request.spec) {
                 Ok(spec) => Ok(spec.expression),
