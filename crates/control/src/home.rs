@@ -3,8 +3,6 @@
 pub mod authorities;
 #[cfg(feature = "cli")]
 pub(crate) mod backup;
-#[cfg(feature = "cli")]
-pub(crate) mod controller;
 #[cfg_attr(
     not(feature = "cli"),
     allow(

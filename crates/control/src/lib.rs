@@ -18,6 +18,8 @@
 //! Specification: command 3.3, 3.4, 3.6 to 3.13, 3.14, 3.16, 3.17.
 
 mod client;
+#[cfg(feature = "cli")]
+mod controller;
 mod ephemeral;
 mod hint;
 mod home;

@@ -10,7 +10,7 @@ use crate::command::argument::Identity;
 use crate::command::flow::{self, Chosen};
 use crate::command::project::not_enrolled;
 use crate::command::{Example, Run, Session, text};
-use crate::home::controller::{Controller, ControllerPlace};
+use crate::controller::{Controller, ControllerPlace};
 use crate::home::{identities, projects};
 use crate::noun::project_admin::{NOUN, ProjectAdmin};
 use crate::outcome::{Failure, Outcome};

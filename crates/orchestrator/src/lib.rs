@@ -1,0 +1,15 @@
+//! The Orchestrator: a controller, and for each project an authority and a relay service, behind one listener.
+//!
+//! ```text
+//!                      ┌─ controller: accounts, spaces, projects, sign-in
+//! listener ─ node ─────┼─ <project id>: relays, channels of its members        (a node of its own, started on demand)
+//!                      └─ authority-<project id>: members, tickets, credentials (a node of its own, started on demand)
+//! ```
+//!
+//! All state is in the database. Several processes may share one.
+//!
+//! Specification: trust 7, 9.
+
+mod controller;
+mod projects;
+mod sign_in;

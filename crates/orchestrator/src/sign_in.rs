@@ -1,0 +1,1 @@
+//! Who somebody is, as an OpenID Connect provider says (spec: trust 9.9).
