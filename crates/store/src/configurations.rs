@@ -1,9 +1,8 @@
 //! Where a node and its requests come from, when a configuration asked for them. What stands there is JSON of the caller.
 
-use sqlx::Row;
-
 use crate::error::StoreError;
 use crate::name::NodeName;
+use crate::sql;
 use crate::store::Store;
 
 /// A request that a configuration asked for.
@@ -26,7 +25,7 @@ impl Store {
     /// The store cannot be read.
     pub async fn configuration(&self, node: &NodeName) -> Result<Option<String>, StoreError> {
         self.read(async |db| {
-            let row = sqlx::query("SELECT configuration FROM node WHERE name = ?1")
+            let row = sql::query("SELECT configuration FROM node WHERE name = $1")
                 .bind(node.as_str())
                 .fetch_optional(db)
                 .await?;
@@ -48,7 +47,7 @@ impl Store {
         configuration: &str,
     ) -> Result<(), StoreError> {
         self.write(async |db| {
-            sqlx::query("UPDATE node SET configuration = ?2 WHERE name = ?1")
+            sql::query("UPDATE node SET configuration = $2 WHERE name = $1")
                 .bind(node.as_str())
                 .bind(configuration)
                 .execute(db)
@@ -64,8 +63,8 @@ impl Store {
     /// The store cannot be written.
     pub async fn set_origin(&self, record: &ConfiguredRecord) -> Result<(), StoreError> {
         self.write(async |db| {
-            sqlx::query(
-                "UPDATE request SET origin = ?4 WHERE node = ?1 AND noun = ?2 AND name = ?3",
+            sql::query(
+                "UPDATE request SET origin = $4 WHERE node = $1 AND noun = $2 AND name = $3",
             )
             .bind(record.node.as_str())
             .bind(&record.noun)
@@ -84,7 +83,7 @@ impl Store {
     /// The store cannot be read.
     pub async fn configured(&self) -> Result<Vec<ConfiguredRecord>, StoreError> {
         self.read(async |db| {
-            let rows = sqlx::query(
+            let rows = sql::query(
                 "SELECT node, noun, name, origin FROM request WHERE origin IS NOT NULL
                  ORDER BY node, position",
             )

@@ -3,9 +3,8 @@
 //! **Invariant**: a stored credential verified when it was stored. Who presents one looks at its end; whoever decides by one
 //! verifies it again.
 
+use crate::sql::{self, FromRow, Row};
 use ockam_identity::{CredentialBundle, Identifier, UnixTime, VerifiedCredential};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row};
 
 use crate::error::{Failure, StoreError};
 use crate::store::Store;
@@ -45,8 +44,8 @@ impl Store {
     /// The store cannot be written.
     pub async fn put_credential(&self, record: &CredentialRecord) -> Result<(), StoreError> {
         self.write(async |db| {
-            sqlx::query(
-                "INSERT INTO credential (subject, issuer, scope, bundle, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
+            sql::query(
+                "INSERT INTO credential (subject, issuer, scope, bundle, expires_at) VALUES ($1, $2, $3, $4, $5)
                  ON CONFLICT (subject, issuer, scope) DO UPDATE SET bundle = excluded.bundle,
                     expires_at = excluded.expires_at",
             )
@@ -75,8 +74,8 @@ impl Store {
     ) -> Result<Option<CredentialRecord>, StoreError> {
         let found = self
             .read(async |db| {
-                let row: Option<Stored> = sqlx::query_as(
-                    "SELECT * FROM credential WHERE issuer = ?1 AND subject = ?2 AND scope = ?3",
+                let row: Option<Stored> = sql::query_as(
+                    "SELECT * FROM credential WHERE issuer = $1 AND subject = $2 AND scope = $3",
                 )
                 .bind(issuer.to_string())
                 .bind(subject.to_string())
@@ -103,7 +102,7 @@ impl Store {
     pub async fn credentials(&self) -> Result<Vec<CredentialRecord>, StoreError> {
         self.read(async |db| {
             let rows: Vec<Stored> =
-                sqlx::query_as("SELECT * FROM credential ORDER BY scope, subject, issuer")
+                sql::query_as("SELECT * FROM credential ORDER BY scope, subject, issuer")
                     .fetch_all(db)
                     .await?;
             rows.into_iter().map(Stored::into_record).collect()
@@ -122,8 +121,8 @@ impl Store {
         scope: &str,
     ) -> Result<bool, StoreError> {
         self.write(async |db| {
-            let done = sqlx::query(
-                "DELETE FROM credential WHERE issuer = ?1 AND subject = ?2 AND scope = ?3",
+            let done = sql::query(
+                "DELETE FROM credential WHERE issuer = $1 AND subject = $2 AND scope = $3",
             )
             .bind(issuer.to_string())
             .bind(subject.to_string())
@@ -138,8 +137,8 @@ impl Store {
     /// Forgets this one and not the one that may have taken its place meanwhile.
     async fn forget_expired(&self, record: &CredentialRecord) -> Result<(), StoreError> {
         self.write(async |db| {
-            sqlx::query(
-                "DELETE FROM credential WHERE issuer = ?1 AND subject = ?2 AND scope = ?3 AND bundle = ?4",
+            sql::query(
+                "DELETE FROM credential WHERE issuer = $1 AND subject = $2 AND scope = $3 AND bundle = $4",
             )
             .bind(record.issuer.to_string())
             .bind(record.subject.to_string())
@@ -178,8 +177,8 @@ impl Stored {
     }
 }
 
-impl FromRow<'_, SqliteRow> for Stored {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow for Stored {
+    fn from_row(row: &Row) -> sqlx::Result<Self> {
         Ok(Self {
             subject: row.try_get("subject")?,
             issuer: row.try_get("issuer")?,

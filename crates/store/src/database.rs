@@ -14,14 +14,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions};
 
 use crate::error::{Failure, StoreError};
 use crate::home::{HomeError, private_file};
 use crate::schema::Schema;
+use crate::sql::{self, Connection};
 
 /// An open database.
 #[derive(Debug, Clone)]
@@ -58,27 +57,25 @@ impl Database {
         Ok(database)
     }
 
-    /// Runs queries that change nothing.
+    /// Runs queries that change nothing, all of which see the same state.
     pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
     where
-        F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Failure>,
+        F: AsyncFnOnce(&mut Connection) -> Result<T, Failure>,
     {
-        let mut connection = self.pool.acquire().await.map_err(|e| self.fail(e))?;
-        work(&mut connection).await.map_err(|e| e.at(&self.path))
+        let begun = self.pool.begin().await.map_err(|e| self.fail(e))?;
+        let mut snapshot = Connection::SqliteTransaction(begun);
+        let found = work(&mut snapshot).await.map_err(|e| e.at(&self.path))?;
+        snapshot.commit().await.map_err(|e| self.fail(e))?;
+        Ok(found)
     }
 
     /// Runs queries in one transaction, which is undone if they fail.
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
-        F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Failure>,
+        F: AsyncFnOnce(&mut Connection) -> Result<T, Failure>,
     {
-        let mut transaction = self
-            .pool
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(|e| self.fail(e))?;
-        let result = work(&mut transaction).await;
-        match result {
+        let mut transaction = self.begin().await.map_err(|e| self.fail(e))?;
+        match work(&mut transaction).await {
             Ok(value) => {
                 transaction.commit().await.map_err(|e| self.fail(e))?;
                 Ok(value)
@@ -94,13 +91,26 @@ impl Database {
     /// Runs queries in one transaction, which is undone in any case.
     pub(crate) async fn trial<T, F>(&self, work: F) -> Result<T, StoreError>
     where
-        F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Failure>,
+        F: AsyncFnOnce(&mut Connection) -> Result<T, Failure>,
     {
-        let begin = self.pool.begin_with("BEGIN IMMEDIATE");
-        let mut transaction = begin.await.map_err(|e| self.fail(e))?;
+        let mut transaction = self.begin().await.map_err(|e| self.fail(e))?;
         let result = work(&mut transaction).await;
         transaction.rollback().await.map_err(|e| self.fail(e))?;
         result.map_err(|failure| failure.at(&self.path))
+    }
+
+    async fn begin(&self) -> sqlx::Result<Connection> {
+        let begun = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(Connection::SqliteTransaction(begun))
+    }
+
+    /// Empties the log beside the file, in which secrets may be that were deleted. Without effect while others read.
+    pub(crate) async fn forget_log(&self) {
+        if let Ok(connection) = self.pool.acquire().await {
+            let mut connection = Connection::Sqlite(connection);
+            // The log is overwritten sooner or later.
+            let _ = sql::run(&mut connection, "PRAGMA wal_checkpoint(TRUNCATE)").await;
+        }
     }
 
     /// Closes the connection after the work under way.
@@ -109,8 +119,10 @@ impl Database {
     }
 
     async fn is_current(&self, schema: &Schema) -> Result<bool, StoreError> {
-        let mut connection = self.pool.acquire().await.map_err(|e| self.fail(e))?;
-        let found = version(&mut connection).await.map_err(|e| self.fail(e))?;
+        let connection = self.pool.acquire().await.map_err(|e| self.fail(e))?;
+        let found = version(&mut Connection::Sqlite(connection))
+            .await
+            .map_err(|e| self.fail(e))?;
         check(&self.path, schema, found)
     }
 
@@ -120,10 +132,10 @@ impl Database {
 }
 
 /// Opens one connection to a file that exists, without a pool. For files that are used now and then.
-pub(crate) async fn connect(path: &Path, schema: &Schema) -> Result<SqliteConnection, StoreError> {
+pub(crate) async fn connect(path: &Path, schema: &Schema) -> Result<Connection, StoreError> {
     private_file(path)?;
     let fail = |error: sqlx::Error| Failure::from(error).at(path);
-    let mut connection = options(path).connect().await.map_err(fail)?;
+    let mut connection = connect_file(path).await.map_err(fail)?;
     let found = version(&mut connection).await.map_err(fail)?;
     if check(path, schema, found)? {
         return Ok(connection);
@@ -138,11 +150,11 @@ pub(crate) async fn connect(path: &Path, schema: &Schema) -> Result<SqliteConnec
 /// caller fill it. The file appears under its name complete or not at all.
 pub(crate) async fn create_file<F>(path: &Path, schema: &Schema, fill: F) -> Result<(), StoreError>
 where
-    F: AsyncFnOnce(&mut SqliteConnection) -> Result<(), Failure>,
+    F: AsyncFnOnce(&mut Connection) -> Result<(), Failure>,
 {
     let draft = Draft::new(path)?;
     let result: Result<(), Failure> = async {
-        let mut connection = options(&draft.path).connect().await?;
+        let mut connection = connect_file(&draft.path).await?;
         migrate(&mut connection, schema).await?;
         fill(&mut connection).await?;
         connection.close().await?;
@@ -154,14 +166,14 @@ where
 }
 
 /// Copies an open file to a new path, 0600. The copy appears complete or not at all.
-pub(crate) async fn copy(from: &mut SqliteConnection, target: &Path) -> Result<(), StoreError> {
+pub(crate) async fn copy(from: &mut Connection, target: &Path) -> Result<(), StoreError> {
     let draft = Draft::new(target)?;
     // The library copies into an empty file, which keeps its rights.
     let name = draft
         .path
         .to_str()
         .ok_or_else(|| StoreError::Path(target.to_path_buf()))?;
-    sqlx::query("VACUUM INTO ?1")
+    sql::query("VACUUM INTO $1")
         .bind(name)
         .execute(from)
         .await
@@ -176,13 +188,11 @@ async fn prepare(path: &Path, schema: &Schema) -> Result<(), StoreError> {
         Draft::new(path)?.publish(path)?;
     }
     let result: Result<(), Failure> = async {
-        let mut connection = options(path).connect().await?;
+        let mut connection = connect_file(path).await?;
         let found = version(&mut connection).await?;
         if !check(path, schema, found)? {
             // Stays in the file. Cannot be changed inside a transaction.
-            sqlx::raw_sql("PRAGMA journal_mode = WAL")
-                .execute(&mut connection)
-                .await?;
+            sql::run(&mut connection, "PRAGMA journal_mode = WAL").await?;
             migrate(&mut connection, schema).await?;
         }
         connection.close().await?;
@@ -193,26 +203,24 @@ async fn prepare(path: &Path, schema: &Schema) -> Result<(), StoreError> {
 }
 
 /// Applies all missing migrations in one transaction.
-async fn migrate(connection: &mut SqliteConnection, schema: &Schema) -> Result<(), Failure> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+async fn migrate(connection: &mut Connection, schema: &Schema) -> Result<(), Failure> {
+    connection.begin().await?;
     // Another process may have been faster.
-    let found = version(&mut transaction).await?.number;
+    let found = version(connection).await?.number;
     for migration in schema
         .migrations
         .iter()
         .skip(usize::try_from(found).unwrap_or_default())
     {
-        sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
+        sql::run(connection, *migration).await?;
     }
     let mark = format!(
         "PRAGMA application_id = {}; PRAGMA user_version = {}",
         schema.application,
         schema.latest().max(found)
     );
-    sqlx::raw_sql(AssertSqlSafe(mark))
-        .execute(&mut *transaction)
-        .await?;
-    transaction.commit().await?;
+    sql::run(connection, AssertSqlSafe(mark)).await?;
+    connection.end().await?;
     Ok(())
 }
 
@@ -222,8 +230,8 @@ struct Version {
     tables: i64,
 }
 
-async fn version(connection: &mut SqliteConnection) -> Result<Version, sqlx::Error> {
-    let (application, number, tables) = sqlx::query_as(
+async fn version(connection: &mut Connection) -> Result<Version, sqlx::Error> {
+    let (application, number, tables) = sql::query_as(
         "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
          FROM pragma_application_id, pragma_user_version",
     )
@@ -259,6 +267,10 @@ pub(crate) fn has_mark(path: &Path, schema: &Schema) -> bool {
     File::open(path)
         .and_then(|mut file| file.read_exact(&mut header))
         .is_ok_and(|()| header.ends_with(&schema.application.to_be_bytes()))
+}
+
+async fn connect_file(path: &Path) -> sqlx::Result<Connection> {
+    options(path).connect().await.map(Connection::File)
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
@@ -381,7 +393,7 @@ mod tests {
 
     async fn value(database: &Database, query: &'static str) -> Result<i64, StoreError> {
         database
-            .read(async |db| Ok(sqlx::query_scalar(query).fetch_one(db).await?))
+            .read(async |db| Ok(sql::query_scalar(query).fetch_one(db).await?))
             .await
     }
 
@@ -436,7 +448,7 @@ mod tests {
             .unwrap();
         let failed: Result<(), _> = database
             .write(async |db| {
-                sqlx::query("INSERT INTO a VALUES (2)").execute(db).await?;
+                sql::query("INSERT INTO a VALUES (2)").execute(db).await?;
                 Err(StoreError::Random.into())
             })
             .await;

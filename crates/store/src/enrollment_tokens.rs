@@ -5,9 +5,8 @@
 //!
 //! Specification: trust 7.4.
 
+use crate::sql::{self, Connection, FromRow, Row};
 use ockam_identity::{Identifier, UnixTime};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{FromRow, Row};
 
 use crate::error::{Failure, StoreError};
 use crate::members::{self, MemberRecord, bytes, identifier, seconds, time};
@@ -52,9 +51,9 @@ impl Store {
         token: &EnrollmentTokenRecord,
     ) -> Result<(), StoreError> {
         self.write(async |db| {
-            sqlx::query(
+            sql::query(
                 "INSERT INTO enrollment_token (authority, hash, attributes, issued_by, created_at, expires_at, uses)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
             )
             .bind(bytes(authority))
             .bind(hash.to_vec())
@@ -109,11 +108,11 @@ impl Store {
                 return Ok(TokenRedemption::Unknown);
             }
             let used = if token.uses > 1 {
-                "UPDATE enrollment_token SET uses = uses - 1 WHERE authority = ?1 AND hash = ?2"
+                "UPDATE enrollment_token SET uses = uses - 1 WHERE authority = $1 AND hash = $2"
             } else {
-                "DELETE FROM enrollment_token WHERE authority = ?1 AND hash = ?2"
+                "DELETE FROM enrollment_token WHERE authority = $1 AND hash = $2"
             };
-            sqlx::query(used)
+            sql::query(used)
                 .bind(bytes(authority))
                 .bind(hash.to_vec())
                 .execute(&mut *db)
@@ -140,11 +139,11 @@ impl Store {
 }
 
 pub(crate) async fn forget_issued_by(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     authority: &Identifier,
     issuer: &Identifier,
 ) -> Result<(), Failure> {
-    sqlx::query("DELETE FROM enrollment_token WHERE authority = ?1 AND issued_by = ?2")
+    sql::query("DELETE FROM enrollment_token WHERE authority = $1 AND issued_by = $2")
         .bind(bytes(authority))
         .bind(bytes(issuer))
         .execute(db)
@@ -152,8 +151,8 @@ pub(crate) async fn forget_issued_by(
     Ok(())
 }
 
-async fn forget_ended(db: &mut SqliteConnection, now: UnixTime) -> Result<(), Failure> {
-    sqlx::query("DELETE FROM enrollment_token WHERE expires_at <= ?1")
+async fn forget_ended(db: &mut Connection, now: UnixTime) -> Result<(), Failure> {
+    sql::query("DELETE FROM enrollment_token WHERE expires_at <= $1")
         .bind(seconds(now))
         .execute(db)
         .await?;
@@ -161,13 +160,13 @@ async fn forget_ended(db: &mut SqliteConnection, now: UnixTime) -> Result<(), Fa
 }
 
 async fn look_up(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     authority: &Identifier,
     hash: &[u8; 32],
     now: UnixTime,
 ) -> Result<Option<EnrollmentTokenRecord>, Failure> {
-    let row: Option<Stored> = sqlx::query_as(
-        "SELECT * FROM enrollment_token WHERE authority = ?1 AND hash = ?2 AND expires_at > ?3",
+    let row: Option<Stored> = sql::query_as(
+        "SELECT * FROM enrollment_token WHERE authority = $1 AND hash = $2 AND expires_at > $3",
     )
     .bind(bytes(authority))
     .bind(hash.to_vec())
@@ -179,8 +178,8 @@ async fn look_up(
 
 struct Stored(Result<EnrollmentTokenRecord, Failure>);
 
-impl FromRow<'_, SqliteRow> for Stored {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow for Stored {
+    fn from_row(row: &Row) -> sqlx::Result<Self> {
         let issued_by: Vec<u8> = row.try_get("issued_by")?;
         let attributes = row.try_get("attributes")?;
         let created_at = time(row.try_get("created_at")?);

@@ -1,9 +1,9 @@
 //! Which of the user's own identities are members of which projects, as far as this home knows: the authority decides.
 
 use ockam_identity::{Identifier, UnixTime};
-use sqlx::Row;
 
 use crate::error::{Failure, StoreError};
+use crate::sql;
 use crate::store::Store;
 
 /// An identity that was enrolled in a project.
@@ -31,8 +31,8 @@ impl Store {
             {
                 return Err(StoreError::NoIdentity(identity).into());
             }
-            let done = sqlx::query(
-                "INSERT INTO enrollment (identity, project, enrolled_at) VALUES (?1, ?2, ?3)
+            let done = sql::query(
+                "INSERT INTO enrollment (identity, project, enrolled_at) VALUES ($1, $2, $3)
                  ON CONFLICT DO NOTHING",
             )
             .bind(identity)
@@ -61,7 +61,7 @@ impl Store {
         project: &str,
     ) -> Result<bool, StoreError> {
         self.write(async |db| {
-            let done = sqlx::query("DELETE FROM enrollment WHERE identity = ?1 AND project = ?2")
+            let done = sql::query("DELETE FROM enrollment WHERE identity = $1 AND project = $2")
                 .bind(identity.to_string())
                 .bind(project)
                 .execute(db)
@@ -80,10 +80,10 @@ impl Store {
         identity: &Identifier,
     ) -> Result<Vec<EnrollmentRecord>, StoreError> {
         self.read(async |db| {
-            let rows = sqlx::query(
+            let rows = sql::query(
                 "SELECT enrollment.project, enrollment.enrolled_at FROM enrollment
                  JOIN project ON project.project_id = enrollment.project
-                 WHERE enrollment.identity = ?1 ORDER BY project.id",
+                 WHERE enrollment.identity = $1 ORDER BY project.id",
             )
             .bind(identity.to_string())
             .fetch_all(db)

@@ -8,6 +8,7 @@ use ockam_identity::{Identifier, UnixTime};
 
 use crate::error::StoreError;
 use crate::members::{bytes, count, identifier, seconds, time};
+use crate::sql;
 use crate::store::Store;
 
 impl Store {
@@ -21,7 +22,7 @@ impl Store {
     ) -> Result<Vec<(Identifier, UnixTime)>, StoreError> {
         self.read(async |db| {
             let rows: Vec<(Vec<u8>, i64)> =
-                sqlx::query_as("SELECT subject, before FROM heard_withdrawal WHERE authority = ?1")
+                sql::query_as("SELECT subject, before FROM heard_withdrawal WHERE authority = $1")
                     .bind(bytes(authority))
                     .fetch_all(db)
                     .await?;
@@ -44,10 +45,10 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.write(async |db| {
             for (subject, before) in withdrawn {
-                sqlx::query(
-                    "INSERT INTO heard_withdrawal (authority, subject, before) VALUES (?1, ?2, ?3)
+                sql::query(
+                    "INSERT INTO heard_withdrawal (authority, subject, before) VALUES ($1, $2, $3)
                      ON CONFLICT (authority, subject) DO UPDATE SET before = excluded.before
-                     WHERE excluded.before > before",
+                     WHERE excluded.before > heard_withdrawal.before",
                 )
                 .bind(bytes(authority))
                 .bind(bytes(subject))
@@ -55,10 +56,10 @@ impl Store {
                 .execute(&mut *db)
                 .await?;
             }
-            sqlx::query(
-                "DELETE FROM heard_withdrawal WHERE authority = ?1 AND subject IN (
-                    SELECT subject FROM heard_withdrawal WHERE authority = ?1
-                    ORDER BY before DESC LIMIT -1 OFFSET ?2)",
+            sql::query(
+                "DELETE FROM heard_withdrawal WHERE authority = $1 AND subject NOT IN (
+                    SELECT subject FROM heard_withdrawal WHERE authority = $1
+                    ORDER BY before DESC LIMIT $2)",
             )
             .bind(bytes(authority))
             .bind(count(most))

@@ -3,8 +3,8 @@
 //! **Invariant**: a stored history was verified, and is only ever replaced by a longer one that begins with the same
 //! changes. Comparing and storing are one transaction (spec: trust 2.6).
 
+use crate::sql::{self, Connection};
 use ockam_identity::{ChangeHistory, Identifier, ImportAction, OlderHistory, VerifiedHistory};
-use sqlx::sqlite::SqliteConnection;
 
 use crate::error::{Failure, StoreError};
 use crate::store::Store;
@@ -67,7 +67,7 @@ impl Store {
 }
 
 pub(crate) async fn import(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     received: &VerifiedHistory,
     older: OlderHistory,
 ) -> Result<ImportAction, Failure> {
@@ -80,8 +80,8 @@ pub(crate) async fn import(
         .import(stored.as_ref(), older)
         .map_err(StoreError::Import)?;
     if action == ImportAction::Store {
-        sqlx::query(
-            "INSERT INTO history (identifier, change_history) VALUES (?1, ?2)
+        sql::query(
+            "INSERT INTO history (identifier, change_history) VALUES ($1, $2)
              ON CONFLICT (identifier) DO UPDATE SET change_history = excluded.change_history",
         )
         .bind(identifier.to_string())
@@ -94,7 +94,7 @@ pub(crate) async fn import(
 
 /// The stored history of an identity that is known.
 pub(crate) async fn find(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     identifier: &Identifier,
 ) -> Result<VerifiedHistory, Failure> {
     let bytes = look_up(db, identifier).await?;
@@ -108,12 +108,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<ChangeHistory, Failure> {
 
 /// Whether the identity is known, or fewer than `most` histories are.
 async fn known(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     identifier: &Identifier,
     most: i64,
 ) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM history WHERE identifier = ?1) OR (SELECT COUNT(*) FROM history) < ?2",
+    sql::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM history WHERE identifier = $1) OR (SELECT COUNT(*) FROM history) < $2",
     )
     .bind(identifier.to_string())
     .bind(most)
@@ -130,12 +130,9 @@ fn most_of_peers(history: &VerifiedHistory) -> i64 {
     }
 }
 
-async fn look_up(
-    db: &mut SqliteConnection,
-    identifier: &Identifier,
-) -> Result<Option<Vec<u8>>, Failure> {
+async fn look_up(db: &mut Connection, identifier: &Identifier) -> Result<Option<Vec<u8>>, Failure> {
     Ok(
-        sqlx::query_scalar("SELECT change_history FROM history WHERE identifier = ?1")
+        sql::query_scalar("SELECT change_history FROM history WHERE identifier = $1")
             .bind(identifier.to_string())
             .fetch_optional(db)
             .await?,
@@ -226,8 +223,8 @@ mod tests {
         assert_eq!(stored.unwrap(), ImportAction::Store);
         store
             .write(async |db| {
-                sqlx::query(
-                    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+                sql::query(
+                    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
                      INSERT INTO history (identifier, change_history) SELECT 'stranger ' || i, x'80' FROM n",
                 )
                 .bind(MOST_PLAIN)

@@ -3,10 +3,9 @@
 //! **Invariants**: while there are identities exactly one is the default; an identity and its history, and (in the vault
 //! inside the database) its secret, are stored in one transaction; an identity that a node uses is not deleted.
 
+use crate::sql::{self, Connection, FromRow, Row};
 use ockam_identity::{ChangeHistory, Identifier, ImportAction, OlderHistory, VerifiedHistory};
 use ockam_vault::{Handle, SecretRecord};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{FromRow, Row};
 
 use crate::error::{Failure, StoreError};
 use crate::histories;
@@ -131,14 +130,14 @@ impl Store {
                 secrets::add(db, self, vault, &purpose_secrets).await?;
                 let mut unused = handles(db, &before).await?;
                 unused.retain(|handle| Some(handle) != identity.key.as_ref());
-                sqlx::query("DELETE FROM purpose_key WHERE identifier = ?1")
+                sql::query("DELETE FROM purpose_key WHERE identifier = $1")
                     .bind(before.identifier.to_string())
                     .execute(&mut *db)
                     .await?;
                 for key in &purpose_keys {
                     purpose_keys::store(db, key).await?;
                 }
-                sqlx::query("UPDATE identity SET key_handle = ?2, vault = ?3 WHERE name = ?1")
+                sql::query("UPDATE identity SET key_handle = $2, vault = $3 WHERE name = $1")
                     .bind(identity.name.as_str())
                     .bind(identity.key.as_ref().map(|key| key.as_bytes().to_vec()))
                     .bind(vault.name.as_str())
@@ -164,7 +163,7 @@ impl Store {
             .write(async |db| {
                 let identity = find(db, name).await?;
                 let nodes: Vec<String> =
-                    sqlx::query_scalar("SELECT name FROM node WHERE identity = ?1 ORDER BY id")
+                    sql::query_scalar("SELECT name FROM node WHERE identity = $1 ORDER BY id")
                         .bind(name.as_str())
                         .fetch_all(&mut *db)
                         .await?;
@@ -173,16 +172,16 @@ impl Store {
                     return Err(StoreError::IdentityInUse { identity, nodes }.into());
                 }
                 let unused = handles(db, &identity).await?;
-                sqlx::query("DELETE FROM identity WHERE name = ?1")
+                sql::query("DELETE FROM identity WHERE name = $1")
                     .bind(name.as_str())
                     .execute(&mut *db)
                     .await?;
-                sqlx::query("DELETE FROM history WHERE identifier = ?1")
+                sql::query("DELETE FROM history WHERE identifier = $1")
                     .bind(identity.identifier.to_string())
                     .execute(&mut *db)
                     .await?;
                 if identity.is_default {
-                    sqlx::query(
+                    sql::query(
                         "UPDATE identity SET is_default = 1
                          WHERE id = (SELECT min(id) FROM identity WHERE key_handle IS NOT NULL)",
                     )
@@ -208,10 +207,10 @@ impl Store {
             if find(db, name).await?.is_default {
                 return Err(StoreError::IdentityIsDefault(name.to_string()).into());
             }
-            sqlx::query("UPDATE identity SET is_default = 0 WHERE is_default = 1")
+            sql::query("UPDATE identity SET is_default = 0 WHERE is_default = 1")
                 .execute(&mut *db)
                 .await?;
-            sqlx::query("UPDATE identity SET is_default = 1 WHERE name = ?1")
+            sql::query("UPDATE identity SET is_default = 1 WHERE name = $1")
                 .bind(name.as_str())
                 .execute(db)
                 .await?;
@@ -254,11 +253,10 @@ impl Store {
     /// The store cannot be read.
     pub async fn identities(&self) -> Result<Vec<IdentityRecord>, StoreError> {
         self.read(async |db| {
-            let rows: Vec<Stored> = sqlx::query_as(
-                "SELECT * FROM identity JOIN history USING (identifier) ORDER BY id",
-            )
-            .fetch_all(db)
-            .await?;
+            let rows: Vec<Stored> =
+                sql::query_as("SELECT * FROM identity JOIN history USING (identifier) ORDER BY id")
+                    .fetch_all(db)
+                    .await?;
             rows.into_iter().map(Stored::into_record).collect()
         })
         .await
@@ -268,7 +266,7 @@ impl Store {
     /// afterwards: a file may only lose a secret when nothing can refer to it any more.
     async fn forget_secrets_inside(
         &self,
-        db: &mut SqliteConnection,
+        db: &mut Connection,
         vault: &VaultName,
         handles: Vec<Handle>,
     ) -> Result<Vec<Handle>, Failure> {
@@ -296,11 +294,11 @@ impl Store {
 }
 
 pub(crate) async fn by_identifier(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     identifier: &Identifier,
 ) -> Result<Option<IdentityRecord>, Failure> {
-    let row: Option<Stored> = sqlx::query_as(
-        "SELECT * FROM identity JOIN history USING (identifier) WHERE identifier = ?1",
+    let row: Option<Stored> = sql::query_as(
+        "SELECT * FROM identity JOIN history USING (identifier) WHERE identifier = $1",
     )
     .bind(identifier.to_string())
     .fetch_optional(db)
@@ -310,7 +308,7 @@ pub(crate) async fn by_identifier(
 
 /// Adds an identity. The first that can act becomes the default: one that was imported without its key never does.
 async fn insert(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     store: &Store,
     vault: &OpenVault,
     identity: &NewIdentity<'_>,
@@ -332,15 +330,15 @@ async fn insert(
 
 /// Gives an identity of which only the public part was known its key. It becomes the default if there is none.
 pub(crate) async fn set_key(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     name: &IdentityName,
     vault: &VaultName,
     key: Option<&Handle>,
 ) -> Result<(), Failure> {
-    sqlx::query(
-        "UPDATE identity SET key_handle = ?2, vault = ?3,
-            is_default = is_default OR NOT EXISTS (SELECT 1 FROM identity WHERE is_default = 1)
-         WHERE name = ?1",
+    sql::query(
+        "UPDATE identity SET key_handle = $2, vault = $3,
+            is_default = CASE WHEN EXISTS (SELECT 1 FROM identity WHERE is_default = 1) THEN is_default ELSE 1 END
+         WHERE name = $1",
     )
     .bind(name.as_str())
     .bind(key.map(|key| key.as_bytes().to_vec()))
@@ -351,17 +349,14 @@ pub(crate) async fn set_key(
 }
 
 /// Makes an identity the default, if it can act.
-pub(crate) async fn prefer(
-    db: &mut SqliteConnection,
-    identifier: &Identifier,
-) -> Result<(), Failure> {
+pub(crate) async fn prefer(db: &mut Connection, identifier: &Identifier) -> Result<(), Failure> {
     let Some(IdentityRecord { key: Some(_), .. }) = by_identifier(db, identifier).await? else {
         return Ok(());
     };
-    sqlx::query("UPDATE identity SET is_default = 0 WHERE is_default = 1")
+    sql::query("UPDATE identity SET is_default = 0 WHERE is_default = 1")
         .execute(&mut *db)
         .await?;
-    sqlx::query("UPDATE identity SET is_default = 1 WHERE identifier = ?1")
+    sql::query("UPDATE identity SET is_default = 1 WHERE identifier = $1")
         .bind(identifier.to_string())
         .execute(db)
         .await?;
@@ -370,14 +365,14 @@ pub(crate) async fn prefer(
 
 /// Adds the row of an identity whose history is stored. The first that can act becomes the default.
 pub(crate) async fn insert_row(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     vault: &OpenVault,
     identity: &NewIdentity<'_>,
 ) -> Result<(), Failure> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO identity (name, identifier, vault, key_handle, is_default)
-         VALUES (?1, ?2, ?3, ?4,
-                 ?4 IS NOT NULL AND NOT EXISTS (SELECT 1 FROM identity WHERE is_default = 1))",
+         VALUES ($1, $2, $3, $4,
+                 CASE WHEN $4 IS NULL OR EXISTS (SELECT 1 FROM identity WHERE is_default = 1) THEN 0 ELSE 1 END)",
     )
     .bind(identity.name.as_str())
     .bind(identity.history.identifier().to_string())
@@ -389,16 +384,13 @@ pub(crate) async fn insert_row(
 }
 
 /// Handles of the secrets that only this identity uses.
-async fn handles(
-    db: &mut SqliteConnection,
-    identity: &IdentityRecord,
-) -> Result<Vec<Handle>, Failure> {
-    let rows: Vec<Vec<u8>> = sqlx::query_scalar(
-        "SELECT key_handle FROM purpose_key WHERE identifier = ?1
+async fn handles(db: &mut Connection, identity: &IdentityRecord) -> Result<Vec<Handle>, Failure> {
+    let rows: Vec<Vec<u8>> = sql::query_scalar(
+        "SELECT key_handle FROM purpose_key WHERE identifier = $1
          UNION
-         SELECT key_handle FROM identity AS own WHERE own.identifier = ?1 AND own.key_handle IS NOT NULL
+         SELECT key_handle FROM identity AS own WHERE own.identifier = $1 AND own.key_handle IS NOT NULL
             AND NOT EXISTS (SELECT 1 FROM identity AS other
-                WHERE other.identifier <> ?1 AND other.vault = own.vault AND other.key_handle = own.key_handle)",
+                WHERE other.identifier <> $1 AND other.vault = own.vault AND other.key_handle = own.key_handle)",
     )
     .bind(identity.identifier.to_string())
     .fetch_all(db)
@@ -406,26 +398,26 @@ async fn handles(
     Ok(rows.into_iter().map(Handle::new).collect())
 }
 
-async fn find(db: &mut SqliteConnection, name: &IdentityName) -> Result<IdentityRecord, Failure> {
+async fn find(db: &mut Connection, name: &IdentityName) -> Result<IdentityRecord, Failure> {
     look_up(db, name)
         .await?
         .ok_or_else(|| StoreError::NoIdentity(name.to_string()).into())
 }
 
 pub(crate) async fn look_up(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     name: &IdentityName,
 ) -> Result<Option<IdentityRecord>, Failure> {
     let row: Option<Stored> =
-        sqlx::query_as("SELECT * FROM identity JOIN history USING (identifier) WHERE name = ?1")
+        sql::query_as("SELECT * FROM identity JOIN history USING (identifier) WHERE name = $1")
             .bind(name.as_str())
             .fetch_optional(db)
             .await?;
     row.map(Stored::into_record).transpose()
 }
 
-pub(crate) async fn default(db: &mut SqliteConnection) -> Result<Option<IdentityRecord>, Failure> {
-    let row: Option<Stored> = sqlx::query_as(
+pub(crate) async fn default(db: &mut Connection) -> Result<Option<IdentityRecord>, Failure> {
+    let row: Option<Stored> = sql::query_as(
         "SELECT * FROM identity JOIN history USING (identifier) WHERE is_default = 1",
     )
     .fetch_optional(db)
@@ -464,8 +456,8 @@ impl Stored {
     }
 }
 
-impl FromRow<'_, SqliteRow> for Stored {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow for Stored {
+    fn from_row(row: &Row) -> sqlx::Result<Self> {
         Ok(Self {
             name: row.try_get("name")?,
             identifier: row.try_get("identifier")?,

@@ -51,6 +51,7 @@ mod requests;
 mod schema;
 mod seal;
 mod secrets;
+mod sql;
 mod store;
 mod takeover;
 mod vaults;

@@ -3,9 +3,8 @@
 //! **Invariants**: a row belongs to one authority, so one never sees another's; a change and the withdrawals that come of it
 //! are one transaction, decided with the row as it is; nothing here looks at more rows than it returns or changes.
 
+use crate::sql::{self, Connection, FromRow, Row};
 use ockam_identity::{Identifier, UnixTime};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{FromRow, Row};
 
 use crate::enrollment_tokens;
 use crate::error::{Failure, StoreError};
@@ -78,7 +77,7 @@ impl Store {
                         before
                     }
                     MemberChange::Remove(before) => {
-                        sqlx::query("DELETE FROM member WHERE authority = ?1 AND identifier = ?2")
+                        sql::query("DELETE FROM member WHERE authority = $1 AND identifier = $2")
                             .bind(bytes(authority))
                             .bind(bytes(who))
                             .execute(&mut *db)
@@ -107,8 +106,8 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<(Identifier, MemberRecord)>, StoreError> {
         self.read(async |db| {
-            let rows: Vec<Stored> = sqlx::query_as(
-                "SELECT * FROM member WHERE authority = ?1 AND identifier > ?2 ORDER BY identifier LIMIT ?3",
+            let rows: Vec<Stored> = sql::query_as(
+                "SELECT * FROM member WHERE authority = $1 AND identifier > $2 ORDER BY identifier LIMIT $3",
             )
             .bind(bytes(authority))
             .bind(after.map(bytes).unwrap_or_default())
@@ -131,9 +130,9 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Identifier>, StoreError> {
         self.read(async |db| {
-            let rows: Vec<Vec<u8>> = sqlx::query_scalar(
-                "SELECT identifier FROM member WHERE authority = ?1 AND identifier > ?2
-                 ORDER BY identifier LIMIT ?3",
+            let rows: Vec<Vec<u8>> = sql::query_scalar(
+                "SELECT identifier FROM member WHERE authority = $1 AND identifier > $2
+                 ORDER BY identifier LIMIT $3",
             )
             .bind(bytes(authority))
             .bind(after.map(bytes).unwrap_or_default())
@@ -154,8 +153,8 @@ impl Store {
         authority: &Identifier,
     ) -> Result<Vec<Identifier>, StoreError> {
         self.read(async |db| {
-            let rows: Vec<Vec<u8>> = sqlx::query_scalar(
-                "SELECT identifier FROM member WHERE authority = ?1 AND is_pre_trusted = 1",
+            let rows: Vec<Vec<u8>> = sql::query_scalar(
+                "SELECT identifier FROM member WHERE authority = $1 AND is_pre_trusted = 1",
             )
             .bind(bytes(authority))
             .fetch_all(db)
@@ -167,12 +166,12 @@ impl Store {
 }
 
 pub(crate) async fn look_up(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     authority: &Identifier,
     who: &Identifier,
 ) -> Result<Option<MemberRecord>, Failure> {
     let row: Option<Stored> =
-        sqlx::query_as("SELECT * FROM member WHERE authority = ?1 AND identifier = ?2")
+        sql::query_as("SELECT * FROM member WHERE authority = $1 AND identifier = $2")
             .bind(bytes(authority))
             .bind(bytes(who))
             .fetch_optional(db)
@@ -181,14 +180,14 @@ pub(crate) async fn look_up(
 }
 
 pub(crate) async fn put(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     authority: &Identifier,
     who: &Identifier,
     member: &MemberRecord,
 ) -> Result<(), Failure> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO member (authority, identifier, attributes, added_by, added_at, is_pre_trusted)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (authority, identifier) DO UPDATE SET attributes = excluded.attributes,
             added_by = excluded.added_by, added_at = excluded.added_at,
             is_pre_trusted = excluded.is_pre_trusted",
@@ -206,8 +205,8 @@ pub(crate) async fn put(
 
 struct Stored(Result<(Identifier, MemberRecord), Failure>);
 
-impl FromRow<'_, SqliteRow> for Stored {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow for Stored {
+    fn from_row(row: &Row) -> sqlx::Result<Self> {
         let who: Vec<u8> = row.try_get("identifier")?;
         let added_by: Vec<u8> = row.try_get("added_by")?;
         let attributes = row.try_get("attributes")?;
@@ -363,10 +362,13 @@ mod tests {
             let plan: Vec<String> = store
                 .read(async |db| {
                     let explain = format!("EXPLAIN QUERY PLAN {query}");
-                    let rows = sqlx::query(sqlx::AssertSqlSafe(explain))
+                    let rows = sql::query(sqlx::AssertSqlSafe(explain))
                         .fetch_all(db)
                         .await?;
-                    Ok(rows.iter().map(|row| row.get("detail")).collect())
+                    Ok(rows
+                        .iter()
+                        .map(|row| row.try_get("detail"))
+                        .collect::<Result<_, _>>()?)
                 })
                 .await
                 .unwrap();
@@ -406,9 +408,9 @@ mod tests {
         let (home, store) = store().await;
         store
             .write(async |db| {
-                sqlx::query(
-                    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-                     INSERT INTO member SELECT ?2, randomblob(32), x'a0', ?2, 1, 0 FROM n",
+                sql::query(
+                    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+                     INSERT INTO member SELECT $2, randomblob(32), x'a0', $2, 1, 0 FROM n",
                 )
                 .bind(members)
                 .bind(bytes(&id(1)))

@@ -2,8 +2,7 @@
 //!
 //! **Invariants**: while there are nodes exactly one is the default; a row whose process is alive is taken over by nobody.
 
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{FromRow, Row};
+use crate::sql::{self, Connection, FromRow, Row};
 
 use crate::error::{Failure, StoreError};
 use crate::name::{IdentityName, NodeName};
@@ -127,9 +126,9 @@ impl Store {
         self.write(async |db| {
             let pid = process.map(|process| i64::from(process.pid));
             let started = process.map(|process| process.started.cast_signed());
-            let done = sqlx::query(
+            let done = sql::query(
                 "UPDATE node SET pid = NULL, pid_started = NULL
-                 WHERE name = ?1 AND pid IS NOT NULL AND (?2 IS NULL OR (pid = ?2 AND pid_started = ?3))",
+                 WHERE name = $1 AND pid IS NOT NULL AND ($2 IS NULL OR (pid = $2 AND pid_started = $3))",
             )
             .bind(name.as_str())
             .bind(pid)
@@ -148,12 +147,12 @@ impl Store {
     pub async fn delete_node(&self, name: &NodeName) -> Result<NodeRecord, StoreError> {
         self.write(async |db| {
             let node = find(db, name).await?;
-            sqlx::query("DELETE FROM node WHERE name = ?1")
+            sql::query("DELETE FROM node WHERE name = $1")
                 .bind(name.as_str())
                 .execute(&mut *db)
                 .await?;
             if node.is_default {
-                sqlx::query("UPDATE node SET is_default = 1 WHERE id = (SELECT min(id) FROM node)")
+                sql::query("UPDATE node SET is_default = 1 WHERE id = (SELECT min(id) FROM node)")
                     .execute(db)
                     .await?;
             }
@@ -198,7 +197,7 @@ impl Store {
     /// The store cannot be read.
     pub async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
         self.read(async |db| {
-            let rows: Vec<Stored> = sqlx::query_as("SELECT * FROM node ORDER BY id")
+            let rows: Vec<Stored> = sql::query_as("SELECT * FROM node ORDER BY id")
                 .fetch_all(db)
                 .await?;
             rows.into_iter().map(|row| row.0).collect()
@@ -208,7 +207,7 @@ impl Store {
 }
 
 pub(crate) async fn put(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     node: &NodeStart,
     if_running: IfRunning,
 ) -> Result<(), Failure> {
@@ -224,9 +223,9 @@ pub(crate) async fn put(
         }
         .into());
     }
-    let done = sqlx::query(
+    let done = sql::query(
         "INSERT INTO node (name, identity, pid, pid_started, listener, status_endpoint, options, is_default)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 0)
          ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, pid = excluded.pid,
             pid_started = excluded.pid_started, listener = excluded.listener,
             status_endpoint = excluded.status_endpoint, options = excluded.options",
@@ -249,40 +248,37 @@ pub(crate) async fn put(
     }
 }
 
-pub(crate) async fn make_default(
-    db: &mut SqliteConnection,
-    name: &NodeName,
-) -> Result<(), Failure> {
+pub(crate) async fn make_default(db: &mut Connection, name: &NodeName) -> Result<(), Failure> {
     // First off, then on: there is never a second one.
-    sqlx::query("UPDATE node SET is_default = 0 WHERE is_default = 1")
+    sql::query("UPDATE node SET is_default = 0 WHERE is_default = 1")
         .execute(&mut *db)
         .await?;
-    sqlx::query("UPDATE node SET is_default = 1 WHERE name = ?1")
+    sql::query("UPDATE node SET is_default = 1 WHERE name = $1")
         .bind(name.as_str())
         .execute(db)
         .await?;
     Ok(())
 }
 
-async fn find(db: &mut SqliteConnection, name: &NodeName) -> Result<NodeRecord, Failure> {
+async fn find(db: &mut Connection, name: &NodeName) -> Result<NodeRecord, Failure> {
     look_up(db, name)
         .await?
         .ok_or_else(|| StoreError::NoNode(name.to_string()).into())
 }
 
 pub(crate) async fn look_up(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     name: &NodeName,
 ) -> Result<Option<NodeRecord>, Failure> {
-    let row: Option<Stored> = sqlx::query_as("SELECT * FROM node WHERE name = ?1")
+    let row: Option<Stored> = sql::query_as("SELECT * FROM node WHERE name = $1")
         .bind(name.as_str())
         .fetch_optional(db)
         .await?;
     row.map(|row| row.0).transpose()
 }
 
-pub(crate) async fn default(db: &mut SqliteConnection) -> Result<Option<NodeRecord>, Failure> {
-    let row: Option<Stored> = sqlx::query_as("SELECT * FROM node WHERE is_default = 1")
+pub(crate) async fn default(db: &mut Connection) -> Result<Option<NodeRecord>, Failure> {
+    let row: Option<Stored> = sql::query_as("SELECT * FROM node WHERE is_default = 1")
         .fetch_optional(db)
         .await?;
     row.map(|row| row.0).transpose()
@@ -290,8 +286,8 @@ pub(crate) async fn default(db: &mut SqliteConnection) -> Result<Option<NodeReco
 
 struct Stored(Result<NodeRecord, Failure>);
 
-impl FromRow<'_, SqliteRow> for Stored {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow for Stored {
+    fn from_row(row: &Row) -> sqlx::Result<Self> {
         let name: String = row.try_get("name")?;
         let identity: Option<String> = row.try_get("identity")?;
         let pid: Option<u32> = row.try_get("pid")?;

@@ -4,7 +4,7 @@
 //! database follows, and is mended by the next opening if the process ended in between. A vault inside the database moves to a
 //! file when it is sealed: what is in the database is never sealed.
 
-use sqlx::Connection as _;
+use crate::sql;
 
 use crate::error::{Failure, StoreError};
 use crate::seal::{self, NewSeal, Passphrase};
@@ -38,9 +38,9 @@ impl Store {
                     (None, None) => return Ok(record),
                     (Some(path), _) => {
                         let mut file = vaults::connect(&record.name, path).await?;
-                        let mut transaction = file.begin_with("BEGIN IMMEDIATE").await?;
-                        secrets::reseal(&mut transaction, vault, seal.as_ref()).await?;
-                        transaction.commit().await?;
+                        file.begin().await?;
+                        secrets::reseal(&mut file, vault, seal.as_ref()).await?;
+                        file.end().await?;
                         file.close().await?;
                         path.clone()
                     }
@@ -54,15 +54,15 @@ impl Store {
                         made = Some(path.clone());
                         let mut file = vaults::connect(&record.name, &path).await?;
                         let moved = secrets::all_inside(db, vault).await?;
-                        let mut transaction = file.begin_with("BEGIN IMMEDIATE").await?;
-                        secrets::insert(&mut transaction, Some(&seal.key), &moved).await?;
-                        transaction.commit().await?;
+                        file.begin().await?;
+                        secrets::insert(&mut file, Some(&seal.key), &moved).await?;
+                        file.end().await?;
                         file.close().await?;
-                        sqlx::query("DELETE FROM secret").execute(&mut *db).await?;
+                        sql::query("DELETE FROM secret").execute(&mut *db).await?;
                         path
                     }
                 };
-                sqlx::query("UPDATE vault SET path = ?2, is_sealed = ?3 WHERE name = ?1")
+                sql::query("UPDATE vault SET path = $2, is_sealed = $3 WHERE name = $1")
                     .bind(record.name.as_str())
                     .bind(self.stored_path(&path)?)
                     .bind(seal.is_some())
@@ -76,24 +76,10 @@ impl Store {
                 // The secrets are where they were.
                 let _ = std::fs::remove_file(path);
             }
-            (Ok(_), Some(_)) => self.forget_log().await,
+            (Ok(_), Some(_)) => self.database().forget_log().await,
             _ => {}
         }
         done
-    }
-
-    /// Empties the log of the database, in which secrets may be that were deleted. Without effect while others read.
-    async fn forget_log(&self) {
-        let done: Result<(), StoreError> = self
-            .read(async |db| {
-                sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-                    .execute(db)
-                    .await?;
-                Ok(())
-            })
-            .await;
-        // The log is overwritten sooner or later.
-        drop(done);
     }
 
     /// Makes the row of a vault say what its file says. They differ if a process ended between the two.
@@ -102,7 +88,7 @@ impl Store {
             return Ok(vault.clone());
         };
         let mut file = vaults::connect(&vault.name, path).await?;
-        let sealed: Option<i64> = sqlx::query_scalar("SELECT id FROM seal")
+        let sealed: Option<i64> = sql::query_scalar("SELECT id FROM seal")
             .fetch_optional(&mut file)
             .await
             .map_err(|error| Failure::from(error).at(path))?;
@@ -113,7 +99,7 @@ impl Store {
             return Ok(vault.clone());
         }
         self.write(async |db| {
-            sqlx::query("UPDATE vault SET is_sealed = ?2 WHERE name = ?1")
+            sql::query("UPDATE vault SET is_sealed = $2 WHERE name = $1")
                 .bind(vault.name.as_str())
                 .bind(sealed.is_some())
                 .execute(&mut *db)
@@ -210,7 +196,7 @@ mod tests {
         store.set_passphrase(&open, Some(&first)).await.unwrap();
         let before: Result<(), StoreError> = store
             .write(async |db| {
-                sqlx::query("UPDATE vault SET is_sealed = 0")
+                sql::query("UPDATE vault SET is_sealed = 0")
                     .execute(db)
                     .await?;
                 Ok(())

@@ -3,9 +3,8 @@
 //! **Invariants**: while there are projects exactly one is the default; names and ids are distinct; the authority of a
 //! stored project is never replaced by another one, as it decides whom nodes trust.
 
+use crate::sql::{self, Connection, FromRow, Row};
 use ockam_identity::Identifier;
-use sqlx::FromRow;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::error::{Failure, StoreError};
 use crate::name::ProjectName;
@@ -57,8 +56,8 @@ impl Store {
                     .into());
                 }
                 Some(_) => {
-                    sqlx::query(
-                        "UPDATE project SET authority = ?2, details = ?3 WHERE project_id = ?1",
+                    sql::query(
+                        "UPDATE project SET authority = $2, details = $3 WHERE project_id = $1",
                     )
                     .bind(&project.id)
                     .bind(project.authority.map(|authority| authority.to_string()))
@@ -97,7 +96,7 @@ impl Store {
     /// The store cannot be read.
     pub async fn default_project(&self) -> Result<Option<ProjectRecord>, StoreError> {
         self.read(async |db| {
-            let row: Option<Stored> = sqlx::query_as("SELECT * FROM project WHERE is_default = 1")
+            let row: Option<Stored> = sql::query_as("SELECT * FROM project WHERE is_default = 1")
                 .fetch_optional(db)
                 .await?;
             row.map(|row| row.0).transpose()
@@ -111,7 +110,7 @@ impl Store {
     /// The store cannot be read.
     pub async fn projects(&self) -> Result<Vec<ProjectRecord>, StoreError> {
         self.read(async |db| {
-            let rows: Vec<Stored> = sqlx::query_as("SELECT * FROM project ORDER BY id")
+            let rows: Vec<Stored> = sql::query_as("SELECT * FROM project ORDER BY id")
                 .fetch_all(db)
                 .await?;
             rows.into_iter().map(|row| row.0).collect()
@@ -126,12 +125,12 @@ impl Store {
     pub async fn delete_project(&self, name: &str) -> Result<ProjectRecord, StoreError> {
         self.write(async |db| {
             let project = find(db, name).await?;
-            sqlx::query("DELETE FROM project WHERE project_id = ?1")
+            sql::query("DELETE FROM project WHERE project_id = $1")
                 .bind(&project.id)
                 .execute(&mut *db)
                 .await?;
             if project.is_default {
-                sqlx::query(
+                sql::query(
                     "UPDATE project SET is_default = 1 WHERE id = (SELECT min(id) FROM project)",
                 )
                 .execute(db)
@@ -143,16 +142,16 @@ impl Store {
     }
 }
 
-async fn insert(db: &mut SqliteConnection, project: &NewProject) -> Result<(), Failure> {
+async fn insert(db: &mut Connection, project: &NewProject) -> Result<(), Failure> {
     let mut name = project.name.clone();
     let mut number = 1_u64;
     while by_name(db, name.as_str()).await?.is_some() {
         number = number.saturating_add(1);
         name = project.name.numbered(number);
     }
-    sqlx::query(
+    sql::query(
         "INSERT INTO project (project_id, name, authority, details, is_default)
-         VALUES (?1, ?2, ?3, ?4, NOT EXISTS (SELECT 1 FROM project))",
+         VALUES ($1, $2, $3, $4, CASE WHEN EXISTS (SELECT 1 FROM project) THEN 0 ELSE 1 END)",
     )
     .bind(&project.id)
     .bind(name.as_str())
@@ -163,7 +162,7 @@ async fn insert(db: &mut SqliteConnection, project: &NewProject) -> Result<(), F
     Ok(())
 }
 
-async fn find(db: &mut SqliteConnection, name: &str) -> Result<ProjectRecord, Failure> {
+async fn find(db: &mut Connection, name: &str) -> Result<ProjectRecord, Failure> {
     if let Some(project) = by_name(db, name).await? {
         return Ok(project);
     }
@@ -172,16 +171,16 @@ async fn find(db: &mut SqliteConnection, name: &str) -> Result<ProjectRecord, Fa
         .ok_or_else(|| StoreError::NoProject(name.to_owned()).into())
 }
 
-async fn by_name(db: &mut SqliteConnection, name: &str) -> Result<Option<ProjectRecord>, Failure> {
-    let row: Option<Stored> = sqlx::query_as("SELECT * FROM project WHERE name = ?1")
+async fn by_name(db: &mut Connection, name: &str) -> Result<Option<ProjectRecord>, Failure> {
+    let row: Option<Stored> = sql::query_as("SELECT * FROM project WHERE name = $1")
         .bind(name)
         .fetch_optional(db)
         .await?;
     row.map(|row| row.0).transpose()
 }
 
-async fn by_id(db: &mut SqliteConnection, id: &str) -> Result<Option<ProjectRecord>, Failure> {
-    let row: Option<Stored> = sqlx::query_as("SELECT * FROM project WHERE project_id = ?1")
+async fn by_id(db: &mut Connection, id: &str) -> Result<Option<ProjectRecord>, Failure> {
+    let row: Option<Stored> = sql::query_as("SELECT * FROM project WHERE project_id = $1")
         .bind(id)
         .fetch_optional(db)
         .await?;
@@ -190,9 +189,8 @@ async fn by_id(db: &mut SqliteConnection, id: &str) -> Result<Option<ProjectReco
 
 struct Stored(Result<ProjectRecord, Failure>);
 
-impl FromRow<'_, SqliteRow> for Stored {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
-        use sqlx::Row;
+impl FromRow for Stored {
+    fn from_row(row: &Row) -> sqlx::Result<Self> {
         let name: String = row.try_get("name")?;
         let authority: Option<String> = row.try_get("authority")?;
         let id = row.try_get("project_id")?;

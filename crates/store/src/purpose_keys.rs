@@ -2,10 +2,9 @@
 //!
 //! **Invariant**: an attestation is stored together with the handle of its secret; replacing it deletes the replaced secret.
 
+use crate::sql::{self, Connection, FromRow, Row};
 use ockam_identity::{Identifier, Purpose, PurposeKeyAttestation, VerifiedHistory};
 use ockam_vault::{Handle, SecretRecord};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{Connection, FromRow, Row};
 
 use crate::error::{Failure, StoreError};
 use crate::identities::{self, IdentityRecord};
@@ -51,11 +50,10 @@ impl Store {
         purpose: Purpose,
     ) -> Result<Option<(IdentityRecord, Option<PurposeKeyRecord>)>, StoreError> {
         self.read(async |db| {
-            let mut snapshot = db.begin().await?;
-            let Some(identity) = identities::by_identifier(&mut snapshot, subject).await? else {
+            let Some(identity) = identities::by_identifier(db, subject).await? else {
                 return Ok(None);
             };
-            let key = look_up(&mut snapshot, subject, purpose).await?;
+            let key = look_up(db, subject, purpose).await?;
             Ok(Some((identity, key)))
         })
         .await
@@ -110,12 +108,9 @@ impl Store {
     }
 }
 
-pub(crate) async fn store(
-    db: &mut SqliteConnection,
-    new: &PurposeKeyRecord,
-) -> Result<(), Failure> {
-    sqlx::query(
-        "INSERT INTO purpose_key (identifier, purpose, attestation, key_handle) VALUES (?1, ?2, ?3, ?4)
+pub(crate) async fn store(db: &mut Connection, new: &PurposeKeyRecord) -> Result<(), Failure> {
+    sql::query(
+        "INSERT INTO purpose_key (identifier, purpose, attestation, key_handle) VALUES ($1, $2, $3, $4)
          ON CONFLICT (identifier, purpose) DO UPDATE SET attestation = excluded.attestation,
             key_handle = excluded.key_handle",
     )
@@ -130,11 +125,11 @@ pub(crate) async fn store(
 
 /// The attestations of an identity as they are stored.
 pub(crate) async fn all(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     subject: &Identifier,
 ) -> Result<Vec<Vec<u8>>, Failure> {
     Ok(
-        sqlx::query_scalar("SELECT attestation FROM purpose_key WHERE identifier = ?1")
+        sql::query_scalar("SELECT attestation FROM purpose_key WHERE identifier = $1")
             .bind(subject.to_string())
             .fetch_all(db)
             .await?,
@@ -142,12 +137,12 @@ pub(crate) async fn all(
 }
 
 pub(crate) async fn look_up(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     subject: &Identifier,
     purpose: Purpose,
 ) -> Result<Option<PurposeKeyRecord>, Failure> {
     let row: Option<Stored> =
-        sqlx::query_as("SELECT * FROM purpose_key WHERE identifier = ?1 AND purpose = ?2")
+        sql::query_as("SELECT * FROM purpose_key WHERE identifier = $1 AND purpose = $2")
             .bind(subject.to_string())
             .bind(purpose.name())
             .fetch_optional(db)
@@ -169,8 +164,8 @@ struct Stored {
     key_handle: Vec<u8>,
 }
 
-impl FromRow<'_, SqliteRow> for Stored {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow for Stored {
+    fn from_row(row: &Row) -> sqlx::Result<Self> {
         Ok(Self {
             attestation: row.try_get("attestation")?,
             key_handle: row.try_get("key_handle")?,

@@ -3,8 +3,7 @@
 //! Rows are generic: the noun names the kind of thing, the JSON of the request is not looked into here. They go with their
 //! node. **Invariant**: positions of one node's requests are distinct and keep the order in which they were first made.
 
-use sqlx::FromRow;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use crate::sql::{self, Connection, FromRow, Row};
 
 use crate::error::{Failure, StoreError};
 use crate::name::NodeName;
@@ -72,7 +71,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.write(async |db| {
             for [noun, name] in requests {
-                sqlx::query("DELETE FROM request WHERE node = ?1 AND noun = ?2 AND name = ?3")
+                sql::query("DELETE FROM request WHERE node = $1 AND noun = $2 AND name = $3")
                     .bind(node.as_str())
                     .bind(noun)
                     .bind(name)
@@ -121,7 +120,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         self.write(async |db| {
             let done =
-                sqlx::query("DELETE FROM request WHERE node = ?1 AND noun = ?2 AND name = ?3")
+                sql::query("DELETE FROM request WHERE node = $1 AND noun = $2 AND name = $3")
                     .bind(node.as_str())
                     .bind(noun)
                     .bind(name)
@@ -144,7 +143,7 @@ impl Store {
     ) -> Result<Option<RequestRecord>, StoreError> {
         self.read(async |db| {
             Ok(
-                sqlx::query_as("SELECT * FROM request WHERE node = ?1 AND noun = ?2 AND name = ?3")
+                sql::query_as("SELECT * FROM request WHERE node = $1 AND noun = $2 AND name = $3")
                     .bind(node.as_str())
                     .bind(noun)
                     .bind(name)
@@ -162,7 +161,7 @@ impl Store {
     pub async fn requests(&self, node: &NodeName) -> Result<Vec<RequestRecord>, StoreError> {
         self.read(async |db| {
             Ok(
-                sqlx::query_as("SELECT * FROM request WHERE node = ?1 ORDER BY position")
+                sql::query_as("SELECT * FROM request WHERE node = $1 ORDER BY position")
                     .bind(node.as_str())
                     .fetch_all(db)
                     .await?,
@@ -181,8 +180,8 @@ impl Store {
         noun: &str,
     ) -> Result<Vec<RequestRecord>, StoreError> {
         self.read(async |db| {
-            Ok(sqlx::query_as(
-                "SELECT * FROM request WHERE node = ?1 AND noun = ?2 ORDER BY position",
+            Ok(sql::query_as(
+                "SELECT * FROM request WHERE node = $1 AND noun = $2 ORDER BY position",
             )
             .bind(node.as_str())
             .bind(noun)
@@ -195,12 +194,12 @@ impl Store {
 
 /// Returns whether a row was written.
 async fn insert(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     node: &NodeName,
     [noun, name, spec]: [&str; 3],
     query: &'static str,
 ) -> Result<bool, Failure> {
-    let done = sqlx::query(query)
+    let done = sql::query(query)
         .bind(node.as_str())
         .bind(noun)
         .bind(name)
@@ -216,9 +215,8 @@ async fn insert(
     }
 }
 
-impl FromRow<'_, SqliteRow> for RequestRecord {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
-        use sqlx::Row;
+impl FromRow for RequestRecord {
+    fn from_row(row: &Row) -> sqlx::Result<Self> {
         Ok(Self {
             noun: row.try_get("noun")?,
             name: row.try_get("name")?,
@@ -229,11 +227,11 @@ impl FromRow<'_, SqliteRow> for RequestRecord {
 }
 
 const REPLACE: &str = "INSERT INTO request (node, noun, name, position, spec)
-    VALUES (?1, ?2, ?3, (SELECT coalesce(max(position), 0) + 1 FROM request WHERE node = ?1), ?4)
+    VALUES ($1, $2, $3, (SELECT coalesce(max(position), 0) + 1 FROM request WHERE node = $1), $4)
     ON CONFLICT (node, noun, name) DO UPDATE SET spec = excluded.spec";
 
 const KEEP: &str = "INSERT INTO request (node, noun, name, position, spec)
-    VALUES (?1, ?2, ?3, (SELECT coalesce(max(position), 0) + 1 FROM request WHERE node = ?1), ?4)
+    VALUES ($1, $2, $3, (SELECT coalesce(max(position), 0) + 1 FROM request WHERE node = $1), $4)
     ON CONFLICT (node, noun, name) DO NOTHING";
 
 #[cfg(test)]

@@ -3,9 +3,8 @@
 //! Every operation takes the [`OpenVault`] of the vault concerned. Secrets travel in types that wipe themselves; the copies
 //! the database library makes of a value on its way are beyond reach and short-lived.
 
+use crate::sql::{self, Connection, FromRow, Row};
 use ockam_vault::{Handle, SecretBytes, SecretKind, SecretRecord, SigningKeyType};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{Connection, FromRow, Row};
 use zeroize::Zeroizing;
 
 use crate::error::{Failure, StoreError};
@@ -36,9 +35,9 @@ impl Store {
         self.read(async |db| {
             let record = find_opened(db, self, vault).await?;
             let rows: Vec<Stored> = match open_file(&record).await? {
-                None => sqlx::query_as("SELECT * FROM secret").fetch_all(db).await?,
+                None => sql::query_as("SELECT * FROM secret").fetch_all(db).await?,
                 Some(mut file) => {
-                    let rows = sqlx::query_as("SELECT * FROM secret")
+                    let rows = sql::query_as("SELECT * FROM secret")
                         .fetch_all(&mut file)
                         .await?;
                     file.close().await?;
@@ -61,7 +60,7 @@ impl Store {
     ) -> Result<Option<SecretRecord>, StoreError> {
         self.read(async |db| {
             let record = find_opened(db, self, vault).await?;
-            let query = sqlx::query_as("SELECT * FROM secret WHERE handle = ?1")
+            let query = sql::query_as("SELECT * FROM secret WHERE handle = $1")
                 .bind(handle.as_bytes().to_vec());
             let row: Option<Stored> = match open_file(&record).await? {
                 None => query.fetch_optional(db).await?,
@@ -93,7 +92,7 @@ impl Store {
 /// Stores secrets inside a transaction of the database. Those of a file vault are stored at once and stay if the
 /// transaction fails: a secret nobody refers to harms less than a reference without its secret.
 pub(crate) async fn add(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     store: &Store,
     vault: &OpenVault,
     secrets: &[SecretRecord],
@@ -102,40 +101,38 @@ pub(crate) async fn add(
     let Some(mut file) = open_file(&record).await? else {
         return insert(db, None, secrets).await;
     };
-    let mut transaction = file.begin_with("BEGIN IMMEDIATE").await?;
-    insert(&mut transaction, vault.key.as_ref(), secrets).await?;
-    transaction.commit().await?;
+    file.begin().await?;
+    insert(&mut file, vault.key.as_ref(), secrets).await?;
+    file.end().await?;
     file.close().await?;
     Ok(())
 }
 
 /// Every secret of the vault inside the database.
 pub(crate) async fn all_inside(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     vault: &OpenVault,
 ) -> Result<Vec<SecretRecord>, Failure> {
-    let rows: Vec<Stored> = sqlx::query_as("SELECT * FROM secret").fetch_all(db).await?;
+    let rows: Vec<Stored> = sql::query_as("SELECT * FROM secret").fetch_all(db).await?;
     rows.into_iter().map(|row| row.open(vault)).collect()
 }
 
 /// Stores the secrets of an opened vault file once more: under this seal, or in clear.
 pub(crate) async fn reseal(
-    file: &mut SqliteConnection,
+    file: &mut Connection,
     vault: &OpenVault,
     seal: Option<&NewSeal>,
 ) -> Result<(), Failure> {
-    let rows: Vec<Stored> = sqlx::query_as("SELECT * FROM secret")
+    let rows: Vec<Stored> = sql::query_as("SELECT * FROM secret")
         .fetch_all(&mut *file)
         .await?;
     let secrets: Vec<SecretRecord> = rows
         .into_iter()
         .map(|row| row.open(vault))
         .collect::<Result<_, _>>()?;
-    sqlx::raw_sql("DELETE FROM secret; DELETE FROM seal")
-        .execute(&mut *file)
-        .await?;
+    sql::run(&mut *file, "DELETE FROM secret; DELETE FROM seal").await?;
     if let Some(seal) = seal {
-        sqlx::query("INSERT INTO seal (id, sealed_key) VALUES (1, ?1)")
+        sql::query("INSERT INTO seal (id, sealed_key) VALUES (1, $1)")
             .bind(seal.sealed.clone())
             .execute(&mut *file)
             .await?;
@@ -145,10 +142,10 @@ pub(crate) async fn reseal(
 
 /// The handles of every secret of a vault. Needs no passphrase.
 pub(crate) async fn handles(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     vault: &VaultRecord,
 ) -> Result<Vec<Handle>, Failure> {
-    let query = sqlx::query_scalar("SELECT handle FROM secret");
+    let query = sql::query_scalar("SELECT handle FROM secret");
     let rows: Vec<Vec<u8>> = match open_file(vault).await? {
         None => query.fetch_all(db).await?,
         Some(mut file) => {
@@ -162,7 +159,7 @@ pub(crate) async fn handles(
 
 /// Deletes secrets inside a transaction of the database; those of a file vault at once.
 pub(crate) async fn delete(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     store: &Store,
     vault: &VaultName,
     handles: &[Handle],
@@ -171,9 +168,9 @@ pub(crate) async fn delete(
     let Some(mut file) = open_file(&record).await? else {
         return remove(db, handles).await;
     };
-    let mut transaction = file.begin_with("BEGIN IMMEDIATE").await?;
-    let count = remove(&mut transaction, handles).await?;
-    transaction.commit().await?;
+    file.begin().await?;
+    let count = remove(&mut file, handles).await?;
+    file.end().await?;
     file.close().await?;
     Ok(count)
 }
@@ -181,7 +178,7 @@ pub(crate) async fn delete(
 /// The vault, if it still is sealed or not as it was when opened: it may have been deleted and made anew since, and a
 /// secret meant for a sealed vault is never stored in clear.
 pub(crate) async fn find_opened(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     store: &Store,
     vault: &OpenVault,
 ) -> Result<VaultRecord, Failure> {
@@ -193,7 +190,7 @@ pub(crate) async fn find_opened(
     }
 }
 
-async fn open_file(vault: &VaultRecord) -> Result<Option<SqliteConnection>, StoreError> {
+async fn open_file(vault: &VaultRecord) -> Result<Option<Connection>, StoreError> {
     match &vault.path {
         Some(path) => Ok(Some(vaults::connect(&vault.name, path).await?)),
         None => Ok(None),
@@ -201,7 +198,7 @@ async fn open_file(vault: &VaultRecord) -> Result<Option<SqliteConnection>, Stor
 }
 
 pub(crate) async fn insert(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     key: Option<&SecretBytes<32>>,
     secrets: &[SecretRecord],
 ) -> Result<(), Failure> {
@@ -211,7 +208,7 @@ pub(crate) async fn insert(
             Some(key) => seal::seal_secret(key, kind, &record.handle, &record.secret)?,
             None => Zeroizing::new(record.secret.as_bytes().to_vec()),
         };
-        sqlx::query("INSERT INTO secret (handle, kind, secret) VALUES (?1, ?2, ?3) ON CONFLICT (handle) DO NOTHING")
+        sql::query("INSERT INTO secret (handle, kind, secret) VALUES ($1, $2, $3) ON CONFLICT (handle) DO NOTHING")
             .bind(record.handle.as_bytes().to_vec())
             .bind(kind)
             .bind(stored.as_slice())
@@ -221,10 +218,10 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-async fn remove(db: &mut SqliteConnection, handles: &[Handle]) -> Result<u64, Failure> {
+async fn remove(db: &mut Connection, handles: &[Handle]) -> Result<u64, Failure> {
     let mut count = 0;
     for handle in handles {
-        let done = sqlx::query("DELETE FROM secret WHERE handle = ?1")
+        let done = sql::query("DELETE FROM secret WHERE handle = $1")
             .bind(handle.as_bytes().to_vec())
             .execute(&mut *db)
             .await?;
@@ -264,8 +261,8 @@ impl Stored {
     }
 }
 
-impl FromRow<'_, SqliteRow> for Stored {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow for Stored {
+    fn from_row(row: &Row) -> sqlx::Result<Self> {
         Ok(Self {
             handle: row.try_get("handle")?,
             kind: row.try_get("kind")?,

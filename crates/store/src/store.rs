@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sqlx::sqlite::SqliteConnection;
+use crate::sql::{self, Connection};
 
 use crate::database::Database;
 use crate::error::{Failure, StoreError};
@@ -51,7 +51,7 @@ impl Store {
     pub async fn tell_once(&self, notice: &str) -> Result<bool, StoreError> {
         let known: Option<i64> = self
             .read(async |db| {
-                Ok(sqlx::query_scalar("SELECT 1 FROM notice WHERE name = ?1")
+                Ok(sql::query_scalar("SELECT 1 FROM notice WHERE name = $1")
                     .bind(notice)
                     .fetch_optional(db)
                     .await?)
@@ -61,7 +61,7 @@ impl Store {
             return Ok(false);
         }
         self.write(async |db| {
-            let done = sqlx::query("INSERT INTO notice (name) VALUES (?1) ON CONFLICT DO NOTHING")
+            let done = sql::query("INSERT INTO notice (name) VALUES ($1) ON CONFLICT DO NOTHING")
                 .bind(notice)
                 .execute(db)
                 .await?;
@@ -70,16 +70,20 @@ impl Store {
         .await
     }
 
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
     pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
     where
-        F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Failure>,
+        F: AsyncFnOnce(&mut Connection) -> Result<T, Failure>,
     {
         self.database.read(work).await
     }
 
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
-        F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Failure>,
+        F: AsyncFnOnce(&mut Connection) -> Result<T, Failure>,
     {
         self.database.write(work).await
     }
@@ -87,7 +91,7 @@ impl Store {
     /// Like [`Store::write`], but nothing stays.
     pub(crate) async fn trial<T, F>(&self, work: F) -> Result<T, StoreError>
     where
-        F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Failure>,
+        F: AsyncFnOnce(&mut Connection) -> Result<T, Failure>,
     {
         self.database.trial(work).await
     }

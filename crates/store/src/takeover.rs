@@ -6,12 +6,12 @@
 
 use std::path::PathBuf;
 
+use crate::sql::Connection;
 use ockam_identity::{
     Identifier, OlderHistory, Purpose, PurposeKeyAttestation, PurposePublicKey, UnixTime,
     VerifiedHistory,
 };
 use ockam_vault::{Handle, SecretRecord, Signer as _, SoftwareVault};
-use sqlx::sqlite::SqliteConnection;
 
 use crate::error::{Failure, StoreError};
 use crate::histories;
@@ -174,7 +174,7 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    async fn all(&mut self, db: &mut SqliteConnection, what: &Takeover) -> Result<(), Failure> {
+    async fn all(&mut self, db: &mut Connection, what: &Takeover) -> Result<(), Failure> {
         let had_default = identities::default(db).await?.is_some();
         for vault in &what.vaults {
             self.vault(db, vault).await?;
@@ -197,11 +197,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn vault(
-        &mut self,
-        db: &mut SqliteConnection,
-        vault: &TakenVault,
-    ) -> Result<(), Failure> {
+    async fn vault(&mut self, db: &mut Connection, vault: &TakenVault) -> Result<(), Failure> {
         let name = vault.name.to_string();
         let existing = vaults::look_up(db, self.store, &vault.name).await?;
         let (record, is_new) = match existing {
@@ -260,7 +256,7 @@ impl Work<'_> {
     /// Makes the vault: inside the database if it is the first and not sealed, else in a file of the home.
     async fn make(
         &mut self,
-        db: &mut SqliteConnection,
+        db: &mut Connection,
         vault: &TakenVault,
     ) -> Result<VaultRecord, Failure> {
         let is_first = vaults::count(db).await? == 0;
@@ -286,7 +282,7 @@ impl Work<'_> {
 
     async fn identity(
         &self,
-        db: &mut SqliteConnection,
+        db: &mut Connection,
         vault: &OpenVault,
         keys: &SoftwareVault,
         identity: &TakenIdentity,
@@ -343,7 +339,7 @@ impl Work<'_> {
     /// Stores a purpose key that holds now and whose secret is there.
     async fn purpose_key(
         &self,
-        db: &mut SqliteConnection,
+        db: &mut Connection,
         keys: &SoftwareVault,
         history: &VerifiedHistory,
         attestation: &PurposeKeyAttestation,
@@ -381,7 +377,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn node(&self, db: &mut SqliteConnection, node: &TakenNode) -> Result<Fate, Failure> {
+    async fn node(&self, db: &mut Connection, node: &TakenNode) -> Result<Fate, Failure> {
         if nodes::look_up(db, &node.name).await?.is_some() {
             return Ok(Fate::Known(node.name.to_string()));
         }
@@ -407,10 +403,7 @@ fn handle_of(public: &[u8]) -> Handle {
 }
 
 /// The name, or the first of `name-2`, `name-3`.. that is not taken.
-async fn free_name(
-    db: &mut SqliteConnection,
-    name: &IdentityName,
-) -> Result<IdentityName, Failure> {
+async fn free_name(db: &mut Connection, name: &IdentityName) -> Result<IdentityName, Failure> {
     let mut free = name.clone();
     let mut number: u32 = 1;
     while identities::look_up(db, &free).await?.is_some() {

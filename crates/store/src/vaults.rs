@@ -11,9 +11,8 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::sql::{self, Connection, FromRow, Row};
 use ockam_vault::SecretBytes;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{Connection, FromRow, Row};
 
 use crate::database;
 use crate::error::{Failure, StoreError};
@@ -137,7 +136,7 @@ impl Store {
     /// The store cannot be read.
     pub async fn default_vault(&self) -> Result<Option<VaultRecord>, StoreError> {
         self.read(async |db| {
-            let row: Option<Stored> = sqlx::query_as("SELECT * FROM vault WHERE is_default = 1")
+            let row: Option<Stored> = sql::query_as("SELECT * FROM vault WHERE is_default = 1")
                 .fetch_optional(db)
                 .await?;
             row.map(|row| row.into_record(self)).transpose()
@@ -206,7 +205,7 @@ impl Store {
                     return Err(StoreError::NotAVault(target.clone()).into());
                 }
                 copy_file(name, &source, &target).await?;
-                sqlx::query("UPDATE vault SET path = ?2 WHERE name = ?1")
+                sql::query("UPDATE vault SET path = $2 WHERE name = $1")
                     .bind(name.as_str())
                     .bind(self.stored_path(&target)?)
                     .execute(db)
@@ -229,7 +228,7 @@ impl Store {
             .write(async |db| {
                 let vault = find(db, self, name).await?;
                 let identities: Vec<String> =
-                    sqlx::query_scalar("SELECT name FROM identity WHERE vault = ?1 ORDER BY id")
+                    sql::query_scalar("SELECT name FROM identity WHERE vault = $1 ORDER BY id")
                         .bind(name.as_str())
                         .fetch_all(&mut *db)
                         .await?;
@@ -237,15 +236,15 @@ impl Store {
                     let vault = name.to_string();
                     return Err(StoreError::VaultInUse { vault, identities }.into());
                 }
-                sqlx::query("DELETE FROM vault WHERE name = ?1")
+                sql::query("DELETE FROM vault WHERE name = $1")
                     .bind(name.as_str())
                     .execute(&mut *db)
                     .await?;
                 if vault.path.is_none() {
-                    sqlx::query("DELETE FROM secret").execute(&mut *db).await?;
+                    sql::query("DELETE FROM secret").execute(&mut *db).await?;
                 }
                 if vault.is_default {
-                    sqlx::query(
+                    sql::query(
                         "UPDATE vault SET is_default = 1 WHERE id = (SELECT min(id) FROM vault)",
                     )
                     .execute(db)
@@ -263,7 +262,7 @@ impl Store {
 
 /// The only vault, or the first one, made here.
 pub(crate) async fn only_or_first(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     store: &Store,
 ) -> Result<VaultRecord, Failure> {
     let mut vaults = all(db, store).await?;
@@ -284,7 +283,7 @@ pub(crate) async fn only_or_first(
 }
 
 pub(crate) async fn find(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     store: &Store,
     name: &VaultName,
 ) -> Result<VaultRecord, Failure> {
@@ -294,7 +293,7 @@ pub(crate) async fn find(
 }
 
 /// Opens the file of a vault.
-pub(crate) async fn connect(name: &VaultName, path: &Path) -> Result<SqliteConnection, StoreError> {
+pub(crate) async fn connect(name: &VaultName, path: &Path) -> Result<Connection, StoreError> {
     if !exists(path)? {
         return Err(StoreError::VaultFileMissing {
             vault: name.to_string(),
@@ -313,43 +312,43 @@ pub(crate) async fn connect(name: &VaultName, path: &Path) -> Result<SqliteConne
 }
 
 pub(crate) async fn look_up(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     store: &Store,
     name: &VaultName,
 ) -> Result<Option<VaultRecord>, Failure> {
-    let row: Option<Stored> = sqlx::query_as("SELECT * FROM vault WHERE name = ?1")
+    let row: Option<Stored> = sql::query_as("SELECT * FROM vault WHERE name = $1")
         .bind(name.as_str())
         .fetch_optional(db)
         .await?;
     row.map(|row| row.into_record(store)).transpose()
 }
 
-async fn all(db: &mut SqliteConnection, store: &Store) -> Result<Vec<VaultRecord>, Failure> {
-    let rows: Vec<Stored> = sqlx::query_as("SELECT * FROM vault ORDER BY id")
+async fn all(db: &mut Connection, store: &Store) -> Result<Vec<VaultRecord>, Failure> {
+    let rows: Vec<Stored> = sql::query_as("SELECT * FROM vault ORDER BY id")
         .fetch_all(db)
         .await?;
     rows.into_iter().map(|row| row.into_record(store)).collect()
 }
 
-pub(crate) async fn count(db: &mut SqliteConnection) -> Result<i64, Failure> {
-    Ok(sqlx::query_scalar("SELECT count(*) FROM vault")
+pub(crate) async fn count(db: &mut Connection) -> Result<i64, Failure> {
+    Ok(sql::query_scalar("SELECT count(*) FROM vault")
         .fetch_one(db)
         .await?)
 }
 
 async fn user_of_file(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     store: &Store,
     path: &Path,
 ) -> Result<Option<String>, Failure> {
-    Ok(sqlx::query_scalar("SELECT name FROM vault WHERE path = ?1")
+    Ok(sql::query_scalar("SELECT name FROM vault WHERE path = $1")
         .bind(store.stored_path(path)?)
         .fetch_optional(db)
         .await?)
 }
 
 pub(crate) async fn insert(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     store: &Store,
     vault: &VaultRecord,
 ) -> Result<(), Failure> {
@@ -358,7 +357,7 @@ pub(crate) async fn insert(
         .as_ref()
         .map(|path| store.stored_path(path))
         .transpose()?;
-    sqlx::query("INSERT INTO vault (name, path, is_default, is_sealed) VALUES (?1, ?2, ?3, ?4)")
+    sql::query("INSERT INTO vault (name, path, is_default, is_sealed) VALUES ($1, $2, $3, $4)")
         .bind(vault.name.as_str())
         .bind(path)
         .bind(vault.is_default)
@@ -397,7 +396,7 @@ pub(crate) async fn make_file(path: &Path, sealed_key: Option<&[u8]>) -> Result<
     }
     database::create_file(path, &schema::VAULT_FILE, async |file| {
         if let Some(sealed_key) = sealed_key {
-            sqlx::query("INSERT INTO seal (id, sealed_key) VALUES (1, ?1)")
+            sql::query("INSERT INTO seal (id, sealed_key) VALUES (1, $1)")
                 .bind(sealed_key.to_vec())
                 .execute(file)
                 .await?;
@@ -413,7 +412,7 @@ async fn open_file_key(
     passphrase: Option<&Passphrase>,
 ) -> Result<Option<SecretBytes<32>>, StoreError> {
     let mut file = connect(name, path).await?;
-    let sealed: Option<Vec<u8>> = sqlx::query_scalar("SELECT sealed_key FROM seal")
+    let sealed: Option<Vec<u8>> = sql::query_scalar("SELECT sealed_key FROM seal")
         .fetch_optional(&mut file)
         .await
         .map_err(|error| Failure::from(error).at(path))?;
@@ -479,8 +478,8 @@ impl Stored {
     }
 }
 
-impl FromRow<'_, SqliteRow> for Stored {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow for Stored {
+    fn from_row(row: &Row) -> sqlx::Result<Self> {
         Ok(Self {
             name: row.try_get("name")?,
             path: row.try_get("path")?,
@@ -495,7 +494,7 @@ mod tests {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt as _;
 
-    use sqlx::ConnectOptions as _;
+    use sqlx::{ConnectOptions as _, Connection as _};
 
     use super::*;
     use crate::home::Home;

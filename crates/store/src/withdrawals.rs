@@ -5,9 +5,8 @@
 //!
 //! Specification: extensions 4.5.
 
+use crate::sql::{self, Connection, FromRow, Row};
 use ockam_identity::{Identifier, UnixTime};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{FromRow, Row};
 
 use crate::error::{Failure, StoreError};
 use crate::members::{bytes, count, identifier, seconds, time};
@@ -36,8 +35,8 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<WithdrawalRecord>, StoreError> {
         self.read(async |db| {
-            let rows: Vec<Stored> = sqlx::query_as(
-                "SELECT * FROM withdrawal WHERE authority = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3",
+            let rows: Vec<Stored> = sql::query_as(
+                "SELECT * FROM withdrawal WHERE authority = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
             )
             .bind(bytes(authority))
             .bind(i64::try_from(after).unwrap_or(i64::MAX))
@@ -56,7 +55,7 @@ impl Store {
     pub async fn latest_withdrawal(&self, authority: &Identifier) -> Result<u64, StoreError> {
         self.read(async |db| {
             let latest: Option<i64> =
-                sqlx::query_scalar("SELECT max(sequence) FROM withdrawal WHERE authority = ?1")
+                sql::query_scalar("SELECT max(sequence) FROM withdrawal WHERE authority = $1")
                     .bind(bytes(authority))
                     .fetch_one(db)
                     .await?;
@@ -83,9 +82,10 @@ impl Store {
             return Ok(known);
         }
         self.write(async |db| {
-            sqlx::query(
-                "INSERT INTO credential_lifetime (authority, longest) VALUES (?1, ?2)
-                 ON CONFLICT (authority) DO UPDATE SET longest = max(longest, excluded.longest)",
+            sql::query(
+                "INSERT INTO credential_lifetime (authority, longest) VALUES ($1, $2)
+                 ON CONFLICT (authority) DO UPDATE SET longest = excluded.longest
+                 WHERE excluded.longest > credential_lifetime.longest",
             )
             .bind(bytes(authority))
             .bind(seconds(UnixTime(lifetime)))
@@ -108,9 +108,9 @@ impl Store {
         before: UnixTime,
     ) -> Result<(), StoreError> {
         self.write(async |db| {
-            sqlx::query(
-                "DELETE FROM withdrawal WHERE authority = ?1 AND before < min(?2, coalesce(
-                    (SELECT min(created_at) FROM enrollment_token WHERE authority = ?1), ?2))",
+            sql::query(
+                "DELETE FROM withdrawal WHERE authority = $1 AND before < $2 AND before < coalesce(
+                    (SELECT min(created_at) FROM enrollment_token WHERE authority = $1), $2)",
             )
             .bind(bytes(authority))
             .bind(seconds(before))
@@ -124,20 +124,20 @@ impl Store {
 
 /// Adds one in place of the subject's earlier one.
 pub(crate) async fn add(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     authority: &Identifier,
     subject: &Identifier,
     before: UnixTime,
 ) -> Result<WithdrawalRecord, Failure> {
     let earlier = of(db, authority, subject).await?;
     let before = before.max(earlier.map_or(before, |earlier| earlier.plus(1)));
-    sqlx::query("DELETE FROM withdrawal WHERE authority = ?1 AND subject = ?2")
+    sql::query("DELETE FROM withdrawal WHERE authority = $1 AND subject = $2")
         .bind(bytes(authority))
         .bind(bytes(subject))
         .execute(&mut *db)
         .await?;
-    let sequence: i64 = sqlx::query_scalar(
-        "INSERT INTO withdrawal (authority, subject, before) VALUES (?1, ?2, ?3) RETURNING sequence",
+    let sequence: i64 = sql::query_scalar(
+        "INSERT INTO withdrawal (authority, subject, before) VALUES ($1, $2, $3) RETURNING sequence",
     )
     .bind(bytes(authority))
     .bind(bytes(subject))
@@ -153,12 +153,12 @@ pub(crate) async fn add(
 
 /// The moment before which the credentials of a subject are void.
 pub(crate) async fn of(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     authority: &Identifier,
     subject: &Identifier,
 ) -> Result<Option<UnixTime>, Failure> {
     let before: Option<i64> =
-        sqlx::query_scalar("SELECT before FROM withdrawal WHERE authority = ?1 AND subject = ?2")
+        sql::query_scalar("SELECT before FROM withdrawal WHERE authority = $1 AND subject = $2")
             .bind(bytes(authority))
             .bind(bytes(subject))
             .fetch_optional(db)
@@ -167,11 +167,11 @@ pub(crate) async fn of(
 }
 
 async fn longest_lifetime(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     authority: &Identifier,
 ) -> Result<Option<i64>, Failure> {
     Ok(
-        sqlx::query_scalar("SELECT longest FROM credential_lifetime WHERE authority = ?1")
+        sql::query_scalar("SELECT longest FROM credential_lifetime WHERE authority = $1")
             .bind(bytes(authority))
             .fetch_optional(db)
             .await?,
@@ -180,8 +180,8 @@ async fn longest_lifetime(
 
 struct Stored(Result<WithdrawalRecord, Failure>);
 
-impl FromRow<'_, SqliteRow> for Stored {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow for Stored {
+    fn from_row(row: &Row) -> sqlx::Result<Self> {
         let subject: Vec<u8> = row.try_get("subject")?;
         let sequence = time(row.try_get("sequence")?).0;
         let before = time(row.try_get("before")?);
