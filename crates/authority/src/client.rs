@@ -82,7 +82,21 @@ impl AuthorityClient {
     /// # Errors
     /// [`RequestError`]; only members get one.
     pub async fn credential(&self) -> Result<Issued, RequestError> {
-        let answer = self.ask(CREDENTIALS, Method::Post, "/", None).await?;
+        self.credential_of(CREDENTIALS, Method::Post, "/").await
+    }
+
+    /// Asks any service behind the listener for a credential for the caller, as [`Self::request`] does, and verifies that the
+    /// far end issued it.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn credential_of(
+        &self,
+        service: &'static str,
+        method: Method,
+        path: &str,
+    ) -> Result<Issued, RequestError> {
+        let answer = self.ask(service, method, path, None).await?;
         let bundle = CredentialBundle::decode(&answer.body).map_err(|_| RequestError::Body)?;
         // The authority has just proven its latest history; the one this side knew may be older.
         let provider = self.node.provider();

@@ -18,8 +18,7 @@
 //! Specification: command 3.3, 3.4, 3.6 to 3.13, 3.14, 3.16, 3.17.
 
 mod client;
-#[cfg(feature = "cli")]
-mod controller;
+pub mod controller;
 mod ephemeral;
 mod hint;
 mod home;
@@ -52,8 +51,8 @@ pub use resource::{Resource, Serve};
 pub use state::State;
 pub use table::{Forms, Noun, RESOURCES, Scope, Verb, Who, resource};
 pub use value::{
-    Alias, AliasError, AttributeText, AttributeTextError, DurationText, DurationTextError,
-    Expression, HostPort, HostPortError, NodeArgument, NodeArgumentError, PolicyTarget,
+    Alias, AliasError, AttributeText, AttributeTextError, DurationText, DurationTextError, Email,
+    EmailError, Expression, HostPort, HostPortError, NodeArgument, NodeArgumentError, PolicyTarget,
     ResourceName, ResourceNameError, Scheme, WorkerName, WorkerNameError,
 };
 

@@ -3,7 +3,6 @@
 pub(crate) mod as_text;
 mod attribute;
 mod duration;
-#[cfg(feature = "cli")]
 mod email;
 mod host_port;
 mod name;
@@ -12,8 +11,7 @@ mod worker;
 
 pub use attribute::{AttributeText, AttributeTextError};
 pub use duration::{DurationText, DurationTextError};
-#[cfg(feature = "cli")]
-pub(crate) use email::Email;
+pub use email::{Email, EmailError};
 pub use host_port::{HostPort, HostPortError, Scheme};
 pub use name::{Alias, AliasError, NodeArgument, NodeArgumentError};
 

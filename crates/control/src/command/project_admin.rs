@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use clap::Args;
+use ockam_authority::client::RequestError;
 use ockam_store::ProjectRecord;
 use serde_json::json;
 
@@ -10,10 +11,11 @@ use crate::command::argument::Identity;
 use crate::command::flow::{self, Chosen};
 use crate::command::project::not_enrolled;
 use crate::command::{Example, Run, Session, text};
-use crate::controller::{Controller, ControllerPlace};
+use crate::controller::ControllerPlace;
+use crate::controller::client::ControllerClient;
 use crate::home::{identities, projects};
 use crate::noun::project_admin::{NOUN, ProjectAdmin};
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{Code, Failure, Outcome};
 use crate::state::no_default_project;
 use crate::table::Noun;
 use crate::value::Email;
@@ -43,10 +45,7 @@ impl Run for Add {
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let asking = Asking::start(session, self.project.as_deref(), &self.identity).await?;
-        asking
-            .controller
-            .add_admin(&asking.project, &self.email)
-            .await?;
+        asking.add(&self.email).await?;
         let plain = text::done(format!(
             "{} is an admin of the project {}",
             self.email, asking.project.name
@@ -80,7 +79,7 @@ impl Run for List {
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let asking = Asking::start(session, self.project.as_deref(), &self.identity).await?;
-        let admins = asking.controller.admins(&asking.project).await?;
+        let admins = asking.admins().await?;
         let plain = if admins.is_empty() {
             text::info(format!(
                 "No admins found in the project {}",
@@ -139,7 +138,7 @@ impl Run for Delete {
         };
         let email: Option<Email> = email.map(|email| parse(&email)).transpose()?;
         let asking = Asking::start(session, project.as_deref(), &self.identity).await?;
-        let admins = asking.controller.admins(&asking.project).await?;
+        let admins = asking.admins().await?;
         // The controller is told the address as it writes it itself.
         let name = email.map(|email| {
             let known = admins.iter().find(|admin| **admin == email);
@@ -153,10 +152,7 @@ impl Run for Delete {
         };
         flow::delete(session, &NOUN, &names, chosen, async |name| {
             let email = parse(name)?;
-            asking
-                .controller
-                .delete_admin(&asking.project, &email)
-                .await?;
+            asking.delete(&email).await?;
             let plain = text::done(format!(
                 "{email} is no admin of the project {} any more",
                 asking.project.name
@@ -169,7 +165,7 @@ impl Run for Delete {
 
 /// Who is asked, and about which project.
 struct Asking {
-    controller: Controller,
+    controller: ControllerClient,
     project: ProjectRecord,
 }
 
@@ -192,11 +188,56 @@ impl Asking {
             .await?;
         let identity = identities::find(&state, identity.identity.as_ref()).await?;
         let timeout = session.timeout()?;
-        let controller = Controller::start(&state, &identity, place, timeout).await?;
+        let controller = ControllerClient::start(&state, &identity, place, timeout).await?;
         Ok(Self {
             controller,
             project,
         })
+    }
+
+    async fn admins(&self) -> Result<Vec<Email>, Failure> {
+        let asked = self.controller.project_admins(&self.project.id).await;
+        asked.map_err(|error| self.failed("the admins are not known", &error))
+    }
+
+    async fn add(&self, email: &Email) -> Result<(), Failure> {
+        let what = format!("{email} was not added");
+        let asked = self
+            .controller
+            .add_project_admin(&self.project.id, email)
+            .await;
+        if asked
+            .map_err(|error| self.failed(&what, &error))?
+            .contains(email)
+        {
+            return Ok(());
+        }
+        Err(Failure::coded(Code::Internal, what).cause(
+            "the controller took the request, and does not name this address among the admins",
+        ))
+    }
+
+    async fn delete(&self, email: &Email) -> Result<(), Failure> {
+        let what = format!("{email} was not removed");
+        let asked = self
+            .controller
+            .delete_project_admin(&self.project.id, email)
+            .await;
+        if !asked
+            .map_err(|error| self.failed(&what, &error))?
+            .contains(email)
+        {
+            return Ok(());
+        }
+        Err(Failure::coded(Code::Internal, what).cause(
+            "the controller took the request, and still names this address among the admins",
+        ))
+    }
+
+    fn failed(&self, what: &str, error: &RequestError) -> Failure {
+        let ProjectRecord { name, id, .. } = &self.project;
+        let object = format!("the project {name}, whose id is {id}");
+        self.controller.failed(what, &object, error)
     }
 }
 

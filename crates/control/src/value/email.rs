@@ -8,16 +8,30 @@ use std::str::FromStr;
 /// It is a part of request paths and is shown on terminals. So only letters and digits of any script and the signs that
 /// mean nothing in either are taken.
 #[derive(Debug, Clone)]
-pub(crate) struct Email(String);
+pub struct Email(String);
 
 /// The text is no address of electronic mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an email address is like alice@example.com, of at most {MAX_LEN} bytes")]
-pub(crate) struct EmailError;
+pub struct EmailError;
+
+impl Email {
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The same for all ways of writing it with capital letters.
+    #[must_use]
+    pub fn folded(&self) -> String {
+        self.0.to_lowercase()
+    }
+}
 
 impl PartialEq for Email {
     fn eq(&self, other: &Self) -> bool {
-        self.0.to_lowercase() == other.0.to_lowercase()
+        self.folded() == other.folded()
     }
 }
 
