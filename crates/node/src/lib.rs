@@ -15,7 +15,8 @@
 //!
 //! Entry types: [`Node`], its [`Router`], [`Node::connect`], [`Node::create_channel`],
 //! [`Node::start_channel_listener`], [`Node::tcp_listen`]; [`Node::attach`] for another transport, [`Inline`] for another
-//! worker; [`Node::attested`], [`Node::guard`] and [`Node::denials`] for who may do what.
+//! worker; [`Node::attested`], [`Node::guard`] and [`Node::denials`] for who may do what; [`Node::enter`] for nodes
+//! inside a node, [`Node::start_on_demand`] for workers that start when somebody sends to them.
 //!
 //! Invariants: what comes from outside reaches only workers that were opened to it; every queue is bounded; a wrong byte
 //! or a panic ends one connection; what peers say of themselves is verified before it counts, and what fails denies; no
@@ -36,7 +37,9 @@ mod guard;
 mod issuer;
 mod message;
 mod names;
+mod namespace;
 mod node;
+mod on_demand;
 mod own_identity;
 mod policies;
 mod queue;
@@ -54,7 +57,9 @@ pub use flow_control::{FlowId, InvalidFlowId, Producer};
 pub use guard::{Decision, Guard};
 pub use message::{ChannelPeer, LocalMessage, Origin};
 pub use names::{NodeNames, ProjectWay, UnknownNode};
+pub use namespace::Namespace;
 pub use node::{Limits, Node, NodeOptions};
+pub use on_demand::{OnDemand, OnDemandFuture, OnDemandGuard, Started};
 pub use own_identity::{
     FixedIdentity, IdentityUnavailable, OwnIdentity, OwnIdentityFuture, ReplaceableIdentity,
 };

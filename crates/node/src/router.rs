@@ -14,7 +14,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 
 use ockam_wire::{Address, AddressRef, Buffer, Route};
@@ -24,6 +24,7 @@ use crate::access::{Access, Rule};
 use crate::denials::{Denials, DeniedBy};
 use crate::flow_control::{Consumer, FlowId, Producer};
 use crate::message::{ChannelPeer, LocalMessage};
+use crate::on_demand::{Started, Starters};
 use crate::queue::{Permit, Queue, QueueReader, Weight};
 
 pub use self::delivery::{Delivery, End, Inline};
@@ -58,9 +59,11 @@ impl Router {
                 most_hops,
                 passed: AtomicU64::new(0),
                 started: Notify::new(),
+                starters: Arc::default(),
+                outer: Mutex::default(),
             }),
         };
-        tokio::spawn(run_loopback(Arc::downgrade(&router.inner), reader));
+        tokio::spawn(run_loopback(router.downgrade(), reader));
         router
     }
 
@@ -149,32 +152,58 @@ impl Router {
     /// Delivers a message that holds `room` in the queue behind [`End::Loopback`] already.
     async fn deliver_with(
         &self,
-        message: LocalMessage,
-        room: Option<Permit>,
+        mut message: LocalMessage,
+        mut room: Option<Permit>,
     ) -> Result<(), SendError> {
-        let delivered = self.deliver_inner(message, room).await;
-        match &delivered {
-            Ok(()) => {
-                self.inner.passed.fetch_add(1, Ordering::Relaxed);
+        let mut elsewhere = None;
+        let mut steps = MAX_CHAIN;
+        loop {
+            let router: &Self = elsewhere.as_ref().unwrap_or(self);
+            match router.deliver_inner(message, room.take(), &mut steps).await {
+                Ok(None) => {
+                    router.inner.passed.fetch_add(1, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Ok(Some((other, goes_on))) => {
+                    message = goes_on;
+                    elsewhere = Some(other);
+                }
+                Err(error) => {
+                    router.inner.refusals.count(&error);
+                    return Err(error);
+                }
             }
-            Err(error) => self.inner.refusals.count(error),
         }
-        delivered
     }
 
+    /// Returns what goes on in the router of another node.
     async fn deliver_inner(
         &self,
         mut message: LocalMessage,
         room: Option<Permit>,
-    ) -> Result<(), SendError> {
-        for _ in 0..MAX_CHAIN {
-            let entry = self.admit(&message)?;
+        steps: &mut usize,
+    ) -> Result<Option<(Self, LocalMessage)>, SendError> {
+        // The task behind the loopback serves everybody: nobody's worker is waited for there.
+        let mut may_start = room.is_none();
+        while let Some(left) = steps.checked_sub(1) {
+            *steps = left;
+            let entry = match self.admit(&message) {
+                Err(SendError::Unknown(_)) if may_start => {
+                    may_start = false;
+                    match self.inner.starters.start_for(&message).await {
+                        Started::Running => self.admit(&message)?,
+                        Started::Unknown => return Err(SendError::unknown(&message.onward)),
+                    }
+                }
+                admitted => admitted?,
+            };
             let worker = match &entry.kind {
                 Kind::Mailbox(queue) => {
                     let permit = queue.reserve(message.weight()).await;
                     let permit = permit.map_err(|_| SendError::unknown(&message.onward))?;
                     return queue
                         .push(message, Some(permit))
+                        .map(|()| None)
                         .map_err(|closed| SendError::Stopped(closed.to_string()));
                 }
                 Kind::Inline(worker) => worker,
@@ -183,9 +212,12 @@ impl Router {
                 End::Opens => {
                     let mut delivery = Delivery::opening(self);
                     worker.handle(message, &mut delivery)?;
-                    match delivery.into_opened() {
-                        Some(opened) => message = opened,
-                        None => return Ok(()),
+                    let Some(opened) = delivery.into_opened() else {
+                        return Ok(None);
+                    };
+                    match opened.elsewhere {
+                        Some(other) => return Ok(Some((other, opened.message))),
+                        None => message = opened.message,
                     }
                     continue;
                 }
@@ -193,7 +225,11 @@ impl Router {
                 End::Buffers(queue) => queue.reserve(message.weight()).await,
                 End::Messages(queue) => queue.reserve(message.weight()).await,
                 End::Loopback | End::Next(_) => match room {
-                    Some(room) => return worker.handle(message, &mut Delivery::chain(self, room)),
+                    Some(room) => {
+                        return worker
+                            .handle(message, &mut Delivery::chain(self, room))
+                            .map(|()| None);
+                    }
                     None => self.inner.loopback.reserve(message.weight()).await,
                 },
             };
@@ -202,7 +238,9 @@ impl Router {
                 // A decryptor whose handshake was finished while the message waited for room.
                 continue;
             }
-            return worker.handle(message, &mut Delivery::chain(self, permit));
+            return worker
+                .handle(message, &mut Delivery::chain(self, permit))
+                .map(|()| None);
         }
         Err(SendError::ChainTooLong)
     }
@@ -511,7 +549,47 @@ impl Router {
         End::Loopback
     }
 
-    fn entry(&self, name: &[u8]) -> Option<Arc<Entry>> {
+    /// Where a chain that begins here ends, for a chain of another node.
+    pub(crate) fn end_for_others(&self, end: End) -> End {
+        match self.end_of_chain(end) {
+            // It is this node's task that goes on, not that of the one which asks.
+            End::Loopback | End::Next(_) | End::Opens => End::Messages(self.inner.loopback.clone()),
+            end => end,
+        }
+    }
+
+    /// The hooks that start workers.
+    pub(crate) fn starters(&self) -> &Arc<Starters> {
+        &self.inner.starters
+    }
+
+    /// Notes which node this one is in. `false` if it is in one already, or that one is in it.
+    pub(crate) fn set_outer(&self, outer: &Self) -> bool {
+        let mut above = Some(outer.clone());
+        while let Some(router) = above {
+            if Arc::ptr_eq(&router.inner, &self.inner) {
+                return false;
+            }
+            above = router.inner.outer().upgrade();
+        }
+        let mut known = self.inner.outer();
+        if known.upgrade().is_some() {
+            return false;
+        }
+        *known = outer.downgrade();
+        true
+    }
+
+    /// This node is in no other any more.
+    pub(crate) fn unset_outer(&self) {
+        *self.inner.outer() = WeakRouter::default();
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakRouter {
+        WeakRouter(Arc::downgrade(&self.inner))
+    }
+
+    pub(crate) fn entry(&self, name: &[u8]) -> Option<Arc<Entry>> {
         self.inner
             .workers
             .read()
@@ -537,6 +615,7 @@ impl Router {
             behind,
             consumer: Consumer::default(),
             gone: OnceLock::new(),
+            gates: AtomicUsize::new(0),
         });
         let mut workers = self
             .inner
@@ -557,10 +636,6 @@ impl Router {
 
     fn loopback(&self) -> &Queue<LocalMessage> {
         &self.inner.loopback
-    }
-
-    fn weak(inner: &Weak<Inner>) -> Option<Self> {
-        inner.upgrade().map(|inner| Self { inner })
     }
 }
 
@@ -662,6 +737,22 @@ pub enum StartError {
     /// A strict node does not run it.
     #[error("a strict node does not run `{0}`")]
     Strict(Address),
+    /// The node behind it has a gate already, or holds the one that was to have it.
+    #[error("the node that `{0}` was to lead to is not free")]
+    Entered(Address),
+    /// The connection goes through too many gates.
+    #[error("`{0}` goes into too many namespaces")]
+    TooMany(Address),
+}
+
+/// A router that this does not keep alive.
+#[derive(Clone, Default)]
+pub(crate) struct WeakRouter(Weak<Inner>);
+
+impl WeakRouter {
+    pub(crate) fn upgrade(&self) -> Option<Router> {
+        self.0.upgrade().map(|inner| Router { inner })
+    }
 }
 
 struct Inner {
@@ -678,9 +769,16 @@ struct Inner {
     passed: AtomicU64,
     /// Wakes those who wait for a worker to be started.
     started: Notify,
+    starters: Arc<Starters>,
+    /// The node that this one is in. Held for one look-up.
+    outer: Mutex<WeakRouter>,
 }
 
 impl Inner {
+    fn outer(&self) -> MutexGuard<'_, WeakRouter> {
+        self.outer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn live_flows(&self) -> MutexGuard<'_, HashSet<FlowId>> {
         self.flows.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -695,32 +793,34 @@ pub(crate) struct Behind {
     pub(crate) producer: Option<Producer>,
 }
 
-struct Entry {
-    address: Address,
-    kind: Kind,
+pub(crate) struct Entry {
+    pub(crate) address: Address,
+    pub(crate) kind: Kind,
     access: Access,
-    behind: Behind,
+    pub(crate) behind: Behind,
     consumer: Consumer,
     gone: OnceLock<watch::Sender<bool>>,
+    /// Gates of namespaces that know it.
+    pub(crate) gates: AtomicUsize,
 }
 
 impl Entry {
-    fn gone(&self) -> watch::Receiver<bool> {
+    pub(crate) fn gone(&self) -> watch::Receiver<bool> {
         self.gone
             .get_or_init(|| watch::channel(false).0)
             .subscribe()
     }
 }
 
-enum Kind {
+pub(crate) enum Kind {
     Mailbox(Arc<Queue<LocalMessage>>),
     Inline(Arc<dyn Inline>),
 }
 
 /// Delivers what a chain could not: messages to a mailbox behind a relay, or to a channel that ends on this node.
-async fn run_loopback(router: Weak<Inner>, mut reader: QueueReader<LocalMessage>) {
+async fn run_loopback(router: WeakRouter, mut reader: QueueReader<LocalMessage>) {
     while let Some(message) = reader.recv().await {
-        let Some(router) = Router::weak(&router) else {
+        let Some(router) = router.upgrade() else {
             return;
         };
         // A message that comes back to this queue keeps its room: waiting here for room in it would be waiting for

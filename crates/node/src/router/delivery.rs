@@ -66,8 +66,15 @@ pub struct Delivery<'a> {
     reason = "a box per message would be an allocation on the data path"
 )]
 enum Mode {
-    Opening(Option<LocalMessage>),
+    Opening(Option<GoesOn>),
     Chain(Option<Permit>),
+}
+
+/// What a worker that opens messages has found.
+pub(super) struct GoesOn {
+    pub(super) message: LocalMessage,
+    /// The router of another node, where it goes on.
+    pub(super) elsewhere: Option<Router>,
 }
 
 impl<'a> Delivery<'a> {
@@ -87,7 +94,7 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    pub(super) fn into_opened(self) -> Option<LocalMessage> {
+    pub(super) fn into_opened(self) -> Option<GoesOn> {
         match self.mode {
             Mode::Opening(opened) => opened,
             Mode::Chain(_) => None,
@@ -106,7 +113,10 @@ impl<'a> Delivery<'a> {
     pub fn forward(&mut self, message: LocalMessage) -> Result<(), SendError> {
         let permit = match &mut self.mode {
             Mode::Opening(opened) => {
-                *opened = Some(message);
+                *opened = Some(GoesOn {
+                    message,
+                    elsewhere: None,
+                });
                 return Ok(());
             }
             Mode::Chain(permit) => permit,
@@ -129,6 +139,30 @@ impl<'a> Delivery<'a> {
                 worker.handle(message, self)
             }
         }
+    }
+
+    /// Hands the message to the worker of another node that its onward route names, after the checks of that node.
+    pub(crate) fn forward_in(
+        &mut self,
+        router: &Router,
+        message: LocalMessage,
+    ) -> Result<(), SendError> {
+        let permit = match &mut self.mode {
+            Mode::Opening(opened) => {
+                *opened = Some(GoesOn {
+                    message,
+                    elsewhere: Some(router.clone()),
+                });
+                return Ok(());
+            }
+            Mode::Chain(permit) => permit.take(),
+        };
+        let mut there = Delivery {
+            router,
+            mode: Mode::Chain(permit),
+            depth: self.depth + 1,
+        };
+        there.forward(message)
     }
 
     /// Hands the message to another task instead of the chain that is running, which holds locks of its own.
