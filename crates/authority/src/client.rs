@@ -77,12 +77,26 @@ impl AuthorityClient {
         }
     }
 
-    /// Has the authority issue a credential for the caller, and verifies it.
+    /// Has the authority issue a member's credential for the caller, and verifies it.
     ///
     /// # Errors
     /// [`RequestError`]; only members get one.
     pub async fn credential(&self) -> Result<Issued, RequestError> {
         self.credential_of(CREDENTIALS, Method::Post, "/").await
+    }
+
+    /// Has an authority or a controller issue a credential of this kind for the caller, and verifies it.
+    ///
+    /// # Errors
+    /// [`RequestError`]; only who is what the credential says gets one.
+    pub async fn credential_as(&self, kind: &CredentialKind) -> Result<Issued, RequestError> {
+        match kind {
+            CredentialKind::Member => self.credential().await,
+            CredentialKind::ProjectAdmin(project) => {
+                let path = format!("/v0/project/{project}");
+                self.credential_of(ACCOUNTS, Method::Get, &path).await
+            }
+        }
     }
 
     /// Asks any service behind the listener for a credential for the caller, as [`Self::request`] does, and verifies that the
@@ -291,6 +305,25 @@ impl AuthorityClient {
     }
 }
 
+/// What a credential says of whom it is about, and thereby who is asked for it (spec: trust 4.7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// A member of a project: its authority says so.
+    Member,
+    /// An administrator of the project with this id: a controller says so, to that project's authority.
+    ProjectAdmin(String),
+}
+
+impl CredentialKind {
+    /// Whether a refusal means that the caller is not what the credential would say.
+    fn is_denied_by(&self, error: &RequestError) -> bool {
+        match self {
+            Self::Member => error.is_not_a_member(),
+            Self::ProjectAdmin(_) => error.is_forbidden() || error.is_not_found(),
+        }
+    }
+}
+
 /// What became of a one-time code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Redeemed {
@@ -374,6 +407,17 @@ impl RequestError {
             self,
             Self::Refused {
                 status: Some(Status::Forbidden | Status::Unauthorized),
+                ..
+            }
+        )
+    }
+
+    /// Whether there is no such thing, as far as the caller may know.
+    pub fn is_not_found(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                status: Some(Status::NotFound),
                 ..
             }
         )
@@ -513,4 +557,5 @@ const MAX_TOLD: usize = 300;
 const TOKENS: &str = "enrollment_token_issuer";
 const ACCEPTOR: &str = "enrollment_token_acceptor";
 const CREDENTIALS: &str = "credential_issuer";
+const ACCOUNTS: &str = "accounts";
 const MEMBERS: &str = "direct_authenticator";

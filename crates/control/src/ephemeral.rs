@@ -13,7 +13,7 @@ use ockam_wire::{Buffer, MultiAddr, Protocol, Route};
 use crate::home::identities;
 use crate::home::trust::Trusted;
 use crate::managed::{StoredHistories, StoredNodes};
-use crate::membership;
+use crate::membership::{self, Applicant};
 use crate::noun::message::{MessageReply, MessageSpec};
 use crate::noun::secure_channel::ChannelItem;
 use crate::outcome::{Code, Failure};
@@ -59,7 +59,10 @@ impl Ephemeral {
         });
         let identity = match trusted {
             Some(trusted) => {
-                membership::presented(state.store(), &node, trusted, record.identifier, own, None)
+                let store = state.store();
+                let applicant =
+                    Applicant::of(store, &node, trusted, record.identifier, own).await?;
+                membership::presented(store, &node, trusted, applicant, None)
             }
             None => own,
         };

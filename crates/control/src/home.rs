@@ -3,6 +3,7 @@
 pub mod authorities;
 #[cfg(feature = "cli")]
 pub(crate) mod backup;
+pub(crate) mod controllers;
 #[cfg_attr(
     not(feature = "cli"),
     allow(

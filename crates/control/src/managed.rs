@@ -71,7 +71,7 @@ use self::ways_in::{NamedPeers, WayIn};
 use crate::home::purpose_keys::KeyLifetime;
 use crate::home::trust::{TrustSpec, Trusted};
 use crate::home::{identities, nodes};
-use crate::membership;
+use crate::membership::{self, Applicant};
 use crate::noun;
 use crate::noun::authority::AuthoritySettings;
 use crate::noun::node::NodeResources;
@@ -286,30 +286,25 @@ impl ManagedNode {
         };
         stored.map_err(refused)?;
         let max_stale = options.max_stale.map(|stale| stale.0);
-        let withdrawals = match &trusted {
+        let own: Arc<dyn OwnIdentity> = own_identity.clone();
+        let (withdrawals, presented) = match &trusted {
             Some(trusted) => {
-                let own_identity = own_identity.clone();
-                membership::follow_withdrawals(
-                    state.store(),
+                let store = state.store();
+                let applicant =
+                    Applicant::of(store, &node, trusted, identity.identifier, own).await?;
+                let withdrawals = membership::follow_withdrawals(
+                    store,
                     &node,
                     trusted,
-                    own_identity,
+                    applicant.asking(),
                     max_stale,
                 )
-                .await?
+                .await?;
+                let presented =
+                    membership::presented(store, &node, trusted, applicant, withdrawals.as_ref());
+                (withdrawals, presented)
             }
-            None => None,
-        };
-        let presented = match &trusted {
-            Some(trusted) => membership::presented(
-                state.store(),
-                &node,
-                trusted,
-                identity.identifier,
-                own_identity.clone(),
-                withdrawals.as_ref(),
-            ),
-            None => own_identity.clone(),
+            None => (None, own),
         };
         let managed = Arc::new_cyclic(|own| Managed {
             own: own.clone(),
@@ -714,14 +709,10 @@ impl Managed {
         if let Some(known) = known {
             return Ok(known);
         }
-        let new = membership::presented(
-            self.state.store(),
-            &self.node,
-            trusted,
-            record.identifier,
-            followed,
-            None,
-        );
+        let store = self.state.store();
+        let applicant =
+            Applicant::of(store, &self.node, trusted, record.identifier, followed).await?;
+        let new = membership::presented(store, &self.node, trusted, applicant, None);
         presented.push((record.identifier, Arc::downgrade(&new)));
         Ok(new)
     }

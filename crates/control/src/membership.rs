@@ -4,44 +4,127 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ockam_authority::client::{
-    AuthorityClient, CacheFuture, CredentialCache, CredentialUnkept, Issued, KeptWithdrawals,
-    Renewal, RenewalOptions, WithdrawalOptions, Withdrawals,
+    AuthorityClient, CacheFuture, CredentialCache, CredentialKind, CredentialUnkept, Issued,
+    KeptWithdrawals, Renewal, RenewalOptions, WithdrawalOptions, Withdrawals,
 };
 use ockam_identity::{CredentialBundle, Identifier, UnixTime};
 use ockam_node::{Node, OwnIdentity};
 use ockam_store::{CredentialRecord, Store, StoreError};
 
-use crate::home::identities;
 use crate::home::trust::Trusted;
+use crate::home::{controllers, credentials, identities};
 use crate::outcome::Failure;
 use crate::state::refused;
+
+/// An identity of the home, before its membership is added.
+#[derive(Debug, Clone)]
+pub(crate) struct Applicant {
+    /// Who it is.
+    identifier: Identifier,
+    /// As it is shown to everybody.
+    plain: Arc<dyn OwnIdentity>,
+    /// As the authority sees it.
+    asking: Arc<dyn OwnIdentity>,
+}
+
+impl Applicant {
+    /// The identity as it asks this authority: who administers the project says so, with a credential that its controller
+    /// issues and that is kept and renewed like that of a member (spec: trust 4.7, 9.2).
+    ///
+    /// # Errors
+    /// The store cannot be read, or what it holds is not understood.
+    pub(crate) async fn of(
+        store: &Store,
+        node: &Node,
+        trusted: &Trusted,
+        identifier: Identifier,
+        plain: Arc<dyn OwnIdentity>,
+    ) -> Result<Self, Failure> {
+        let admin = admin_credential(store, node, trusted, identifier, &plain).await?;
+        Ok(Self {
+            identifier,
+            asking: match admin {
+                Some(admin) => Arc::new(admin),
+                None => plain.clone(),
+            },
+            plain,
+        })
+    }
+
+    /// The identity as the authority sees it.
+    pub(crate) fn asking(&self) -> Arc<dyn OwnIdentity> {
+        self.asking.clone()
+    }
+}
+
+async fn admin_credential(
+    store: &Store,
+    node: &Node,
+    trusted: &Trusted,
+    subject: Identifier,
+    plain: &Arc<dyn OwnIdentity>,
+) -> Result<Option<Renewal>, Failure> {
+    let Some(project) = &trusted.project else {
+        return Ok(None);
+    };
+    let Some(controller) = controllers::administered(store, project, &subject).await? else {
+        return Ok(None);
+    };
+    let Some(history) = credentials::history_in(store, &controller.identifier).await? else {
+        return Ok(None);
+    };
+    let route = controller.route.parse().map_err(|error| {
+        Failure::internal("the way to the controller is not understood", &error)
+    })?;
+    Ok(Some(Renewal::start(RenewalOptions {
+        client: AuthorityClient {
+            node: node.clone(),
+            identity: plain.clone(),
+            authority: controller.identifier,
+            route,
+            timeout: TIMEOUT,
+        },
+        subject: plain.clone(),
+        kind: CredentialKind::ProjectAdmin(project.id.clone()),
+        authority: history,
+        cache: Arc::new(StoredCredential {
+            store: store.clone(),
+            issuer: controller.identifier,
+            subject,
+            scope: controllers::admin_scope_of(&project.id),
+        }),
+        name: format!("the admins of {}", trusted.name()),
+        withdrawn: None,
+    })))
+}
 
 /// The identity as it presents itself under this trust: with the credential of the authority, if that can be asked for one.
 pub(crate) fn presented(
     store: &Store,
     node: &Node,
     trusted: &Trusted,
-    subject: Identifier,
-    base: Arc<dyn OwnIdentity>,
+    applicant: Applicant,
     withdrawals: Option<&Withdrawals>,
 ) -> Arc<dyn OwnIdentity> {
     let (Some(route), Some(scope)) = (&trusted.route, &trusted.scope) else {
-        return base;
+        return applicant.plain;
     };
     let cache = Arc::new(StoredCredential {
         store: store.clone(),
         issuer: *trusted.authority.identifier(),
-        subject,
+        subject: applicant.identifier,
         scope: scope.clone(),
     });
     Arc::new(Renewal::start(RenewalOptions {
         client: AuthorityClient {
             node: node.clone(),
-            identity: base,
+            identity: applicant.asking,
             authority: *trusted.authority.identifier(),
             route: route.clone(),
             timeout: TIMEOUT,
         },
+        subject: applicant.plain,
+        kind: CredentialKind::Member,
         authority: trusted.authority.clone(),
         cache,
         name: trusted.name(),

@@ -302,6 +302,7 @@ pub(crate) fn refused(error: StoreError) -> Failure {
         StoreError::NodeRunning { .. }
         | StoreError::NoVault(_)
         | StoreError::NoProject(_)
+        | StoreError::NoSpace(_)
         | StoreError::NodeIsDefault(_)
         | StoreError::IdentityIsDefault(_) => None,
         _ => Some(Code::Internal),

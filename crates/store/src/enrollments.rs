@@ -124,6 +124,7 @@ mod tests {
                 id: id.into(),
                 name: id.parse().unwrap(),
                 authority: None,
+                controller: None,
                 details: String::new(),
             };
             store.put_project(&project).await.unwrap();

@@ -135,6 +135,9 @@ pub enum StoreError {
     /// There is no project with this name.
     #[error("The project {0} was not found")]
     NoProject(String),
+    /// There is no space with this name.
+    #[error("The space {0} was not found")]
+    NoSpace(String),
     /// A project of this id is known, and its credentials are issued by somebody else.
     #[error("the project {project} is known here with another authority")]
     OtherAuthority {

@@ -29,6 +29,7 @@
 
 mod backup;
 mod configurations;
+mod controllers;
 mod credentials;
 mod database;
 mod enrollment_tokens;
@@ -51,6 +52,7 @@ mod requests;
 mod schema;
 mod seal;
 mod secrets;
+mod spaces;
 mod sql;
 mod store;
 mod takeover;
@@ -62,6 +64,7 @@ mod testing;
 
 pub use backup::{Backup, BackupSeal, MAX_BACKUP_LEN};
 pub use configurations::ConfiguredRecord;
+pub use controllers::{AccountRecord, ControllerRecord};
 pub use credentials::CredentialRecord;
 pub use enrollment_tokens::{EnrollmentTokenRecord, TokenRedemption};
 pub use enrollments::EnrollmentRecord;
@@ -70,7 +73,7 @@ pub use glance::Glance;
 pub use home::{Home, HomeError};
 pub use identities::{Creation, IdentityRecord, NewIdentity};
 pub use members::{MemberChange, MemberRecord};
-pub use name::{IdentityName, NameError, NodeName, ProjectName, VaultName};
+pub use name::{IdentityName, NameError, NodeName, ProjectName, SpaceName, VaultName};
 pub use nodes::{IfRunning, NodeRecord, NodeStart};
 pub use process::{ProcessMark, ProcessState};
 pub use projects::{NewProject, ProjectRecord};
@@ -78,6 +81,7 @@ pub use published::{Published, read_published};
 pub use purpose_keys::PurposeKeyRecord;
 pub use requests::RequestRecord;
 pub use seal::{NewSeal, Passphrase};
+pub use spaces::{NewSpace, SpaceRecord};
 pub use store::Store;
 pub use takeover::{
     Effect, Fate, IfVaultExists, Taken, TakenIdentity, TakenNode, TakenVault, Takeover,

@@ -101,17 +101,36 @@ name!(
     "use 1 to 200 letters and digits; `-`, `_` and `.` may stand between them"
 );
 
+name!(
+    /// Name of a space, as that of a project.
+    SpaceName,
+    "a space",
+    is_words_of_ascii,
+    "use 1 to 200 letters and digits; `-`, `_` and `.` may stand between them"
+);
+
 impl ProjectName {
     /// The same name with a number behind it.
     pub(crate) fn numbered(&self, number: u64) -> Self {
-        let ending = format!("-{number}");
-        let mut name = self.0.clone();
-        name.truncate(NAME_MAX - ending.len());
-        while !name.ends_with(|c: char| c.is_ascii_alphanumeric()) && name.len() > 1 {
-            name.pop();
-        }
-        Self(name + &ending)
+        Self(numbered(&self.0, number))
     }
+}
+
+impl SpaceName {
+    /// The same name with a number behind it.
+    pub(crate) fn numbered(&self, number: u64) -> Self {
+        Self(numbered(&self.0, number))
+    }
+}
+
+fn numbered(name: &str, number: u64) -> String {
+    let ending = format!("-{number}");
+    let mut name = name.to_owned();
+    name.truncate(NAME_MAX - ending.len());
+    while !name.ends_with(|c: char| c.is_ascii_alphanumeric()) && name.len() > 1 {
+        name.pop();
+    }
+    name + &ending
 }
 
 impl VaultName {

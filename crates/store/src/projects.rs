@@ -19,6 +19,8 @@ pub struct ProjectRecord {
     pub name: ProjectName,
     /// Who issues its credentials.
     pub authority: Option<Identifier>,
+    /// The controller that runs it, if one does as far as is known.
+    pub controller: Option<Identifier>,
     /// What is known of it, as JSON.
     pub details: String,
     /// Whether it is used where none is named.
@@ -34,6 +36,8 @@ pub struct NewProject {
     pub name: ProjectName,
     /// Who issues its credentials.
     pub authority: Option<Identifier>,
+    /// The controller that runs it. Who knows of none does not say that there is none.
+    pub controller: Option<Identifier>,
     /// What is known of it, as JSON.
     pub details: String,
 }
@@ -57,10 +61,12 @@ impl Store {
                 }
                 Some(_) => {
                     sql::query(
-                        "UPDATE project SET authority = $2, details = $3 WHERE project_id = $1",
+                        "UPDATE project SET authority = $2, controller = COALESCE($3, controller), details = $4
+                         WHERE project_id = $1",
                     )
                     .bind(&project.id)
                     .bind(project.authority.map(|authority| authority.to_string()))
+                    .bind(project.controller.map(|controller| controller.to_string()))
                     .bind(&project.details)
                     .execute(&mut *db)
                     .await?;
@@ -150,12 +156,13 @@ async fn insert(db: &mut Connection, project: &NewProject) -> Result<(), Failure
         name = project.name.numbered(number);
     }
     sql::query(
-        "INSERT INTO project (project_id, name, authority, details, is_default)
-         VALUES ($1, $2, $3, $4, CASE WHEN EXISTS (SELECT 1 FROM project) THEN 0 ELSE 1 END)",
+        "INSERT INTO project (project_id, name, authority, controller, details, is_default)
+         VALUES ($1, $2, $3, $4, $5, CASE WHEN EXISTS (SELECT 1 FROM project) THEN 0 ELSE 1 END)",
     )
     .bind(&project.id)
     .bind(name.as_str())
     .bind(project.authority.map(|authority| authority.to_string()))
+    .bind(project.controller.map(|controller| controller.to_string()))
     .bind(&project.details)
     .execute(db)
     .await?;
@@ -193,6 +200,7 @@ impl FromRow for Stored {
     fn from_row(row: &Row) -> sqlx::Result<Self> {
         let name: String = row.try_get("name")?;
         let authority: Option<String> = row.try_get("authority")?;
+        let controller: Option<String> = row.try_get("controller")?;
         let id = row.try_get("project_id")?;
         let details = row.try_get("details")?;
         let is_default = row.try_get("is_default")?;
@@ -207,6 +215,13 @@ impl FromRow for Stored {
                         authority
                             .parse()
                             .map_err(|e| Failure::unreadable("authority of a project", e))
+                    })
+                    .transpose()?,
+                controller: controller
+                    .map(|controller| {
+                        controller
+                            .parse()
+                            .map_err(|e| Failure::unreadable("controller of a project", e))
                     })
                     .transpose()?,
                 details,
@@ -227,6 +242,7 @@ mod tests {
             id: id.into(),
             name: name.parse().unwrap(),
             authority: authority.map(|person| *person.history.identifier()),
+            controller: None,
             details: format!("details of {id}"),
         }
     }

@@ -23,7 +23,9 @@ impl Schema {
 /// The database of a home.
 pub(crate) static HOME: Schema = Schema {
     application: i32::from_be_bytes(*b"OckH"),
-    migrations: &[HOME_1, HOME_2, HOME_3, HOME_4, HOME_5, HOME_6, HOME_7],
+    migrations: &[
+        HOME_1, HOME_2, HOME_3, HOME_4, HOME_5, HOME_6, HOME_7, HOME_8,
+    ],
 };
 
 /// The file of one further vault.
@@ -195,6 +197,37 @@ CREATE TABLE heard_withdrawal (
     PRIMARY KEY (authority, subject)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX heard_withdrawal_moment ON heard_withdrawal (authority, before);
+";
+
+/// Controllers, which of the user's identities they know, their spaces, and which of them runs a project.
+const HOME_8: &str = "
+CREATE TABLE controller (
+    id INTEGER PRIMARY KEY,
+    identifier TEXT NOT NULL UNIQUE,
+    route TEXT NOT NULL,
+    is_default INTEGER NOT NULL CHECK (is_default IN (0, 1))
+) STRICT;
+CREATE UNIQUE INDEX controller_one_default ON controller (is_default) WHERE is_default = 1;
+
+CREATE TABLE account (
+    identity TEXT NOT NULL REFERENCES identity (identifier) ON DELETE CASCADE,
+    controller TEXT NOT NULL REFERENCES controller (identifier) ON DELETE CASCADE,
+    email TEXT,
+    enrolled_at INTEGER NOT NULL,
+    PRIMARY KEY (identity, controller)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE space (
+    id INTEGER PRIMARY KEY,
+    space_id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL UNIQUE,
+    controller TEXT NOT NULL REFERENCES controller (identifier) ON DELETE CASCADE,
+    details TEXT NOT NULL,
+    is_default INTEGER NOT NULL CHECK (is_default IN (0, 1))
+) STRICT;
+CREATE UNIQUE INDEX space_one_default ON space (is_default) WHERE is_default = 1;
+
+ALTER TABLE project ADD COLUMN controller TEXT;
 ";
 
 /// `seal` has one row if the file is sealed: the key of the secrets, itself sealed under the passphrase.

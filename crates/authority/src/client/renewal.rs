@@ -12,6 +12,8 @@
 //! An identity that the authority does not know as a member presents itself without a credential; when the authority cannot be
 //! asked, it does not present itself at all.
 //!
+//! A controller is an authority too: what it says of the administrator of a project is presented to the project's authority.
+//!
 //! Invariants: what is presented has not ended; at most one request is under way; the authority is not asked again sooner
 //! than it takes for [`Schedule::pause`] to pass, whatever happens.
 //!
@@ -30,7 +32,7 @@ use ockam_vault::{SecretBytes, X25519Secret};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{AuthorityClient, Issued, RequestError};
+use super::{AuthorityClient, CredentialKind, Issued, RequestError};
 
 /// Where a credential is kept that outlives the process.
 pub trait CredentialCache: Send + Sync + fmt::Debug {
@@ -52,8 +54,12 @@ pub struct CredentialUnkept(pub String);
 /// What a credential is kept with.
 #[derive(Debug)]
 pub struct RenewalOptions {
-    /// Who asks, and whom: the identity is presented with the credential, and without it when the authority is asked.
+    /// Who asks, and whom. What this identity presents is presented to the authority and to nobody else.
     pub client: AuthorityClient,
+    /// The identity that the credential is about: what it presents by itself is presented with the credential.
+    pub subject: Arc<dyn OwnIdentity>,
+    /// What is asked for.
+    pub kind: CredentialKind,
     /// The authority's history as it is known here.
     pub authority: VerifiedHistory,
     /// Where the credential is kept.
@@ -75,7 +81,7 @@ impl Renewal {
     /// Begins to keep the credential. Must be called within a tokio runtime.
     pub fn start(options: RenewalOptions) -> Self {
         let shared = Arc::new(Shared {
-            base: options.client.identity.clone(),
+            base: options.subject.clone(),
             name: options.name.clone(),
             held: watch::Sender::new(Held::Unasked),
             changes: watch::Sender::new(0),
@@ -209,10 +215,11 @@ async fn keep(shared: Arc<Shared>, options: RenewalOptions) {
     let node = &options.client.node;
     let mut base_changes = shared.base.changes();
     base_changes.borrow_and_update();
-    let mut outpaced = Outpaced::of(node);
-    let mut newer = node
+    let authority = node
         .authority()
-        .map_or_else(never, ockam_node::Authority::changes);
+        .filter(|authority| authority.identifier() == options.authority.identifier());
+    let mut outpaced = Outpaced::of(authority);
+    let mut newer = authority.map_or_else(never, ockam_node::Authority::changes);
     newer.borrow_and_update();
     let mut withdrawn = options.withdrawn.clone();
     let mut failures = 0;
@@ -258,7 +265,7 @@ async fn keep(shared: Arc<Shared>, options: RenewalOptions) {
                 }
             }
         }
-        match options.client.credential().await {
+        match options.client.credential_as(&options.kind).await {
             Ok(issued) => {
                 failures = 0;
                 tracing::debug!(
@@ -278,7 +285,7 @@ async fn keep(shared: Arc<Shared>, options: RenewalOptions) {
                     tracing::warn!("the credential of {} was not renewed: {why}", options.name);
                 }
                 failures = failures.saturating_add(1);
-                let removed = error.is_not_a_member();
+                let removed = options.kind.is_denied_by(&error);
                 let next = if removed {
                     Held::NoMember
                 } else {
@@ -324,7 +331,7 @@ async fn cached(options: &RenewalOptions) -> Option<Issued> {
         }
     };
     let node = &options.client.node;
-    let own = options.client.identity.current().await.ok()?;
+    let own = options.subject.current().await.ok()?;
     let credential = bundle
         .verify(
             node.provider(),
@@ -371,10 +378,8 @@ struct Outpaced {
 }
 
 impl Outpaced {
-    fn of(node: &ockam_node::Node) -> Self {
-        let mut ticks = node
-            .authority()
-            .map_or_else(never, ockam_node::Authority::outpaced);
+    fn of(authority: Option<&ockam_node::Authority>) -> Self {
+        let mut ticks = authority.map_or_else(never, ockam_node::Authority::outpaced);
         ticks.borrow_and_update();
         Self {
             ticks,

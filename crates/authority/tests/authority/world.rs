@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ockam_authority::client::{
-    AuthorityClient, CacheFuture, CredentialCache, Issued, Renewal, RenewalOptions,
+    AuthorityClient, CacheFuture, CredentialCache, CredentialKind, Issued, Renewal, RenewalOptions,
 };
 use ockam_authority::message::{AddMember, ENROLLER, MemberAttributes, ROLE};
 use ockam_authority::{
@@ -144,6 +144,8 @@ impl World {
     pub(crate) fn renewal(&self, client: &AuthorityClient, cache: Arc<Cache>) -> Renewal {
         Renewal::start(RenewalOptions {
             client: client.clone(),
+            subject: client.identity.clone(),
+            kind: CredentialKind::Member,
             authority: self.history.clone(),
             cache,
             name: "project p".to_owned(),

@@ -245,13 +245,8 @@ impl ControllerClient {
 
     /// Invitations of the caller and to the caller.
     pub async fn invitations(&self, kind: InvitationKind) -> Asked<InvitationList> {
-        self.send(
-            USERS,
-            Method::Get,
-            "/v0/invites",
-            &ListInvitations { kind },
-        )
-        .await
+        self.send(USERS, Method::Get, "/v0/invites", &ListInvitations { kind })
+            .await
     }
 
     /// One invitation.
@@ -318,11 +313,7 @@ impl ControllerClient {
     }
 
     /// Changes which space has a subscription.
-    pub async fn set_subscription_space(
-        &self,
-        id: &str,
-        space: &str,
-    ) -> Asked<SubscriptionLegacy> {
+    pub async fn set_subscription_space(&self, id: &str, space: &str) -> Asked<SubscriptionLegacy> {
         self.put_text(&format!("/v0/{id}/space_id"), space).await
     }
 
@@ -448,12 +439,7 @@ impl ControllerClient {
     }
 
     /// Addresses that come twice count once.
-    async fn admins(
-        &self,
-        service: &'static str,
-        method: Method,
-        path: &str,
-    ) -> Asked<Vec<Email>> {
+    async fn admins(&self, service: &'static str, method: Method, path: &str) -> Asked<Vec<Email>> {
         let body = self.client.request(service, method, path, None).await?;
         let mut admins: Vec<Email> = Vec::new();
         for AdminInfo { email } in read::<Vec<AdminInfo>>(&body)? {

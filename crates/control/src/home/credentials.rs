@@ -6,6 +6,7 @@ use ockam_identity::{
     Attributes, CredentialBundle, CredentialDraft, CredentialDraftError, CredentialError,
     Identifier, Purpose, VerifiedCredential, VerifiedHistory,
 };
+use ockam_store::Store;
 use ockam_vault::{SignError, SoftwareVault};
 
 use crate::home::identities::now;
@@ -113,7 +114,18 @@ pub(crate) async fn known_history(
     state: &State,
     identifier: &Identifier,
 ) -> Result<Option<VerifiedHistory>, Failure> {
-    let found = state.store().history(identifier).await.map_err(refused)?;
+    history_in(state.store(), identifier).await
+}
+
+/// As [`known_history`], in a store.
+///
+/// # Errors
+/// As of [`known_history`].
+pub(crate) async fn history_in(
+    store: &Store,
+    identifier: &Identifier,
+) -> Result<Option<VerifiedHistory>, Failure> {
+    let found = store.history(identifier).await.map_err(refused)?;
     found
         .map(|history| history.verify(ockam_vault::fast(), Some(identifier)))
         .transpose()

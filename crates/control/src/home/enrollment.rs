@@ -12,6 +12,7 @@ use ockam_wire::{MultiAddr, Protocol};
 use crate::home::trust::Trusted;
 use crate::home::{identities, projects};
 use crate::managed::{StoredHistories, StoredNodes};
+use crate::membership::Applicant;
 use crate::outcome::{Code, Failure};
 use crate::state::State;
 
@@ -20,12 +21,12 @@ use crate::state::State;
 pub(crate) struct Asking {
     /// The authority.
     pub(crate) trusted: Trusted,
-    /// What speaks to it, as this identity and without credentials.
+    /// What speaks to it, as this identity and without a member's credentials.
     pub(crate) client: AuthorityClient,
 }
 
 impl Asking {
-    /// Prepares to ask, as this identity.
+    /// Prepares to ask, as this identity, which says that it administers the project if it does.
     ///
     /// # Errors
     /// It is not known where the authority is, or the identity cannot act.
@@ -41,10 +42,13 @@ impl Asking {
                     .help("give it with --authority-route, or import a file of the project that has `authority_access_route`"),
             );
         };
-        let own = identities::local(state, identity).await?;
+        let own = Arc::new(FixedIdentity(identities::local(state, identity).await?));
+        let node = asking_node(state);
+        let applicant =
+            Applicant::of(state.store(), &node, &trusted, identity.identifier, own).await?;
         let client = AuthorityClient {
-            node: asking_node(state),
-            identity: Arc::new(FixedIdentity(own)),
+            node,
+            identity: applicant.asking(),
             authority: *trusted.authority.identifier(),
             route,
             timeout,

@@ -225,6 +225,7 @@ fn checked(project: &VerifiedProject) -> Result<NewProject, Failure> {
         id: details.id.clone(),
         name,
         authority: project.authority().map(|history| *history.identifier()),
+        controller: None,
         details: details.to_json(),
     })
 }

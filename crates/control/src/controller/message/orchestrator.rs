@@ -4,8 +4,8 @@ use ockam_identity::Identifier;
 use ockam_wire::DecodeError;
 use ockam_wire::cbor::{Reader, set_once};
 
-use super::{Item, Secret};
 use super::item::{INNER, body};
+use super::{Item, Secret};
 use crate::value::Email;
 
 body! {

@@ -3,8 +3,8 @@
 use ockam_identity::{Identifier, ProjectDetails};
 use serde_json::json;
 
-use super::item::{body, numbered};
 use super::Secret;
+use super::item::{body, numbered};
 use crate::value::Email;
 
 body! {

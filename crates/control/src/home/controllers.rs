@@ -1,0 +1,78 @@
+//! Controllers that this home is enrolled with, and what its identities are there.
+
+use ockam_identity::Identifier;
+use ockam_store::{ControllerRecord, ProjectRecord, Store};
+use serde_json::Value;
+
+use crate::home::projects;
+use crate::outcome::Failure;
+use crate::state::refused;
+
+/// The controller that says of this identity that it administers the project, as far as is known here: the controller
+/// itself decides.
+///
+/// # Errors
+/// The store cannot be read, or what it holds is not understood.
+pub(crate) async fn administered(
+    store: &Store,
+    project: &ProjectRecord,
+    identity: &Identifier,
+) -> Result<Option<ControllerRecord>, Failure> {
+    let Some(controller) = &project.controller else {
+        return Ok(None);
+    };
+    let Some(account) = store.account(identity, controller).await.map_err(refused)? else {
+        return Ok(None);
+    };
+    let roles = projects::details(project)?.user_roles;
+    if !may_administer(&roles, account.email.as_deref()) {
+        return Ok(None);
+    }
+    store.controller(controller).await.map_err(refused)
+}
+
+/// Whether the user with this address may be an administrator: one with another role is none; of those that are not named
+/// only the controller knows.
+fn may_administer(roles: &[Value], email: Option<&str>) -> bool {
+    let Some(email) = email else {
+        return true;
+    };
+    let named = |role: &&Value| {
+        role.get("email")
+            .and_then(Value::as_str)
+            .is_some_and(|named| named.eq_ignore_ascii_case(email))
+    };
+    let is_admin = |role: &Value| role.get("role").and_then(Value::as_str) == Some("admin");
+    let mut own = roles.iter().filter(named).peekable();
+    own.peek().is_none() || own.any(is_admin)
+}
+
+/// The scope of an administrator's credentials (spec: trust 4.7).
+pub(crate) fn admin_scope_of(project: &str) -> String {
+    format!("project-admin-{project}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn who_has_another_role_is_no_administrator() {
+        let roles = [
+            json!({ "email": "Alice@example.com", "id": 1, "role": "admin", "scope": "project" }),
+            json!({ "email": "bob@example.com", "id": 2, "role": "guest", "scope": "project" }),
+            json!({ "email": "carol@example.com", "id": 3, "role": "guest", "scope": "project" }),
+            json!({ "email": "carol@example.com", "id": 3, "role": "admin", "scope": "space" }),
+        ];
+        for (email, may) in [
+            (Some("alice@example.com"), true),
+            (Some("bob@example.com"), false),
+            (Some("carol@example.com"), true),
+            (Some("dave@example.com"), true),
+            (None, true),
+        ] {
+            assert_eq!(may_administer(&roles, email), may, "{email:?}");
+        }
+    }
+}
