@@ -307,4 +307,4 @@ impl Drop for Prompt {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);

@@ -50,7 +50,7 @@ fn uses_of_a_ticket_are_counted_exactly_once_whoever_redeems_and_whatever_is_kil
             done.load(Ordering::Relaxed) >= 5
         });
         process::kill(pid);
-        process::wait_until("it is gone", Duration::from_secs(10), || {
+        process::wait_until("it is gone", Duration::from_secs(60), || {
             !process::runs(pid)
         });
         home.ok("node start authority-demo");

@@ -22,7 +22,7 @@ mod needs_python3 {
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap();
-            wait_until("the web server listens", Duration::from_secs(20), || {
+            wait_until("the web server listens", Duration::from_secs(60), || {
                 std::net::TcpStream::connect(("127.0.0.1", web)).is_ok()
             });
             let script = OLDER

@@ -35,7 +35,7 @@ fn flood(descriptors: u64) {
     // The relay again, now with its own limit; the portal comes back to it.
     portal.relay.ok("node stop relay");
     start_limited(&portal.relay, "relay", descriptors.min(most));
-    wait_until("the portal is back", Duration::from_secs(10), || {
+    wait_until("the portal is back", Duration::from_secs(60), || {
         crate::traffic::exchange(portal.inlet, b"x", Duration::from_secs(1)).is_ok()
     });
     let relay = portal.relay_node();
@@ -85,7 +85,7 @@ fn flood(descriptors: u64) {
 
     // After.
     drop(held);
-    wait_until("the relay lets go of them", Duration::from_secs(20), || {
+    wait_until("the relay lets go of them", Duration::from_secs(60), || {
         crate::process::descriptors(relay.pid) < 100
     });
     assert_echo(portal.inlet);

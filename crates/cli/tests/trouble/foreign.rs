@@ -198,7 +198,7 @@ mod needs_psql {
                         ]),
                     &trial.directory().join("postgres.log"),
                 );
-                wait_until("PostgreSQL is ready", Duration::from_secs(30), || {
+                wait_until("PostgreSQL is ready", Duration::from_secs(60), || {
                     assert!(
                         server.runs(),
                         "{}",
@@ -279,7 +279,7 @@ mod needs_redis_server {
                         .arg(trial.directory()),
                     &trial.directory().join("redis.log"),
                 );
-                wait_until("Redis is ready", Duration::from_secs(20), || {
+                wait_until("Redis is ready", Duration::from_secs(60), || {
                     assert!(server.runs());
                     client("redis-cli", port)
                         .arg("ping")
@@ -341,7 +341,7 @@ mod needs_redis_server {
                     .spawn()
                     .unwrap();
                 let heard = BufReader::new(subscriber.stdout.take().unwrap());
-                wait_until("somebody listens", Duration::from_secs(20), || {
+                wait_until("somebody listens", Duration::from_secs(60), || {
                     run(client("redis-cli", port).args(["publish", "news", "extra"])) != "0\n"
                 });
                 let heard = heard

@@ -225,6 +225,7 @@ fn scratch_file(scratch: &Path) -> File {
         .into_file()
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than the program waits for a peer by itself: a command that was starved of the processor ends with its own error.
+const PATIENCE: Duration = Duration::from_secs(150);
 /// Lines of the logs that a failed test shows.
 const LINES: usize = 200;

@@ -236,4 +236,4 @@ fn add_inlet(portal: &Portal, name: &str, headers: &[&str]) -> SocketAddr {
     bound.trim().parse().unwrap()
 }
 
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(60);

@@ -191,4 +191,4 @@ fn create_at(home: &Home, name: &str, address: &str) -> Node {
     home.node(name)
 }
 
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(60);

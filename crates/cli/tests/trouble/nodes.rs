@@ -141,4 +141,4 @@ fn a_stopped_or_killed_node_that_is_created_again_has_all_it_had() {
     assert!(failed.contains("Default node exists but is not running"));
 }
 
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(60);

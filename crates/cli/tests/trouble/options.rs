@@ -143,4 +143,4 @@ fn hand_on(
     }
 }
 
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(60);

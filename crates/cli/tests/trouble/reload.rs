@@ -279,4 +279,4 @@ fn names(changes: &serde_json::Value) -> Vec<String> {
         .collect()
 }
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);

@@ -134,7 +134,7 @@ fn comes_back(home: &Home, node: &str, port: u16, down: Duration, inlet: SocketA
         std::thread::spawn(move || home.ok(&format!("node start {node}")))
     };
     let mut back = Instant::now();
-    wait_until("the listener is back", Duration::from_secs(20), || {
+    wait_until("the listener is back", Duration::from_secs(60), || {
         back = Instant::now();
         TcpStream::connect(("127.0.0.1", port)).is_ok()
     });

@@ -177,7 +177,7 @@ impl Gate {
 }
 
 const EARLY: usize = 200;
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(60);
 /// More than all buffers of the system and the portal together.
 const STALLED: u64 = 96 << 20;
 /// A bulk transfer.

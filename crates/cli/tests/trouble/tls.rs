@@ -253,4 +253,4 @@ fn answers(inlet: SocketAddr) -> bool {
 }
 
 const SECRET: &[u8] = b"the secret of the client";
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(60);
