@@ -21,7 +21,7 @@ pub struct ControllerRecord {
 
 /// An identity of this home that a controller knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccountRecord {
+pub struct ControllerEnrollmentRecord {
     /// The identity.
     pub identity: Identifier,
     /// The controller.
@@ -96,7 +96,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NoIdentity`] unless the identity is the user's own.
-    pub async fn put_account(&self, account: &AccountRecord) -> Result<(), StoreError> {
+    pub async fn put_controller_enrollment(
+        &self,
+        account: &ControllerEnrollmentRecord,
+    ) -> Result<(), StoreError> {
         self.write(async |db| {
             let identity = account.identity.to_string();
             if crate::identities::by_identifier(db, &account.identity)
@@ -124,11 +127,11 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn account(
+    pub async fn controller_enrollment(
         &self,
         identity: &Identifier,
         controller: &Identifier,
-    ) -> Result<Option<AccountRecord>, StoreError> {
+    ) -> Result<Option<ControllerEnrollmentRecord>, StoreError> {
         self.read(async |db| {
             let row = sql::query("SELECT * FROM account WHERE identity = $1 AND controller = $2")
                 .bind(identity.to_string())
@@ -144,7 +147,9 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn accounts(&self) -> Result<Vec<AccountRecord>, StoreError> {
+    pub async fn controller_enrollments(
+        &self,
+    ) -> Result<Vec<ControllerEnrollmentRecord>, StoreError> {
         self.read(async |db| {
             let rows =
                 sql::query("SELECT * FROM account ORDER BY enrolled_at, identity, controller")
@@ -159,7 +164,7 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be written.
-    pub async fn delete_account(
+    pub async fn delete_controller_enrollment(
         &self,
         identity: &Identifier,
         controller: &Identifier,
@@ -190,9 +195,9 @@ fn controller(row: &Row) -> Result<ControllerRecord, Failure> {
     })
 }
 
-fn account(row: &Row) -> Result<AccountRecord, Failure> {
+fn account(row: &Row) -> Result<ControllerEnrollmentRecord, Failure> {
     let enrolled_at: i64 = row.try_get("enrolled_at")?;
-    Ok(AccountRecord {
+    Ok(ControllerEnrollmentRecord {
         identity: identifier(row, "identity")?,
         controller: identifier(row, "controller")?,
         email: row.try_get("email")?,
@@ -236,28 +241,37 @@ mod tests {
             .unwrap();
         let controller = Identifier::new([1; 32]);
         store.put_controller(&controller, "/tcp/1").await.unwrap();
-        let account = |email: Option<&str>, at| AccountRecord {
+        let account = |email: Option<&str>, at| ControllerEnrollmentRecord {
             identity: *alice.history.identifier(),
             controller,
             email: email.map(str::to_owned),
             enrolled_at: UnixTime(at),
         };
-        store.put_account(&account(None, 1)).await.unwrap();
-        store.put_account(&account(Some("a@b"), 2)).await.unwrap();
-        assert_eq!(store.accounts().await.unwrap(), [account(Some("a@b"), 1)]);
-        let stranger = AccountRecord {
+        store
+            .put_controller_enrollment(&account(None, 1))
+            .await
+            .unwrap();
+        store
+            .put_controller_enrollment(&account(Some("a@b"), 2))
+            .await
+            .unwrap();
+        assert_eq!(
+            store.controller_enrollments().await.unwrap(),
+            [account(Some("a@b"), 1)]
+        );
+        let stranger = ControllerEnrollmentRecord {
             identity: Identifier::new([9; 32]),
             ..account(None, 3)
         };
-        let refused = store.put_account(&stranger).await;
+        let refused = store.put_controller_enrollment(&stranger).await;
         assert!(matches!(refused, Err(StoreError::NoIdentity(_))));
         let known = account(None, 1);
         assert!(
             store
-                .delete_account(&known.identity, &known.controller)
+                .delete_controller_enrollment(&known.identity, &known.controller)
                 .await
                 .unwrap()
         );
-        assert!(store.accounts().await.unwrap().is_empty());
+        assert!(store.controller_enrollments().await.unwrap().is_empty());
     }
 }

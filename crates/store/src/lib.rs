@@ -64,7 +64,7 @@ mod testing;
 
 pub use backup::{Backup, BackupSeal, MAX_BACKUP_LEN};
 pub use configurations::ConfiguredRecord;
-pub use controllers::{AccountRecord, ControllerRecord};
+pub use controllers::{ControllerEnrollmentRecord, ControllerRecord};
 pub use credentials::CredentialRecord;
 pub use enrollment_tokens::{EnrollmentTokenRecord, TokenRedemption};
 pub use enrollments::EnrollmentRecord;

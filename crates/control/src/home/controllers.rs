@@ -21,11 +21,15 @@ pub(crate) async fn administered(
     let Some(controller) = &project.controller else {
         return Ok(None);
     };
-    let Some(account) = store.account(identity, controller).await.map_err(refused)? else {
+    let Some(enrolled) = store
+        .controller_enrollment(identity, controller)
+        .await
+        .map_err(refused)?
+    else {
         return Ok(None);
     };
     let roles = projects::details(project)?.user_roles;
-    if !may_administer(&roles, account.email.as_deref()) {
+    if !may_administer(&roles, enrolled.email.as_deref()) {
         return Ok(None);
     }
     store.controller(controller).await.map_err(refused)
@@ -42,7 +46,11 @@ fn may_administer(roles: &[Value], email: Option<&str>) -> bool {
             .and_then(Value::as_str)
             .is_some_and(|named| named.eq_ignore_ascii_case(email))
     };
-    let is_admin = |role: &Value| role.get("role").and_then(Value::as_str) == Some("admin");
+    let is_admin = |role: &Value| {
+        role.get("role")
+            .and_then(Value::as_str)
+            .is_some_and(|role| role.eq_ignore_ascii_case("admin"))
+    };
     let mut own = roles.iter().filter(named).peekable();
     own.peek().is_none() || own.any(is_admin)
 }
@@ -63,7 +71,7 @@ mod tests {
             json!({ "email": "Alice@example.com", "id": 1, "role": "admin", "scope": "project" }),
             json!({ "email": "bob@example.com", "id": 2, "role": "guest", "scope": "project" }),
             json!({ "email": "carol@example.com", "id": 3, "role": "guest", "scope": "project" }),
-            json!({ "email": "carol@example.com", "id": 3, "role": "admin", "scope": "space" }),
+            json!({ "email": "carol@example.com", "id": 3, "role": "Admin", "scope": "Space" }),
         ];
         for (email, may) in [
             (Some("alice@example.com"), true),
