@@ -7,6 +7,7 @@ mod carrying;
 mod closing;
 mod credentials;
 mod kept;
+mod namespaces;
 mod policies;
 mod published;
 mod relays;
