@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ockam_control::{
-    ChildOutput, Failure, Host, LocalFuture, Note, Outcome, Passphrase, ProgramVersion, Repeat,
-    Stdin,
+    ChildOutput, Failure, Host, LocalFuture, Note, Orchestrates, Outcome, Passphrase,
+    ProgramVersion, Repeat, Stdin,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -160,6 +160,10 @@ impl Host for Terminal {
 
     fn hand_on(&self, passphrase: &Arc<Passphrase>) {
         self.handed_on.borrow_mut().push(Arc::clone(passphrase));
+    }
+
+    fn orchestrates(&self) -> Option<Arc<dyn Orchestrates>> {
+        Some(Arc::new(ockam_orchestrator::Program))
     }
 
     fn spawn_node<'a>(

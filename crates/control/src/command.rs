@@ -20,6 +20,7 @@ mod live;
 mod message;
 mod migrate_database;
 mod node;
+pub(crate) mod orchestrator;
 mod passphrase;
 mod policy;
 mod project;
@@ -61,6 +62,7 @@ use crate::noun::tcp_connection::TcpConnection;
 use crate::noun::tcp_inlet::TcpInlet;
 use crate::noun::tcp_listener::TcpListener;
 use crate::noun::tcp_outlet::TcpOutlet;
+use crate::orchestrator::Orchestrates;
 use crate::outcome::{Failure, Outcome};
 use crate::table::{Noun, Verb};
 
@@ -114,6 +116,10 @@ pub trait Host {
     }
     /// Background nodes that are started from now on get this passphrase, over a pipe.
     fn hand_on(&self, _passphrase: &Arc<Passphrase>) {}
+    /// What runs an Orchestrator, where this program has one.
+    fn orchestrates(&self) -> Option<Arc<dyn Orchestrates>> {
+        None
+    }
     /// Starts this program again as `node create` with these arguments in the background, and waits until the child says
     /// that it is ready (spec: command 3.6). `--foreground`, `--child-process` and the callback are added by the host.
     fn spawn_node<'a>(
@@ -340,6 +346,9 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<authority::Create>(),
     Command::of::<authority::Show>(),
     Command::of::<authority::List>(),
+    Command::of::<orchestrator::Start>(),
+    Command::of::<orchestrator::Status>(),
+    Command::of::<orchestrator::Stop>(),
     Command::of::<message::Send>(),
     Command::of::<service::Start>(),
     Command::of::<service::List>(),

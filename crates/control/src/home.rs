@@ -19,6 +19,7 @@ pub mod import;
 #[cfg(feature = "cli")]
 pub(crate) mod logs;
 pub mod nodes;
+pub(crate) mod orchestrator;
 pub mod projects;
 pub(crate) mod purpose_keys;
 pub mod reset;

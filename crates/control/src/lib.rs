@@ -26,6 +26,7 @@ mod keyring;
 mod managed;
 mod membership;
 mod noun;
+mod orchestrator;
 mod outcome;
 mod record;
 mod resource;
@@ -45,6 +46,10 @@ pub use ephemeral::Ephemeral;
 pub use home::{authorities, identities, import, nodes, projects, reset, trust, vaults};
 pub use managed::{ManagedNode, NodeSettings, Posture, Start, StatusEndpoint};
 pub use ockam_store::{Glance, IfRunning, Passphrase};
+pub use orchestrator::{
+    Admit, Eventual, Orchestrates, Orchestrating, OrchestratorSettings, OrchestratorStart,
+    SignInSettings,
+};
 pub use outcome::{Code, Failure, Outcome};
 pub use record::{Connection, FlowControlId, RawAddress};
 pub use resource::{Resource, Serve};
@@ -52,8 +57,9 @@ pub use state::State;
 pub use table::{Forms, Noun, RESOURCES, Scope, Verb, Who, resource};
 pub use value::{
     Alias, AliasError, AttributeText, AttributeTextError, DurationText, DurationTextError, Email,
-    EmailError, Expression, HostPort, HostPortError, NodeArgument, NodeArgumentError, PolicyTarget,
-    ResourceName, ResourceNameError, Scheme, WorkerName, WorkerNameError,
+    EmailError, Expression, HostPort, HostPortError, JoinString, JoinStringError, NodeArgument,
+    NodeArgumentError, PolicyTarget, ResourceName, ResourceNameError, Scheme, WorkerName,
+    WorkerNameError,
 };
 
 #[cfg(feature = "cli")]
@@ -73,6 +79,7 @@ pub use noun::import::{ImportResult, Imported, ImportedItem};
 pub use noun::message::{MessageReply, MessageSpec};
 pub use noun::node::{NodeItem, NodeResources, NodeRoute, NodeStatus};
 pub use noun::node_services::{ListenerService, NodeServices};
+pub use noun::orchestrator::{OrchestratorCounts, OrchestratorStatus, OrchestratorView};
 pub use noun::policy::{
     DenialItem, Policies, PolicyAnswer, PolicyAttribute, PolicyExplanation, PolicyItem, PolicyPart,
     PolicyQuestion, PolicySpec, RuleKind, Subject,

@@ -22,6 +22,7 @@ mod channels;
 mod histories;
 mod inlets;
 mod names;
+mod orchestrator;
 mod outlets;
 mod own_identity;
 mod policies;
@@ -59,6 +60,7 @@ use self::authority::RunningAuthority;
 use self::channel_listeners::KeptListener;
 use self::channels::KeptChannel;
 use self::inlets::KeptInlet;
+use self::orchestrator::{Opened, RunningOrchestrator};
 use self::outlets::KeptOutlet;
 use self::own_identity::StoredIdentity;
 use self::policies::PolicySet;
@@ -76,6 +78,7 @@ use crate::noun;
 use crate::noun::authority::AuthoritySettings;
 use crate::noun::node::NodeResources;
 use crate::noun::node_services::NodeServices;
+use crate::orchestrator::{Orchestrates, OrchestratorSettings};
 use crate::outcome::Failure;
 use crate::resource::Serve;
 use crate::socket::ControlSocket;
@@ -111,6 +114,10 @@ pub struct NodeSettings {
     pub max_stale: Option<DurationText>,
     /// How it works as an authority; as before, when it is not given.
     pub authority: Option<AuthoritySettings>,
+    /// How it works as the Orchestrator; as before, when it is not given.
+    pub orchestrator: Option<OrchestratorSettings>,
+    /// What runs the Orchestrator, where a program has it.
+    pub orchestrates: Option<Arc<dyn Orchestrates>>,
 }
 
 /// How a node comes to be started.
@@ -164,8 +171,19 @@ impl ManagedNode {
             return Err(nodes::already_running(&settings.name));
         }
         let prior_options = stored_options(prior.as_ref())?;
+        let orchestrator = settings.orchestrator.clone().or(prior_options.orchestrator);
+        let opened = match orchestrator.clone() {
+            Some(asked) => Some(Opened::new(&state, asked, settings.orchestrates.clone()).await?),
+            None => None,
+        };
+        // What the Orchestrator has to remember is in its own database, also who it is.
+        let keeper = opened
+            .as_ref()
+            .map_or(&state, |opened| &opened.state)
+            .clone();
         let prior_identity = prior.as_ref().and_then(|prior| prior.identity.as_ref());
         let identity = match (&settings.identity, prior_identity) {
+            _ if let Some(opened) = &opened => opened.controller.clone(),
             // spec: command 3.6 (a named identity that is missing is created)
             (Some(name), _) => {
                 let spec = identities::IdentitySpec {
@@ -184,12 +202,13 @@ impl ManagedNode {
             Some(lifetime) => KeyLifetime::new(lifetime.0)?,
             None => KeyLifetime::USUAL,
         };
-        let own_identity = StoredIdentity::follow(&state, &identity, key_lifetime).await?;
+        let own_identity = StoredIdentity::follow(&keeper, &identity, key_lifetime).await?;
         let authority = settings.authority.clone().or(prior_options.authority);
         // An authority trusts nobody but its account authority. That of the default project may be itself: it would wait for
         // its own credential before it answers anybody.
         let trust = match &authority {
             Some(_) => None,
+            None if opened.is_some() => None,
             None => settings.trust.clone().or(prior_options.trust),
         };
         let trusted = match &trust {
@@ -200,9 +219,10 @@ impl ManagedNode {
             Some(authority) => authority::account_authority(authority)?,
             None => None,
         };
-        let histories = Arc::new(StoredHistories(state.store().clone()));
+        let histories = Arc::new(StoredHistories(keeper.store().clone()));
         let policies = Arc::new(PolicySet::stored(&state, &settings.name).await?);
         let posture = match settings.posture {
+            _ if opened.is_some() => Posture::Strict,
             Posture::Published => prior_options.posture,
             Posture::Strict => Posture::Strict,
         };
@@ -226,12 +246,11 @@ impl ManagedNode {
             strict: posture == Posture::Strict,
             ..NodeOptions::default()
         });
-        let listener = listen(
-            &node,
-            &settings,
-            prior.as_ref().and_then(|prior| prior.listener.as_deref()),
-        )
-        .await?;
+        let stored_listener = prior.as_ref().and_then(|prior| prior.listener.as_deref());
+        let listener = match &opened {
+            Some(opened) => opened.listen(&node, &settings, stored_listener).await?,
+            None => listen(&node, &settings, stored_listener).await?,
+        };
         let status_choice = match settings.status_endpoint {
             StatusEndpoint::Preferred if prior_options.no_status_endpoint => StatusEndpoint::Off,
             choice => choice,
@@ -259,10 +278,11 @@ impl ManagedNode {
             trust,
             max_stale: settings.max_stale.or(prior_options.max_stale),
             authority,
+            orchestrator,
         };
         let start = NodeStart {
             name: settings.name.clone(),
-            identity: Some(identity.name.clone()),
+            identity: opened.is_none().then(|| identity.name.clone()),
             process: Some(ProcessMark::current()),
             listener: Some(listener.address().to_string()),
             status_endpoint: status_address.map(|address| address.to_string()),
@@ -270,6 +290,12 @@ impl ManagedNode {
                 .map_err(|error| Failure::internal("the options cannot be written", &error))?,
         };
         let stored = match settings.start {
+            Start::Create if opened.is_some() => {
+                state
+                    .store()
+                    .create_node_apart(&start, settings.if_running)
+                    .await
+            }
             Start::Create => {
                 let created = state.store().create_node(&start, settings.if_running).await;
                 if created.is_ok() {
@@ -326,6 +352,7 @@ impl ManagedNode {
             policies,
             services: Arc::default(),
             relay_service: OnceLock::new(),
+            orchestrator: OnceLock::new(),
             named_peers,
             outlets: Arc::default(),
             inlets: Arc::default(),
@@ -340,12 +367,13 @@ impl ManagedNode {
             authority: None,
             tasks: Vec::new(),
         };
-        let started = match options.authority {
-            Some(authority) => {
+        let started = match (opened, options.authority) {
+            (Some(opened), _) => this.run_orchestrator(listener, status, opened).await,
+            (None, Some(authority)) => {
                 this.run_authority(listener, status, &authority, identity.identifier)
                     .await
             }
-            None => this.run(listener, status, options.services).await,
+            (None, None) => this.run(listener, status, options.services).await,
         };
         match started {
             Ok(()) => Ok(this),
@@ -449,6 +477,9 @@ impl ManagedNode {
         for listener in managed.tcp_listeners.all() {
             listener.running.close();
         }
+        if let Some(orchestrator) = managed.orchestrator.get() {
+            orchestrator.running.stop().await;
+        }
         managed.node.shutdown().await;
         managed
             .state
@@ -495,6 +526,8 @@ pub(crate) struct Managed {
     services: Arc<Registry<KeptService>>,
     /// Set when the node starts.
     relay_service: OnceLock<RelayService>,
+    /// Set when the node starts, if it has one.
+    orchestrator: OnceLock<RunningOrchestrator>,
     /// Of a strict node without an authority.
     named_peers: Option<Arc<NamedPeers>>,
     outlets: Arc<Registry<KeptOutlet>>,
@@ -532,6 +565,8 @@ struct NodeOptionsRecord {
     max_stale: Option<DurationText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     authority: Option<AuthoritySettings>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    orchestrator: Option<OrchestratorSettings>,
 }
 
 /// The options that a node was given before. They say whom it trusts: without them it would be open to everybody.
@@ -563,6 +598,23 @@ pub(crate) fn trust_of(node: &ockam_store::NodeRecord) -> Option<TrustSpec> {
 pub(crate) fn authority_of(node: &ockam_store::NodeRecord) -> Option<AuthoritySettings> {
     let options: NodeOptionsRecord = serde_json::from_str(&node.options).ok()?;
     options.authority
+}
+
+/// How a node works as the Orchestrator, if it is one.
+pub(crate) fn orchestrator_of(node: &ockam_store::NodeRecord) -> Option<OrchestratorSettings> {
+    let options: NodeOptionsRecord = serde_json::from_str(&node.options).ok()?;
+    options.orchestrator
+}
+
+/// The stored form of the options of an Orchestrator that did not start yet.
+#[cfg(feature = "cli")]
+pub(crate) fn orchestrator_options(settings: &OrchestratorSettings) -> Result<String, Failure> {
+    let options = NodeOptionsRecord {
+        orchestrator: Some(settings.clone()),
+        ..NodeOptionsRecord::default()
+    };
+    serde_json::to_string(&options)
+        .map_err(|error| Failure::internal("the options cannot be written", &error))
 }
 
 /// The stored form of the options of an authority that did not start yet.
@@ -835,6 +887,7 @@ mod tests {
             status_endpoint: None,
             options: r#"{"trust":{"project":"p"}}"#.to_owned(),
             is_default: false,
+            stands_apart: false,
         };
         let options = stored_options(Some(&node)).expect("they are understood");
         assert!(options.trust.is_some());

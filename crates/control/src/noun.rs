@@ -9,6 +9,7 @@ pub(crate) mod message;
 pub(crate) mod migrate_database;
 pub(crate) mod node;
 pub(crate) mod node_services;
+pub(crate) mod orchestrator;
 pub(crate) mod policy;
 pub(crate) mod project;
 pub(crate) mod project_admin;

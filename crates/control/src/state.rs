@@ -43,6 +43,11 @@ impl State {
         }
     }
 
+    /// The state in another store, for whoever works on this one too.
+    pub(crate) fn beside(&self, store: Store) -> Self {
+        Self::over(store, self.runtime.clone())
+    }
+
     /// What opens sealed vaults.
     pub(crate) fn keyring(&self) -> &Keyring {
         &self.keyring
@@ -304,6 +309,7 @@ pub(crate) fn refused(error: StoreError) -> Failure {
         | StoreError::NoProject(_)
         | StoreError::NoSpace(_)
         | StoreError::NodeIsDefault(_)
+        | StoreError::NodeStandsApart(_)
         | StoreError::IdentityIsDefault(_) => None,
         _ => Some(Code::Internal),
     };

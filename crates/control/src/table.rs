@@ -122,6 +122,7 @@ pub const RESOURCES: &[&Noun] = &[
     &noun::tcp_listener::NOUN,
     &noun::tcp_connection::NOUN,
     &noun::authority::NOUN,
+    &noun::orchestrator::NOUN,
     &noun::message::NOUN,
     &noun::service::NOUN,
     &noun::worker::NOUN,

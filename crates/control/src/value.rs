@@ -5,6 +5,7 @@ mod attribute;
 mod duration;
 mod email;
 mod host_port;
+mod join_string;
 mod name;
 mod policy;
 mod worker;
@@ -13,6 +14,7 @@ pub use attribute::{AttributeText, AttributeTextError};
 pub use duration::{DurationText, DurationTextError};
 pub use email::{Email, EmailError};
 pub use host_port::{HostPort, HostPortError, Scheme};
+pub use join_string::{JoinString, JoinStringError};
 pub use name::{Alias, AliasError, NodeArgument, NodeArgumentError};
 
 pub use policy::{Expression, PolicyTarget, ResourceName, ResourceNameError};

@@ -722,6 +722,8 @@ fn settings(name: &str) -> NodeSettings {
         trust: None,
         max_stale: None,
         authority: None,
+        orchestrator: None,
+        orchestrates: None,
         posture: Posture::Published,
     }
 }

@@ -8,8 +8,14 @@
 //!
 //! All state is in the database. Several processes may share one.
 //!
-//! Specification: trust 7, 9.
+//! Entry type: [`Program`], which a program hands to `ockam_control` so that a node may have an Orchestrator in it.
+//!
+//! Specification: trust 7, 9; command 3.9.8.
 
 mod controller;
+mod first_administrator;
+mod process;
 mod projects;
 mod sign_in;
+
+pub use process::Program;

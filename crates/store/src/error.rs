@@ -210,6 +210,9 @@ pub enum StoreError {
     /// The node is the default already.
     #[error("The node '{0}' is already the default")]
     NodeIsDefault(String),
+    /// The node never is the default one.
+    #[error("the node '{0}' runs the Orchestrator of this machine and cannot be the default node")]
+    NodeStandsApart(String),
 
     /// The node was asked for something of this name before.
     #[error("the node {node} already has a {noun} named {name}")]

@@ -108,6 +108,34 @@ impl Home {
         self.root.join(DATABASE)
     }
 
+    /// The database of the Orchestrator of this home, unless it has another one.
+    #[must_use]
+    pub fn orchestrator_database(&self) -> PathBuf {
+        self.root.join(ORCHESTRATOR_DATABASE)
+    }
+
+    /// What the Orchestrator of this home hands over in files. May not exist yet.
+    #[must_use]
+    pub fn orchestrator_directory(&self) -> PathBuf {
+        self.root.join("orchestrator")
+    }
+
+    /// The file with the code of the first administrator, while there is none.
+    #[must_use]
+    pub fn first_administrator(&self) -> PathBuf {
+        self.orchestrator_directory().join(FIRST_ADMINISTRATOR)
+    }
+
+    /// Makes that directory.
+    ///
+    /// # Errors
+    /// The directory cannot be made.
+    pub fn create_orchestrator_directory(&self) -> Result<PathBuf, HomeError> {
+        let path = self.orchestrator_directory();
+        private_directory(&path)?;
+        Ok(path)
+    }
+
     /// The database of the published program, whether or not it is there; it is only ever copied and looked at.
     #[must_use]
     pub fn published_database(&self) -> PathBuf {
@@ -263,8 +291,21 @@ impl Home {
             ignore_missing(fs::remove_dir_all(&path), &path)?;
         }
         self.remove_run_directory()?;
+        let code = self.first_administrator();
+        ignore_missing(fs::remove_file(&code), &code)?;
+        let handed_over = self.orchestrator_directory();
+        match fs::remove_dir(&handed_over) {
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {}
+            done => ignore_missing(done, &handed_over)?,
+        }
         for name in &names {
             let path = self.root.join(name);
+            if name
+                .as_bytes()
+                .starts_with(ORCHESTRATOR_DATABASE.as_bytes())
+            {
+                ignore_missing(fs::remove_file(&path), &path)?;
+            }
             if name.as_bytes().starts_with(b"vault-")
                 && (!shared || crate::database::has_mark(&path, &schema::VAULT_FILE))
             {
@@ -421,6 +462,9 @@ fn short_hash(parts: &[&[u8]]) -> String {
 }
 
 pub(crate) const DATABASE: &str = "ockam.sqlite3";
+const ORCHESTRATOR_DATABASE: &str = "orchestrator.sqlite3";
+/// Below the directory of the Orchestrator.
+const FIRST_ADMINISTRATOR: &str = "first-administrator";
 
 /// Linux allows 107 bytes and a zero, other systems 103.
 const SOCKET_PATH_MAX: usize = 103;

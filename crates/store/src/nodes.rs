@@ -27,6 +27,8 @@ pub struct NodeRecord {
     pub options: String,
     /// Whether it is the default node.
     pub is_default: bool,
+    /// Whether nobody means it who names no node: it never is the default one.
+    pub stands_apart: bool,
 }
 
 /// What a node is stored with when its process starts. All of it replaces what was stored.
@@ -69,7 +71,8 @@ impl Store {
         self.write(async |db| {
             put(db, node, if_running).await?;
             let default = default(db).await?;
-            if default.is_none_or(|default| default.process.is_none()) {
+            let stored = find(db, &node.name).await?;
+            if !stored.stands_apart && default.is_none_or(|default| default.process.is_none()) {
                 make_default(db, &node.name).await?;
             }
             find(db, &node.name).await
@@ -90,6 +93,29 @@ impl Store {
             put(db, node, if_running).await?;
             if default(db).await?.is_none() {
                 make_default(db, &node.name).await?;
+            }
+            find(db, &node.name).await
+        })
+        .await
+    }
+
+    /// Stores a node that never is the default one, new or again under the name of one that does not run.
+    ///
+    /// # Errors
+    /// [`StoreError::NodeRunning`]; [`StoreError::NoIdentity`].
+    pub async fn create_node_apart(
+        &self,
+        node: &NodeStart,
+        if_running: IfRunning,
+    ) -> Result<NodeRecord, StoreError> {
+        self.write(async |db| {
+            put(db, node, if_running).await?;
+            sql::query("UPDATE node SET stands_apart = 1, is_default = 0 WHERE name = $1")
+                .bind(node.name.as_str())
+                .execute(&mut *db)
+                .await?;
+            if default(db).await?.is_none() {
+                make_first_default(db).await?;
             }
             find(db, &node.name).await
         })
@@ -152,9 +178,7 @@ impl Store {
                 .execute(&mut *db)
                 .await?;
             if node.is_default {
-                sql::query("UPDATE node SET is_default = 1 WHERE id = (SELECT min(id) FROM node)")
-                    .execute(db)
-                    .await?;
+                make_first_default(db).await?;
             }
             Ok(node)
         })
@@ -164,11 +188,15 @@ impl Store {
     /// Makes a node the default.
     ///
     /// # Errors
-    /// [`StoreError::NoNode`]; [`StoreError::NodeIsDefault`].
+    /// [`StoreError::NoNode`]; [`StoreError::NodeIsDefault`]; [`StoreError::NodeStandsApart`].
     pub async fn set_default_node(&self, name: &NodeName) -> Result<(), StoreError> {
         self.write(async |db| {
-            if find(db, name).await?.is_default {
+            let node = find(db, name).await?;
+            if node.is_default {
                 return Err(StoreError::NodeIsDefault(name.to_string()).into());
+            }
+            if node.stands_apart {
+                return Err(StoreError::NodeStandsApart(name.to_string()).into());
             }
             make_default(db, name).await
         })
@@ -183,7 +211,7 @@ impl Store {
         self.read(async |db| find(db, name).await).await
     }
 
-    /// The default node, if there is any node.
+    /// The default node, if there is any node that does not stand apart.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -260,6 +288,17 @@ pub(crate) async fn make_default(db: &mut Connection, name: &NodeName) -> Result
     Ok(())
 }
 
+/// Makes the first of those that remain the default.
+async fn make_first_default(db: &mut Connection) -> Result<(), Failure> {
+    sql::query(
+        "UPDATE node SET is_default = 1
+         WHERE id = (SELECT min(id) FROM node WHERE stands_apart = 0)",
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 async fn find(db: &mut Connection, name: &NodeName) -> Result<NodeRecord, Failure> {
     look_up(db, name)
         .await?
@@ -300,6 +339,7 @@ impl FromRow for Stored {
         let status_endpoint = row.try_get("status_endpoint")?;
         let options = row.try_get("options")?;
         let is_default = row.try_get("is_default")?;
+        let stands_apart = row.try_get("stands_apart")?;
         let read = || {
             Ok(NodeRecord {
                 name: name
@@ -316,6 +356,7 @@ impl FromRow for Stored {
                 status_endpoint,
                 options,
                 is_default,
+                stands_apart,
             })
         };
         Ok(Self(read()))
@@ -369,6 +410,32 @@ mod tests {
         store.delete_node(&"n3".parse().unwrap()).await.unwrap();
         assert_eq!(default_name(&store).await, None);
         assert!(store.nodes().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_node_that_stands_apart_never_is_the_default() {
+        let (_home, store) = store().await;
+        let me = Some(ProcessMark::current());
+        let apart = store
+            .create_node_apart(&start("o", me), IfRunning::Refuse)
+            .await
+            .unwrap();
+        assert!(apart.stands_apart && !apart.is_default);
+        assert_eq!(default_name(&store).await, None);
+        store
+            .create_node(&start("n1", me), IfRunning::Refuse)
+            .await
+            .unwrap();
+        assert_eq!(default_name(&store).await.as_deref(), Some("n1"));
+        let refused = store.set_default_node(&apart.name).await;
+        assert!(matches!(refused, Err(StoreError::NodeStandsApart(_))));
+        store.delete_node(&"n1".parse().unwrap()).await.unwrap();
+        assert_eq!(default_name(&store).await, None);
+        store
+            .restart_node(&start("o", me), IfRunning::Refuse)
+            .await
+            .unwrap();
+        assert!(store.node(&apart.name).await.unwrap().stands_apart);
     }
 
     #[tokio::test]

@@ -199,6 +199,7 @@ CREATE TABLE heard_withdrawal (
 CREATE INDEX heard_withdrawal_moment ON heard_withdrawal (authority, before);
 ";
 
+<<<<<<< HEAD
 /// Controllers, which of the user's identities they know, their spaces, and which of them runs a project.
 const HOME_8: &str = "
 CREATE TABLE controller (
@@ -228,6 +229,11 @@ CREATE TABLE space (
 CREATE UNIQUE INDEX space_one_default ON space (is_default) WHERE is_default = 1;
 
 ALTER TABLE project ADD COLUMN controller TEXT;
+=======
+/// A node that stands apart never is the default one: nobody means it who names none.
+const HOME_8: &str = "
+ALTER TABLE node ADD COLUMN stands_apart INTEGER NOT NULL DEFAULT 0 CHECK (stands_apart IN (0, 1));
+>>>>>>> 4c8d0ea (orchestrator: a node with an Orchestrator in it, started, stopped and resumed like any node; empty for now)
 ";
 
 /// `seal` has one row if the file is sealed: the key of the secrets, itself sealed under the passphrase.

@@ -33,6 +33,18 @@ impl Store {
         })
     }
 
+    /// Opens the store of the Orchestrator of a home, which has a database of its own; as [`Store::open`] otherwise.
+    ///
+    /// # Errors
+    /// As of [`Store::open`].
+    pub async fn open_orchestrator(home: &Home) -> Result<Self, StoreError> {
+        let database = Database::open(&home.orchestrator_database(), &schema::HOME).await?;
+        Ok(Self {
+            home: home.clone(),
+            database,
+        })
+    }
+
     /// The home this is the store of.
     #[must_use]
     pub fn home(&self) -> &Home {

@@ -176,7 +176,7 @@ impl Session<'_> {
         state: &State,
         at: Option<&NodeArgument>,
     ) -> Result<NodeRecord, Failure> {
-        if at.is_none() && state.nodes().await?.is_empty() {
+        if at.is_none() && state.nodes().await?.iter().all(|node| node.stands_apart) {
             let name = state.new_node_name().await?;
             self.host.note(Note::Info(format!(
                 "There is no node yet, creating one named {name}"

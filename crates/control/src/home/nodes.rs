@@ -196,6 +196,7 @@ mod tests {
             status_endpoint: None,
             options: "{}".to_owned(),
             is_default: true,
+            stands_apart: false,
         };
         let text = serde_json::to_string(&stored_resources(&node)).expect("plain data");
         assert_eq!(
@@ -220,6 +221,7 @@ mod tests {
             status: NodeStatus::Running { pid: 7 },
             pid: Some(7),
             is_default: false,
+            stands_apart: false,
         };
         assert_eq!(
             serde_json::to_string(&item).expect("plain data"),

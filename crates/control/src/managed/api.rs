@@ -41,6 +41,7 @@ pub(crate) fn router(node: Arc<Managed>) -> Router {
         .merge(routes::<TcpListener, Managed>())
         .merge(routes::<TcpConnection, Managed>())
         .route("/node", get(resources))
+        .route("/orchestrator", get(orchestrator))
         .route("/policies/explanations", post(explain))
         .route("/denials", get(denials))
         .route("/messages", post(send))
@@ -53,6 +54,10 @@ pub(crate) fn router(node: Arc<Managed>) -> Router {
 
 async fn resources(State(node): State<Arc<Managed>>) -> Response {
     answer(node.resources().await)
+}
+
+async fn orchestrator(State(node): State<Arc<Managed>>) -> Response {
+    answer(node.orchestrator_view().await)
 }
 
 async fn denials(State(node): State<Arc<Managed>>) -> Response {

@@ -213,6 +213,8 @@ impl Create {
             trust: None,
             max_stale: None,
             authority: None,
+            orchestrator: None,
+            orchestrates: None,
             // It opens its own services only, whatever it is asked for.
             posture: Posture::Published,
         };

@@ -454,7 +454,10 @@ impl Create {
         session
             .unlock_for(&state, self.identity_of(&state, &name).await?.as_ref())
             .await?;
+        let before = nodes::find(&state, &name).await?;
+        let has_its_own = before.as_ref().is_some_and(|node| node.stands_apart);
         if self.identity.identity.is_none()
+            && !has_its_own
             && state
                 .store()
                 .default_identity()
@@ -466,7 +469,6 @@ impl Create {
                 "There is no identity yet, generating one".to_owned(),
             ));
         }
-        let before = nodes::find(&state, &name).await?;
         let trust = match self.trust.given(&state).await? {
             // What it trusted before is better than what is the default now.
             None if self.resume || before.as_ref().and_then(trust_of).is_some() => None,
@@ -495,6 +497,8 @@ impl Create {
             portal_chunk: session.parsed_variable("OCKAM_TCP_PORTAL_PAYLOAD_LENGTH")?,
             purpose_key_lifetime: self.purpose_key_lifetime,
             authority: None,
+            orchestrator: None,
+            orchestrates: session.host.orchestrates(),
         };
         let start = settings.start;
         session.host.waiting(&format!("Starting Node {name}"));

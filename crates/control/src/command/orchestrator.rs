@@ -1,0 +1,118 @@
+//! `ockam orchestrator`.
+
+mod start;
+mod status;
+
+use std::io::Read as _;
+
+use ockam_store::NodeRecord;
+
+use crate::command::{ChildOutput, Note, Session};
+use crate::home::orchestrator::{self, HomeOrchestrator};
+use crate::noun::orchestrator::OrchestratorView;
+use crate::outcome::{Code, Failure};
+use crate::state::{State, status_of};
+use crate::value::JoinString;
+
+pub(super) use start::Start;
+pub(super) use status::{Status, Stop};
+
+/// The Orchestrator of this machine: started where there is none, and started again where it has stopped. Whoever can read
+/// this home gets the code of the first administrator, while there is none.
+///
+/// # Errors
+/// It cannot be started, or does not answer.
+#[allow(dead_code, reason = "enrolling calls it")]
+pub(crate) async fn local(session: &Session<'_>) -> Result<JoinString, Failure> {
+    let state = session.open().await?;
+    let found = match orchestrator::find(&state).await? {
+        Some(found) => found,
+        None => {
+            let begin = start::Begin::default();
+            start::keep(&state, &begin.settings()?, None).await?
+        }
+    };
+    if !status_of(&found.node).is_running() {
+        session.host.note(Note::Info(
+            "The Orchestrator of this machine does not run, starting it on loopback".to_owned(),
+        ));
+        run_in_background(session, &found, ChildOutput::Discard).await?;
+    }
+    let found = orchestrator::find(&state)
+        .await?
+        .ok_or_else(|| Failure::new("the Orchestrator was deleted meanwhile"))?;
+    let mut join = join_string(&view(session, &state, &found.node).await?)?;
+    join.code = first_code(&state)?;
+    Ok(join)
+}
+
+/// What the running one says of itself.
+async fn view(
+    session: &Session<'_>,
+    state: &State,
+    node: &NodeRecord,
+) -> Result<OrchestratorView, Failure> {
+    let client = session.client(state, node)?;
+    client
+        .ask(hyper::Method::GET, "/orchestrator", None::<&()>)
+        .await
+}
+
+fn join_string(view: &OrchestratorView) -> Result<JoinString, Failure> {
+    Ok(JoinString {
+        route: view.route.parse().map_err(|error| {
+            Failure::internal("the route to the Orchestrator is not understood", &error)
+        })?,
+        identifier: view.identifier,
+        code: None,
+    })
+}
+
+/// The code of the first administrator, while there is none.
+fn first_code(state: &State) -> Result<Option<ockam_identity::OneTimeCode>, Failure> {
+    let Some(path) = orchestrator::first_administrator(state) else {
+        return Ok(None);
+    };
+    let unreadable = |error: &(dyn std::error::Error + 'static)| {
+        Failure::internal(format!("{} cannot be read", path.display()), error)
+    };
+    let mut text = zeroize::Zeroizing::new(String::new());
+    match std::fs::File::open(&path) {
+        Ok(file) => file
+            .take(LONGEST_CODE)
+            .read_to_string(&mut text)
+            .map_err(|error| unreadable(&error))?,
+        // It was used meanwhile.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(&error)),
+    };
+    text.trim()
+        .parse()
+        .map(Some)
+        .map_err(|error| unreadable(&error))
+}
+
+/// Starts a stopped one in a process of its own.
+async fn run_in_background(
+    session: &Session<'_>,
+    found: &HomeOrchestrator,
+    output: ChildOutput,
+) -> Result<(), Failure> {
+    let arguments = [
+        "--resume".to_owned(),
+        "--".to_owned(),
+        found.node.name.to_string(),
+    ];
+    session.host.spawn_node(&arguments, output).await
+}
+
+/// The one of this home.
+async fn here(state: &State) -> Result<HomeOrchestrator, Failure> {
+    orchestrator::find(state).await?.ok_or_else(|| {
+        Failure::coded(Code::NotFound, "there is no Orchestrator on this machine")
+            .help("start one with `ockam orchestrator start`")
+    })
+}
+
+/// A file with a code is short.
+const LONGEST_CODE: u64 = 1024;

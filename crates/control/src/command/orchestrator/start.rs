@@ -1,0 +1,409 @@
+//! `ockam orchestrator start`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+use ockam_store::{IfRunning, NodeStart};
+use serde_json::json;
+
+use crate::command::orchestrator::{first_code, here, join_string, view};
+use crate::command::{ChildOutput, Example, Run, Session, Stdin, text};
+use crate::home::orchestrator::{self, HomeOrchestrator};
+use crate::managed::{self, ManagedNode, NodeSettings, Posture, Start as How, StatusEndpoint};
+use crate::noun::orchestrator::{NODE, NOUN};
+use crate::orchestrator::{Admit, OrchestratorSettings, SignInSettings};
+use crate::outcome::{Failure, Outcome};
+use crate::state::{State, refused, status_of};
+use crate::table::Noun;
+use crate::value::HostPort;
+
+#[derive(Debug, Args)]
+pub(in crate::command) struct Start {
+    /// Run in this process and end with it
+    #[arg(short, long)]
+    foreground: bool,
+    /// Where it listens: HOST:PORT; where it did before, or the first free port of 127.0.0.1 from 6252 on when not given
+    #[arg(short, long, value_name = "ADDRESS")]
+    listen: Option<HostPort>,
+    #[command(flatten)]
+    begin: Begin,
+}
+
+/// How it is to work.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Begin {
+    /// Where others reach it, when that is not where it listens: HOST:PORT
+    #[arg(long, value_name = "ADDRESS")]
+    public_address: Option<HostPort>,
+    /// Its database: sqlite:FILE, or postgres://USER@HOST/NAME; a file in OCKAM_HOME when not given
+    #[arg(long, value_name = "DATABASE")]
+    database: Option<String>,
+    /// The file with the key under which secrets are sealed in PostgreSQL
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// The OpenID Connect provider that says who somebody is: its https address
+    #[arg(long, value_name = "URL", requires = "client_id")]
+    issuer: Option<String>,
+    /// Who the Orchestrator is at the provider
+    #[arg(long, value_name = "ID", requires = "issuer")]
+    client_id: Option<String>,
+    /// For whom the tokens of the provider must be; the client id when not given
+    #[arg(long, value_name = "AUDIENCE", requires = "issuer")]
+    audience: Option<String>,
+    /// A claim of the provider that becomes an attribute of members; repeat for several
+    #[arg(long, value_name = "CLAIM=ATTRIBUTE", requires = "issuer", value_parser = claim)]
+    claim: Vec<(String, String)>,
+    /// Who gets in by signing in alone: `invited` (nobody), `domain:example.com`, `anyone`; repeat for several domains
+    #[arg(long, value_name = "WHO", requires = "issuer", value_parser = admitted)]
+    admit: Vec<Admit>,
+}
+
+impl Begin {
+    /// Whether anything was said.
+    fn is_given(&self) -> bool {
+        self.public_address.is_some()
+            || self.database.is_some()
+            || self.key_file.is_some()
+            || self.issuer.is_some()
+    }
+
+    /// What was said, as it is kept.
+    pub(super) fn settings(&self) -> Result<OrchestratorSettings, Failure> {
+        let sign_in = match (&self.issuer, &self.client_id) {
+            (Some(issuer), Some(client_id)) => Some(SignInSettings {
+                issuer: issuer.clone(),
+                client_id: client_id.clone(),
+                audience: self.audience.clone(),
+                claims: self.claims()?,
+                admit: self.admitted()?,
+            }),
+            _ => None,
+        };
+        Ok(OrchestratorSettings {
+            public_address: self.public_address.clone(),
+            database: self.database.clone(),
+            key_file: self.key_file.clone(),
+            sign_in,
+        })
+    }
+
+    /// What was said, over what was said before.
+    fn over(&self, before: OrchestratorSettings) -> Result<OrchestratorSettings, Failure> {
+        let given = self.settings()?;
+        if let Some(wanted) = &given.database
+            && before.database.as_ref() != Some(wanted)
+        {
+            return Err(Failure::new(
+                "the Orchestrator of this machine has another database, and what is in it would be left behind",
+            )
+            .help("`ockam orchestrator backup` and `ockam orchestrator restore --database` move it"));
+        }
+        Ok(OrchestratorSettings {
+            public_address: given.public_address.or(before.public_address),
+            database: given.database.or(before.database),
+            key_file: given.key_file.or(before.key_file),
+            sign_in: given.sign_in.or(before.sign_in),
+        })
+    }
+
+    fn claims(&self) -> Result<BTreeMap<String, String>, Failure> {
+        let claims: BTreeMap<String, String> = self.claim.iter().cloned().collect();
+        if claims.len() == self.claim.len() {
+            return Ok(claims);
+        }
+        Err(Failure::new("--claim names the same claim twice"))
+    }
+
+    fn admitted(&self) -> Result<Admit, Failure> {
+        let mut domains = Vec::new();
+        for admit in &self.admit {
+            match admit {
+                Admit::Domains(more) => domains.extend(more.iter().cloned()),
+                only if self.admit.len() == 1 => return Ok(only.clone()),
+                _ => {
+                    return Err(Failure::new(
+                        "--admit invited and --admit anyone do not go together with others",
+                    ));
+                }
+            }
+        }
+        Ok(if domains.is_empty() {
+            Admit::Invited
+        } else {
+            Admit::Domains(domains)
+        })
+    }
+}
+
+fn claim(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((claim, attribute)) if !claim.is_empty() && !attribute.is_empty() => {
+            Ok((claim.to_owned(), attribute.to_owned()))
+        }
+        _ => Err("write CLAIM=ATTRIBUTE, for example groups=team"),
+    }
+}
+
+fn admitted(text: &str) -> Result<Admit, &'static str> {
+    match text {
+        "invited" => Ok(Admit::Invited),
+        "anyone" => Ok(Admit::Anyone),
+        other => match other.strip_prefix("domain:") {
+            Some(domain)
+                if domain.contains('.')
+                    && domain
+                        .chars()
+                        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')) =>
+            {
+                Ok(Admit::Domains(vec![domain.to_ascii_lowercase()]))
+            }
+            _ => Err(
+                "write invited, anyone, or domain: and a domain, for example domain:example.com",
+            ),
+        },
+    }
+}
+
+/// Stores an Orchestrator that does not run yet.
+pub(super) async fn keep(
+    state: &State,
+    settings: &OrchestratorSettings,
+    before: Option<&HomeOrchestrator>,
+) -> Result<HomeOrchestrator, Failure> {
+    let name: ockam_store::NodeName = NODE
+        .parse()
+        .map_err(|error| Failure::internal("the node has no name", &error))?;
+    let node = NodeStart {
+        name: name.clone(),
+        identity: None,
+        process: None,
+        listener: before.and_then(|before| before.node.listener.clone()),
+        status_endpoint: before.and_then(|before| before.node.status_endpoint.clone()),
+        options: managed::orchestrator_options(settings)?,
+    };
+    let node = state
+        .store()
+        .create_node_apart(&node, IfRunning::Refuse)
+        .await
+        .map_err(refused)?;
+    Ok(HomeOrchestrator {
+        node,
+        settings: settings.clone(),
+    })
+}
+
+impl Run for Start {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "start";
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new(
+                "On this machine, for this machine",
+                "ockam orchestrator start",
+            ),
+            Example::new(
+                "For others, who reach it by a name",
+                "ockam orchestrator start --listen 0.0.0.0:6252 --public-address ockam.example.com:6252",
+            ),
+            Example::new(
+                "In a container, with a database that several share",
+                "ockam orchestrator start -f --database postgres://ockam@db/ockam --key-file /run/secrets/ockam",
+            ),
+            Example::new(
+                "Whoever signs in with an address of one's own domain gets in",
+                "ockam orchestrator start --issuer https://id.example.com --client-id ockam --admit domain:example.com",
+            ),
+        ]
+    }
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let state = session.open().await?;
+        let before = orchestrator::find(&state).await?;
+        if let Some(before) = &before
+            && status_of(&before.node).is_running()
+        {
+            return self.leave_running(session, &state, before).await;
+        }
+        let settings = match &before {
+            Some(before) => self.begin.over(before.settings.clone())?,
+            None => self.begin.settings()?,
+        };
+        if let Some(listen) = &self.listen {
+            orchestrator::public(&settings, listen)?;
+        }
+        if self.foreground {
+            return self.run_here(session, state, settings).await;
+        }
+        let mut kept = keep(&state, &settings, before.as_ref()).await?;
+        let mut arguments = vec!["--resume".to_owned()];
+        if let Some(listen) = &self.listen {
+            arguments.push(format!("--tcp-listener-address={listen}"));
+        }
+        arguments.extend(["--".to_owned(), kept.node.name.to_string()]);
+        let started = session
+            .host
+            .spawn_node(&arguments, ChildOutput::Discard)
+            .await;
+        if started.is_err() && before.is_none() {
+            // One that never ran is none.
+            state
+                .store()
+                .delete_node(&kept.node.name)
+                .await
+                .map_err(refused)?;
+        }
+        started?;
+        kept = here(&state).await?;
+        told(session, &state, &kept, "started").await
+    }
+}
+
+impl Start {
+    /// Runs it in this process until it is to end.
+    async fn run_here(
+        &self,
+        session: &Session<'_>,
+        state: State,
+        settings: OrchestratorSettings,
+    ) -> Result<(), Failure> {
+        session.host.waiting("Starting the Orchestrator");
+        let name: ockam_store::NodeName = NODE
+            .parse()
+            .map_err(|error| Failure::internal("the node has no name", &error))?;
+        let node = NodeSettings {
+            name,
+            listener: self.listen.clone(),
+            identity: None,
+            status_endpoint: StatusEndpoint::Preferred,
+            services: None,
+            posture: Posture::Strict,
+            if_running: IfRunning::Refuse,
+            start: How::Create,
+            portal_chunk: None,
+            purpose_key_lifetime: None,
+            trust: None,
+            max_stale: None,
+            authority: None,
+            orchestrator: Some(settings),
+            orchestrates: session.host.orchestrates(),
+        };
+        let running = ManagedNode::start(state.clone(), node).await?;
+        let kept = here(&state).await?;
+        let told = told(session, &state, &kept, "started").await;
+        if told.is_ok() {
+            session.host.end_of_process(Stdin::Ignore).await;
+        }
+        running.stop().await?;
+        told
+    }
+
+    /// One that runs stays as it is; who asks for another one is told.
+    async fn leave_running(
+        &self,
+        session: &Session<'_>,
+        state: &State,
+        found: &HomeOrchestrator,
+    ) -> Result<(), Failure> {
+        let wanted = self.begin.over(found.settings.clone())?;
+        let moved = self.listen.as_ref().is_some_and(|listen| {
+            found.node.listener.as_deref() != Some(listen.to_string().as_str())
+        });
+        if self.foreground || moved || (self.begin.is_given() && wanted != found.settings) {
+            return Err(Failure::new("the Orchestrator of this machine runs already").help(
+                "what it was started with changes when it starts: stop it with `ockam orchestrator stop` first",
+            ));
+        }
+        told(session, state, found, "running already").await
+    }
+}
+
+/// Says where it is.
+async fn told(
+    session: &Session<'_>,
+    state: &State,
+    found: &HomeOrchestrator,
+    what: &str,
+) -> Result<(), Failure> {
+    let view = view(session, state, &found.node).await?;
+    let join = join_string(&view)?.to_string();
+    let mut lines = vec![
+        text::done(format!("The Orchestrator is {what}")),
+        text::more(format!("Join string: {join}")),
+    ];
+    let code = orchestrator::first_administrator(state);
+    if first_code(state)?.is_some() {
+        lines.push(text::info(
+            "Nobody administers it yet: `ockam enroll` on this machine makes you its administrator",
+        ));
+    }
+    session.host.print(
+        Outcome::plain(lines.join("\n"))
+            .machine(join.clone())
+            .json(json!({
+                "node": found.node.name.as_str(),
+                "join": join,
+                "route": view.route,
+                "identifier": view.identifier,
+                "first_administrator": code,
+            })),
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_gets_in_is_written_in_one_word() {
+        assert_eq!(admitted("invited"), Ok(Admit::Invited));
+        assert_eq!(admitted("anyone"), Ok(Admit::Anyone));
+        assert_eq!(
+            admitted("domain:Example.com"),
+            Ok(Admit::Domains(vec!["example.com".to_owned()]))
+        );
+        for wrong in [
+            "",
+            "everyone",
+            "domain:",
+            "domain:com",
+            "domain:a.b/c",
+            "example.com",
+        ] {
+            assert!(admitted(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn several_domains_may_be_admitted_but_not_with_everybody() {
+        let begin = |words: &[&str]| Begin {
+            admit: words
+                .iter()
+                .map(|word| admitted(word).expect(word))
+                .collect(),
+            ..Begin::default()
+        };
+        assert_eq!(
+            begin(&["domain:a.example", "domain:b.example"]).admitted(),
+            Ok(Admit::Domains(vec!["a.example".into(), "b.example".into()]))
+        );
+        assert_eq!(begin(&[]).admitted(), Ok(Admit::Invited));
+        assert!(begin(&["domain:a.example", "anyone"]).admitted().is_err());
+    }
+
+    #[test]
+    fn another_database_is_not_taken_for_the_same() {
+        let before = OrchestratorSettings {
+            public_address: Some(HostPort::loopback(1)),
+            ..OrchestratorSettings::default()
+        };
+        let other = Begin {
+            database: Some("postgres://u@h/n".to_owned()),
+            ..Begin::default()
+        };
+        assert!(other.over(before.clone()).is_err());
+        assert_eq!(Begin::default().over(before.clone()), Ok(before));
+    }
+}
