@@ -73,6 +73,7 @@ transcripts! {
     node_logs
     node_start
     older_syntax
+    orchestrator
     policy
     policy_configuration
     project
