@@ -24,7 +24,7 @@ impl Schema {
 pub(crate) static HOME: Schema = Schema {
     application: i32::from_be_bytes(*b"OckH"),
     migrations: &[
-        HOME_1, HOME_2, HOME_3, HOME_4, HOME_5, HOME_6, HOME_7, HOME_8,
+        HOME_1, HOME_2, HOME_3, HOME_4, HOME_5, HOME_6, HOME_7, HOME_8, HOME_9,
     ],
 };
 
@@ -199,7 +199,6 @@ CREATE TABLE heard_withdrawal (
 CREATE INDEX heard_withdrawal_moment ON heard_withdrawal (authority, before);
 ";
 
-<<<<<<< HEAD
 /// Controllers, which of the user's identities they know, their spaces, and which of them runs a project.
 const HOME_8: &str = "
 CREATE TABLE controller (
@@ -229,11 +228,11 @@ CREATE TABLE space (
 CREATE UNIQUE INDEX space_one_default ON space (is_default) WHERE is_default = 1;
 
 ALTER TABLE project ADD COLUMN controller TEXT;
-=======
+";
+
 /// A node that stands apart never is the default one: nobody means it who names none.
-const HOME_8: &str = "
+const HOME_9: &str = "
 ALTER TABLE node ADD COLUMN stands_apart INTEGER NOT NULL DEFAULT 0 CHECK (stands_apart IN (0, 1));
->>>>>>> 4c8d0ea (orchestrator: a node with an Orchestrator in it, started, stopped and resumed like any node; empty for now)
 ";
 
 /// `seal` has one row if the file is sealed: the key of the secrets, itself sealed under the passphrase.
