@@ -50,7 +50,7 @@ impl Ephemeral {
         let record = identities::find_or_default(state, identity).await?;
         let own: Arc<dyn OwnIdentity> =
             Arc::new(FixedIdentity(identities::local(state, &record).await?));
-        let histories = Arc::new(StoredHistories(state.store().clone()));
+        let histories = Arc::new(StoredHistories::new(state.store()));
         let node = Node::new(NodeOptions {
             histories,
             names: Arc::new(StoredNodes(state.clone())),

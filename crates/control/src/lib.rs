@@ -22,6 +22,7 @@ pub mod controller;
 mod ephemeral;
 mod hint;
 mod home;
+pub mod hosted;
 mod keyring;
 mod managed;
 mod membership;

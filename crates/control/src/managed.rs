@@ -52,8 +52,9 @@ use ockam_wire::{Address, MultiAddr, Protocol};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
-pub(crate) use self::histories::StoredHistories;
+pub use self::histories::StoredHistories;
 pub(crate) use self::names::StoredNodes;
+pub use self::own_identity::StoredIdentity;
 pub use self::status_endpoint::StatusEndpoint;
 
 use self::authority::RunningAuthority;
@@ -62,7 +63,6 @@ use self::channels::KeptChannel;
 use self::inlets::KeptInlet;
 use self::orchestrator::{Opened, RunningOrchestrator};
 use self::outlets::KeptOutlet;
-use self::own_identity::StoredIdentity;
 use self::policies::PolicySet;
 use self::registry::{Made, Registry};
 use self::relays::KeptRelay;
@@ -202,7 +202,7 @@ impl ManagedNode {
             Some(lifetime) => KeyLifetime::new(lifetime.0)?,
             None => KeyLifetime::USUAL,
         };
-        let own_identity = StoredIdentity::follow(&keeper, &identity, key_lifetime).await?;
+        let own_identity = StoredIdentity::follow(&keeper, &identity, key_lifetime, LOOK_EVERY).await?;
         let authority = settings.authority.clone().or(prior_options.authority);
         // An authority trusts nobody but its account authority. That of the default project may be itself: it would wait for
         // its own credential before it answers anybody.
@@ -219,7 +219,7 @@ impl ManagedNode {
             Some(authority) => authority::account_authority(authority)?,
             None => None,
         };
-        let histories = Arc::new(StoredHistories(keeper.store().clone()));
+        let histories = Arc::new(StoredHistories::new(keeper.store()));
         let policies = Arc::new(PolicySet::stored(&state, &settings.name).await?);
         let posture = match settings.posture {
             _ if opened.is_some() => Posture::Strict,
@@ -662,6 +662,8 @@ pub(crate) fn services_of(node: &ockam_store::NodeRecord) -> Option<NodeServices
 
 /// How long connecting a route may take (spec: messaging 8).
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the peers of open channels wait for news of an identity at most.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long an initiator may take for its handshake.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -777,7 +779,7 @@ impl Managed {
         if let Some(known) = { known }.find(|known| *known.identifier() == record.identifier) {
             return Ok(known);
         }
-        let new = StoredIdentity::follow(&self.state, record, self.key_lifetime).await?;
+        let new = StoredIdentity::follow(&self.state, record, self.key_lifetime, LOOK_EVERY).await?;
         followed.push(Arc::downgrade(&new));
         Ok(new)
     }

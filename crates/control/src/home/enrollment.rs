@@ -126,7 +126,7 @@ impl Asking {
 /// A node for the requests of one command: it knows the histories and the nodes of the home.
 pub(crate) fn asking_node(state: &State) -> Node {
     Node::new(NodeOptions {
-        histories: Arc::new(StoredHistories(state.store().clone())),
+        histories: Arc::new(StoredHistories::new(state.store())),
         names: Arc::new(StoredNodes(state.clone())),
         ..NodeOptions::default()
     })

@@ -14,14 +14,14 @@ use ockam_identity::{
 use ockam_store::{IdentityRecord, PurposeKeyRecord, StoreError};
 use ockam_vault::{Handle, SecretRecord, Signer, SigningKeyType, SoftwareVault, X25519Secret};
 
-use crate::home::identities::{fill_random, load, now, verified};
+use crate::home::identities::{fill_random, now, verified};
 use crate::home::vaults;
 use crate::outcome::{Code, Failure};
 use crate::state::{State, refused};
 
 /// How long a purpose key is good for. It is replaced when two thirds of that have passed (spec: trust 11.2 number 28).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct KeyLifetime {
+pub struct KeyLifetime {
     seconds: u64,
     replace: Replace,
 }
@@ -37,9 +37,9 @@ enum Replace {
 
 impl KeyLifetime {
     /// Thirty days.
-    pub(crate) const USUAL: Self = Self::of(30 * 24 * 60 * 60);
+    pub const USUAL: Self = Self::of(30 * 24 * 60 * 60);
     /// What the published program gives its keys: five years. For keys whose end others have to live with.
-    pub(crate) const LONGEST: Self = Self::of(PURPOSE_KEY_SECONDS);
+    pub const LONGEST: Self = Self::of(PURPOSE_KEY_SECONDS);
     /// Below this, a peer whose clock is a little ahead would refuse a key before it is replaced.
     const SHORTEST: u64 = 30;
 
@@ -47,7 +47,7 @@ impl KeyLifetime {
     ///
     /// # Errors
     /// It is shorter or longer.
-    pub(crate) fn new(lifetime: Duration) -> Result<Self, Failure> {
+    pub fn new(lifetime: Duration) -> Result<Self, Failure> {
         let seconds = lifetime.as_secs();
         if (Self::SHORTEST..=PURPOSE_KEY_SECONDS).contains(&seconds) {
             Ok(Self::of(seconds))
@@ -235,7 +235,10 @@ async fn make(
         .as_ref()
         .ok_or_else(|| cannot(record).cause("only its public part is known here"))?;
     let vault = vaults::open(state, &record.vault).await?;
-    let mut keys = load(state, &vault, ockam_vault::fast()).await?;
+    // The one key that signs: a vault may hold those of thousands of identities.
+    let stored = state.store().secret(&vault, key).await.map_err(refused)?;
+    let mut keys = SoftwareVault::from_records(ockam_vault::fast(), stored)
+        .map_err(|error| cannot(record).caused_by(&error))?;
     make_with(&mut keys, key, history, purpose, seconds, now)
         .map_err(|why| cannot(record).cause(why))
 }

@@ -8,7 +8,14 @@ use ockam_store::{Store, StoreError};
 
 /// The stored histories of one home.
 #[derive(Debug)]
-pub(crate) struct StoredHistories(pub(crate) Store);
+pub struct StoredHistories(Store);
+
+impl StoredHistories {
+    /// Those of this store.
+    pub fn new(store: &Store) -> Self {
+        Self(store.clone())
+    }
+}
 
 impl PeerHistories for StoredHistories {
     fn import<'a>(

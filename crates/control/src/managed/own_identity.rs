@@ -20,7 +20,7 @@ use crate::outcome::Failure;
 use crate::state::{State, refused};
 
 /// One identity, shared by everything of a node that acts as it.
-pub(crate) struct StoredIdentity {
+pub struct StoredIdentity {
     state: State,
     identifier: Identifier,
     lifetime: KeyLifetime,
@@ -37,14 +37,16 @@ struct Shown {
 }
 
 impl StoredIdentity {
-    /// Begins to follow an identity. It is followed until the last handle is dropped.
+    /// Begins to follow an identity, looking at it before each handshake and this often. It is followed until the last
+    /// handle is dropped.
     ///
     /// # Errors
     /// Its keys are not here, or the store cannot be used.
-    pub(crate) async fn follow(
+    pub async fn follow(
         state: &State,
         record: &IdentityRecord,
         lifetime: KeyLifetime,
+        every: Duration,
     ) -> Result<Arc<Self>, Failure> {
         let shown = read(state, &record.identifier, lifetime).await?;
         let this = Arc::new(Self {
@@ -54,12 +56,12 @@ impl StoredIdentity {
             shown: Mutex::new(shown),
             changes: watch::Sender::new(0),
         });
-        tokio::spawn(keep_looking(Arc::downgrade(&this)));
+        tokio::spawn(keep_looking(Arc::downgrade(&this), every));
         Ok(this)
     }
 
     /// Who it is.
-    pub(crate) fn identifier(&self) -> &Identifier {
+    pub fn identifier(&self) -> &Identifier {
         &self.identifier
     }
 
@@ -138,10 +140,10 @@ async fn read(
     })
 }
 
-async fn keep_looking(identity: Weak<StoredIdentity>) {
+async fn keep_looking(identity: Weak<StoredIdentity>, every: Duration) {
     let mut told = false;
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(every).await;
         let Some(identity) = identity.upgrade() else {
             return;
         };
@@ -160,5 +162,3 @@ async fn keep_looking(identity: Weak<StoredIdentity>) {
 
 /// How long a key that could not be replaced is left alone. A shorter life than this is not asked for.
 const RETRY_SECONDS: u64 = 10;
-/// How long the peers of open channels wait for news at most.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
