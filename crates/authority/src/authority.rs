@@ -24,6 +24,7 @@ use crate::message::{
     AddMember, CreateToken, MAX_WITHDRAWALS, MemberAttributes, Notices, Question,
 };
 use crate::okta::Okta;
+use crate::sharing::{Act, Deed, Listener, Reference, Sharing, Witness};
 use crate::subscribers::{Further, Subscribers};
 
 /// Who is an admin beside those whom the account authority names. `spec: trust 7.2, 11.2 (17)`
@@ -54,6 +55,12 @@ pub struct AuthorityOptions {
     pub limits: RequestLimits,
     /// The sign-in service, if there is one.
     pub okta: Option<Okta>,
+    /// Whether other processes work as the same authority.
+    pub sharing: Sharing,
+    /// Who is told of withdrawals at once.
+    pub listener: Option<Arc<dyn Listener>>,
+    /// Who is told of changes.
+    pub witness: Option<Arc<dyn Witness>>,
     /// What hashes one-time codes and draws them.
     pub provider: &'static dyn Provider,
     /// The time; that of the system unless a test says otherwise.
@@ -71,6 +78,9 @@ impl AuthorityOptions {
             account_authority: None,
             limits: RequestLimits::default(),
             okta: None,
+            sharing: Sharing::default(),
+            listener: None,
+            witness: None,
             provider: ockam_vault::fast(),
             clock: Arc::new(issuing::system_time),
         }
@@ -84,6 +94,7 @@ impl fmt::Debug for AuthorityOptions {
             .field("lifetime", &self.lifetime)
             .field("admins", &self.admins)
             .field("okta", &self.okta)
+            .field("sharing", &self.sharing)
             .finish_non_exhaustive()
     }
 }
@@ -137,6 +148,8 @@ pub struct Authority<M> {
     /// Read while it is found out whether somebody gets a credential and of which moment, written while one is
     /// withdrawn. Held across the store's await on purpose, by short transactions only.
     order: RwLock<()>,
+    /// Held while withdrawals are told that are read from what is remembered, so that they are told in their order.
+    catching_up: tokio::sync::Mutex<()>,
     /// Whole lists are made one at a time.
     pub(crate) whole_lists: Semaphore,
 }
@@ -160,12 +173,16 @@ impl<M: Members> Authority<M> {
         let mut named: BTreeSet<Identifier> = members.pre_trusted().await?.into_iter().collect();
         named.extend(pre_trusted.keys());
         let named: Vec<Identifier> = named.into_iter().collect();
-        members
-            .change(&named, |who, member| match pre_trusted.get(who) {
-                Some(attributes) => pre_trust(identifier, attributes, member, now),
-                None => Change::Remove(now.plus(1)),
-            })
-            .await?;
+        if !named.is_empty() {
+            members
+                .change(&named, |who, member| match pre_trusted.get(who) {
+                    Some(attributes) => {
+                        pre_trust(identifier, attributes, member, now, options.sharing)
+                    }
+                    None => Change::Remove(options.sharing.void_before(now)),
+                })
+                .await?;
+        }
         let latest = members.latest_withdrawal().await?;
         let authority = Self {
             identifier,
@@ -176,6 +193,7 @@ impl<M: Members> Authority<M> {
             options,
             clock,
             order: RwLock::new(()),
+            catching_up: tokio::sync::Mutex::default(),
             whole_lists: Semaphore::new(1),
         };
         authority.tidy().await?;
@@ -270,7 +288,7 @@ impl<M: Members> Authority<M> {
         const NOT_ENROLLER: &str = "Non-enroller is trying to add a member";
         self.enroller(caller, NOT_ENROLLER).await?;
         check_attributes(&add.attributes)?;
-        let _order = self.order.write().await;
+        let order = self.order.write().await;
         let MayEnroll { admin } = self.enroller(caller, NOT_ENROLLER).await?;
         if add.attributes.is_enroller() && !admin {
             return Err(Refused::Forbidden(
@@ -291,10 +309,13 @@ impl<M: Members> Authority<M> {
                     added_at: now,
                     standing: member.map_or(Standing::Added, |member| member.standing),
                 },
-                withdrawn_by(member, &add.attributes, now),
+                withdrawn_by(member, &add.attributes, now, self.options.sharing),
             ))
         })
-        .await
+        .await?;
+        drop(order);
+        self.witness(caller, Act::AddedMember(&add.member)).await;
+        Ok(())
     }
 
     pub(crate) async fn remove_member(
@@ -304,26 +325,30 @@ impl<M: Members> Authority<M> {
     ) -> Result<(), Refused> {
         const NOT_ENROLLER: &str = "Non-enroller is trying to delete a member";
         self.enroller(caller, NOT_ENROLLER).await?;
-        let _order = self.order.write().await;
+        let order = self.order.write().await;
         let MayEnroll { admin } = self.enroller(caller, NOT_ENROLLER).await?;
-        let now = self.clock.now();
+        let before = self.options.sharing.void_before(self.clock.now());
         self.change_one(who, |member| match member {
             None => Ok(Change::Keep),
-            Some(member) => removable(member, admin).map(|()| Change::Remove(now.plus(1))),
+            Some(member) => removable(member, admin).map(|()| Change::Remove(before)),
         })
-        .await
+        .await?;
+        drop(order);
+        self.witness(caller, Act::RemovedMember(who)).await;
+        Ok(())
     }
 
     /// Removes all members that the caller may remove, but not itself.
     pub(crate) async fn remove_members(&self, caller: &Caller) -> Result<(), Refused> {
         const NOT_ENROLLER: &str = "Non-enroller is trying to delete members";
         let mut after = None;
+        let mut removed = 0;
         loop {
             let batch = {
                 let _order = self.order.write().await;
                 let MayEnroll { admin } = self.enroller(caller, NOT_ENROLLER).await?;
                 let batch = self.members.identifiers(after.as_ref(), BATCH).await?;
-                let moment = self.clock.now().plus(1);
+                let moment = self.options.sharing.void_before(self.clock.now());
                 let mut gone = Vec::new();
                 let withdrawals = self
                     .members
@@ -337,11 +362,13 @@ impl<M: Members> Authority<M> {
                         _ => Change::Keep,
                     })
                     .await?;
-                self.subscribers.tell(&withdrawals, &gone);
+                removed += gone.len();
+                self.tell(&withdrawals, &gone).await;
                 batch
             };
             after = batch.last().copied();
             if batch.len() < BATCH {
+                self.witness(caller, Act::RemovedMembers(removed)).await;
                 return Ok(());
             }
         }
@@ -388,13 +415,16 @@ impl<M: Members> Authority<M> {
         let record = Code {
             attributes: create.attributes,
             issued_by: *caller.identifier(),
-            created_at: now,
+            // It is compared with the moments of removals.
+            created_at: self.options.sharing.latest(now),
             expires_at: now.plus(create.ttl_secs.unwrap_or(DEFAULT_CODE_LIFETIME)),
             uses,
         };
         let hash = CodeHash::of(&code, self.options.provider);
         self.members.put_code(&hash, &record).await?;
         tracing::info!(by = %caller.identifier(), uses, expires_at = record.expires_at.0, "a one-time code was issued");
+        let reference = Reference::of(&hash);
+        self.witness(caller, Act::IssuedCode(reference, uses)).await;
         Ok(code)
     }
 
@@ -404,6 +434,8 @@ impl<M: Members> Authority<M> {
         match self.members.redeem(&hash, caller.identifier(), now).await? {
             Redemption::Enrolled => {
                 tracing::info!(member = %caller.identifier(), "a one-time code was redeemed");
+                let reference = Reference::of(&hash);
+                self.witness(caller, Act::RedeemedCode(reference)).await;
                 Ok(())
             }
             Redemption::AlreadyMember => Err(Refused::Forbidden("Already a member".to_owned())),
@@ -478,7 +510,7 @@ impl<M: Members> Authority<M> {
                 return Err(Refused::Forbidden("the token is not accepted".to_owned()));
             }
         };
-        let _order = self.order.write().await;
+        let order = self.order.write().await;
         let now = self.clock.now();
         let who = *caller.identifier();
         self.change_one(&who, |member| {
@@ -486,7 +518,7 @@ impl<M: Members> Authority<M> {
             if member.is_some_and(|member| member.added_by != who || is_protected(member)) {
                 return Err("Already a member");
             }
-            let withdrawn = withdrawn_by(member, &attributes, now);
+            let withdrawn = withdrawn_by(member, &attributes, now, self.options.sharing);
             Ok(Change::Put(
                 Member {
                     attributes: attributes.clone(),
@@ -497,7 +529,10 @@ impl<M: Members> Authority<M> {
                 withdrawn,
             ))
         })
-        .await
+        .await?;
+        drop(order);
+        self.witness(caller, Act::SignedIn).await;
+        Ok(())
     }
 
     /// What was withdrawn since, and, if that is all, what will be. `spec: extensions 4.5`
@@ -574,18 +609,70 @@ impl<M: Members> Authority<M> {
         } else {
             &[]
         };
-        self.tell(&withdrawals, gone);
+        self.tell(&withdrawals, gone).await;
         match refused {
             Some(refusal) => Err(Refused::Forbidden(refusal.to_owned())),
             None => Ok(()),
         }
     }
 
-    fn tell(&self, withdrawals: &[Withdrawal], gone: &[Identifier]) {
+    /// Tells of what was withdrawn, here or elsewhere, and was not told yet. Nothing of it is lost if this fails: the next
+    /// time tells it too.
+    ///
+    /// # Errors
+    /// [`MembersError`].
+    pub async fn catch_up(&self) -> Result<(), MembersError> {
+        let _one = self.catching_up.lock().await;
+        loop {
+            let told = self.subscribers.latest();
+            let withdrawals = self.members.withdrawals(told, MAX_WITHDRAWALS).await?;
+            let mut gone = Vec::new();
+            for withdrawal in &withdrawals {
+                if self.members.member(&withdrawal.subject).await?.is_none() {
+                    gone.push(withdrawal.subject);
+                }
+            }
+            self.tell_these(&withdrawals, &gone);
+            if withdrawals.len() < MAX_WITHDRAWALS {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn tell(&self, withdrawals: &[Withdrawal], gone: &[Identifier]) {
+        if withdrawals.is_empty() {
+            return;
+        }
+        if self.options.sharing == Sharing::Alone {
+            self.tell_these(withdrawals, gone);
+            return;
+        }
+        // Those of others may stand between these and what was told last.
+        if let Err(error) = self.catch_up().await {
+            let cause = std::error::Error::source(&error);
+            tracing::warn!("withdrawals are told later: {error}: {cause:?}");
+        }
+    }
+
+    fn tell_these(&self, withdrawals: &[Withdrawal], gone: &[Identifier]) {
         for withdrawal in withdrawals {
             tracing::info!(member = %withdrawal.subject, before = withdrawal.before.0, "credentials were withdrawn");
         }
+        if let Some(listener) = &self.options.listener {
+            listener.withdrawn(withdrawals, gone);
+        }
         self.subscribers.tell(withdrawals, gone);
+    }
+
+    async fn witness(&self, caller: &Caller, act: Act<'_>) {
+        if let Some(witness) = &self.options.witness {
+            let deed = Deed {
+                project: &self.options.project,
+                by: caller.identifier(),
+                act,
+            };
+            witness.saw(deed).await;
+        }
     }
 }
 
@@ -637,8 +724,9 @@ fn pre_trust(
     attributes: &MemberAttributes,
     member: Option<Member>,
     now: UnixTime,
+    sharing: Sharing,
 ) -> Change {
-    let withdrawn = withdrawn_by(member.as_ref(), attributes, now);
+    let withdrawn = withdrawn_by(member.as_ref(), attributes, now, sharing);
     let added_at = member.as_ref().map_or(now, |member| member.added_at);
     let made = Member {
         attributes: attributes.clone(),
@@ -669,16 +757,17 @@ fn removable(member: &Member, admin: bool) -> Result<(), &'static str> {
 }
 
 /// The moment before which credentials are void because they say what is not so any more. `spec: extensions 4.5.1`
-fn withdrawn_by(
+pub(crate) fn withdrawn_by(
     member: Option<&Member>,
     attributes: &MemberAttributes,
     now: UnixTime,
+    sharing: Sharing,
 ) -> Option<UnixTime> {
     let lost = member?
         .attributes
         .iter()
         .any(|(name, value)| attributes.get(name) != Some(value));
-    lost.then(|| now.plus(1))
+    lost.then(|| sharing.void_before(now))
 }
 
 /// spec: trust 11.2 (1)

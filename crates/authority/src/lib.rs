@@ -22,8 +22,10 @@ mod members;
 mod memory;
 pub mod message;
 mod okta;
+mod placing;
 mod requests;
 mod service;
+mod sharing;
 mod subscribers;
 
 pub use authority::{Admins, Authority, AuthorityOptions, Caller, DEFAULT_LIFETIME};
@@ -34,5 +36,7 @@ pub use members::{
 };
 pub use memory::MemoryMembers;
 pub use okta::{Okta, OktaError, SignIn, SignInError, UserInfoFuture};
+pub use placing::{dismiss, place};
 pub use requests::{Answer, Service};
 pub use service::AuthorityServices;
+pub use sharing::{Act, Deed, Listener, Reference, Sharing, Witness};

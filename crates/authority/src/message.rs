@@ -24,7 +24,8 @@ mod withdrawals;
 
 pub use attributes::{
     ENROLLER, MAX_ATTRIBUTE_NAME_LEN, MAX_ATTRIBUTES, MAX_ATTRIBUTES_LEN, MemberAttributes,
-    MemberAttributesError, PROJECT, RELAY, RESERVED, ROLE, TLS_CERTIFICATE, TRUST_CONTEXT,
+    MemberAttributesError, PROJECT, RELAY, RESERVED, RESERVED_BY_AUTHORITIES, ROLE,
+    TLS_CERTIFICATE, TRUST_CONTEXT,
 };
 pub use members::{AddMember, AttributesEntry, IdentifierList, MemberList};
 pub use pages::{Page, PageRequest};

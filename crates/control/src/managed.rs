@@ -202,7 +202,8 @@ impl ManagedNode {
             Some(lifetime) => KeyLifetime::new(lifetime.0)?,
             None => KeyLifetime::USUAL,
         };
-        let own_identity = StoredIdentity::follow(&keeper, &identity, key_lifetime, LOOK_EVERY).await?;
+        let own_identity =
+            StoredIdentity::follow(&keeper, &identity, key_lifetime, LOOK_EVERY).await?;
         let authority = settings.authority.clone().or(prior_options.authority);
         // An authority trusts nobody but its account authority. That of the default project may be itself: it would wait for
         // its own credential before it answers anybody.
@@ -779,7 +780,8 @@ impl Managed {
         if let Some(known) = { known }.find(|known| *known.identifier() == record.identifier) {
             return Ok(known);
         }
-        let new = StoredIdentity::follow(&self.state, record, self.key_lifetime, LOOK_EVERY).await?;
+        let new =
+            StoredIdentity::follow(&self.state, record, self.key_lifetime, LOOK_EVERY).await?;
         followed.push(Arc::downgrade(&new));
         Ok(new)
     }

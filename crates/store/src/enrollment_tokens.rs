@@ -11,6 +11,7 @@ use ockam_identity::{Identifier, UnixTime};
 use crate::error::{Failure, StoreError};
 use crate::members::{self, MemberRecord, bytes, identifier, seconds, time};
 use crate::store::Store;
+use crate::tickets;
 use crate::withdrawals;
 
 /// A one-time code as stored.
@@ -62,9 +63,9 @@ impl Store {
             .bind(seconds(token.created_at))
             .bind(seconds(token.expires_at))
             .bind(i64::try_from(token.uses).unwrap_or(i64::MAX))
-            .execute(db)
+            .execute(&mut *db)
             .await?;
-            Ok(())
+            tickets::note_issued(db, authority, hash, token).await
         })
         .await
     }
@@ -124,6 +125,7 @@ impl Store {
                 is_pre_trusted: false,
             };
             members::put(db, authority, who, &member).await?;
+            tickets::note_used(db, authority, hash, who, now).await?;
             Ok(TokenRedemption::Enrolled)
         })
         .await

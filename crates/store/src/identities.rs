@@ -143,9 +143,7 @@ impl Store {
                     .bind(vault.name.as_str())
                     .execute(&mut *db)
                     .await?;
-                let unused = self
-                    .forget_secrets_inside(db, &before.vault, unused)
-                    .await?;
+                let unused = forget_secrets_inside(db, self, &before.vault, unused).await?;
                 Ok((find(db, &identity.name).await?, before.vault, unused))
             })
             .await?;
@@ -171,26 +169,7 @@ impl Store {
                     let identity = name.to_string();
                     return Err(StoreError::IdentityInUse { identity, nodes }.into());
                 }
-                let unused = handles(db, &identity).await?;
-                sql::query("DELETE FROM identity WHERE name = $1")
-                    .bind(name.as_str())
-                    .execute(&mut *db)
-                    .await?;
-                sql::query("DELETE FROM history WHERE identifier = $1")
-                    .bind(identity.identifier.to_string())
-                    .execute(&mut *db)
-                    .await?;
-                if identity.is_default {
-                    sql::query(
-                        "UPDATE identity SET is_default = 1
-                         WHERE id = (SELECT min(id) FROM identity WHERE key_handle IS NOT NULL)",
-                    )
-                    .execute(&mut *db)
-                    .await?;
-                }
-                let unused = self
-                    .forget_secrets_inside(db, &identity.vault, unused)
-                    .await?;
+                let unused = forget_record(db, self, &identity).await?;
                 Ok((identity, unused))
             })
             .await?;
@@ -262,22 +241,7 @@ impl Store {
         .await
     }
 
-    /// Deletes secrets of the vault inside the database with what referred to them. Returns those left to delete
-    /// afterwards: a file may only lose a secret when nothing can refer to it any more.
-    async fn forget_secrets_inside(
-        &self,
-        db: &mut Connection,
-        vault: &VaultName,
-        handles: Vec<Handle>,
-    ) -> Result<Vec<Handle>, Failure> {
-        if vaults::find(db, self, vault).await?.path.is_some() {
-            return Ok(handles);
-        }
-        secrets::delete(db, self, vault, &handles).await?;
-        Ok(Vec::new())
-    }
-
-    async fn forget_secrets(
+    pub(crate) async fn forget_secrets(
         &self,
         vault: &VaultName,
         handles: &[Handle],
@@ -291,6 +255,59 @@ impl Store {
             done => done.map(drop),
         }
     }
+}
+
+/// Forgets an identity that no node uses. Returns the vault and the secrets in it that are left to delete.
+pub(crate) async fn forget(
+    db: &mut Connection,
+    store: &Store,
+    identifier: &Identifier,
+) -> Result<Option<(VaultName, Vec<Handle>)>, Failure> {
+    let Some(record) = by_identifier(db, identifier).await? else {
+        return Ok(None);
+    };
+    let unused = forget_record(db, store, &record).await?;
+    Ok(Some((record.vault, unused)))
+}
+
+async fn forget_record(
+    db: &mut Connection,
+    store: &Store,
+    identity: &IdentityRecord,
+) -> Result<Vec<Handle>, Failure> {
+    let unused = handles(db, identity).await?;
+    sql::query("DELETE FROM identity WHERE name = ?1")
+        .bind(identity.name.as_str())
+        .execute(&mut *db)
+        .await?;
+    sql::query("DELETE FROM history WHERE identifier = ?1")
+        .bind(identity.identifier.to_string())
+        .execute(&mut *db)
+        .await?;
+    if identity.is_default {
+        sql::query(
+            "UPDATE identity SET is_default = 1
+             WHERE id = (SELECT min(id) FROM identity WHERE key_handle IS NOT NULL)",
+        )
+        .execute(&mut *db)
+        .await?;
+    }
+    forget_secrets_inside(db, store, &identity.vault, unused).await
+}
+
+/// Deletes secrets of the vault inside the database with what referred to them. Returns those left to delete afterwards: a
+/// file may only lose a secret when nothing can refer to it any more.
+async fn forget_secrets_inside(
+    db: &mut Connection,
+    store: &Store,
+    vault: &VaultName,
+    handles: Vec<Handle>,
+) -> Result<Vec<Handle>, Failure> {
+    if vaults::find(db, store, vault).await?.path.is_some() {
+        return Ok(handles);
+    }
+    secrets::delete(db, store, vault, &handles).await?;
+    Ok(Vec::new())
 }
 
 pub(crate) async fn by_identifier(

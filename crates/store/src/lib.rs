@@ -39,6 +39,7 @@ mod glance;
 mod heard_withdrawals;
 mod histories;
 mod home;
+mod hosting;
 mod identities;
 mod members;
 mod name;
@@ -56,6 +57,7 @@ mod spaces;
 mod sql;
 mod store;
 mod takeover;
+mod tickets;
 mod vaults;
 mod withdrawals;
 
@@ -71,6 +73,7 @@ pub use enrollments::EnrollmentRecord;
 pub use error::StoreError;
 pub use glance::Glance;
 pub use home::{Home, HomeError};
+pub use hosting::{HostingEvent, HostingRecord};
 pub use identities::{Creation, IdentityRecord, NewIdentity};
 pub use members::{MemberChange, MemberRecord};
 pub use name::{IdentityName, NameError, NodeName, ProjectName, SpaceName, VaultName};
@@ -87,5 +90,6 @@ pub use takeover::{
     Effect, Fate, IfVaultExists, Taken, TakenIdentity, TakenNode, TakenVault, Takeover,
     TakeoverReport,
 };
+pub use tickets::{MOST_USES_TOLD, TicketRecord};
 pub use vaults::{OpenVault, VaultRecord};
 pub use withdrawals::WithdrawalRecord;

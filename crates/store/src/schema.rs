@@ -24,7 +24,7 @@ impl Schema {
 pub(crate) static HOME: Schema = Schema {
     application: i32::from_be_bytes(*b"OckH"),
     migrations: &[
-        HOME_1, HOME_2, HOME_3, HOME_4, HOME_5, HOME_6, HOME_7, HOME_8, HOME_9,
+        HOME_1, HOME_2, HOME_3, HOME_4, HOME_5, HOME_6, HOME_7, HOME_8, HOME_9, HOME_10,
     ],
 };
 
@@ -233,6 +233,45 @@ ALTER TABLE project ADD COLUMN controller TEXT;
 /// A node that stands apart never is the default one: nobody means it who names none.
 const HOME_9: &str = "
 ALTER TABLE node ADD COLUMN stands_apart INTEGER NOT NULL DEFAULT 0 CHECK (stands_apart IN (0, 1));
+";
+
+/// Projects that are hosted, what other processes are to hear of them, and which one-time codes were used by whom. An event
+/// without a subject tells that the project is deleted.
+const HOME_10: &str = "
+CREATE TABLE hosting (
+    project TEXT PRIMARY KEY,
+    identity TEXT NOT NULL,
+    authority TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE hosting_event (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    project TEXT NOT NULL,
+    subject BLOB,
+    moment INTEGER NOT NULL
+) STRICT;
+CREATE INDEX hosting_event_project ON hosting_event (project);
+
+CREATE TABLE ticket (
+    authority BLOB NOT NULL,
+    hash BLOB NOT NULL,
+    issued_by BLOB NOT NULL,
+    issued_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    uses INTEGER NOT NULL,
+    PRIMARY KEY (authority, hash)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX ticket_order ON ticket (authority, issued_at);
+CREATE INDEX ticket_end ON ticket (expires_at);
+
+CREATE TABLE ticket_use (
+    authority BLOB NOT NULL,
+    hash BLOB NOT NULL,
+    used_by BLOB NOT NULL,
+    used_at INTEGER NOT NULL,
+    PRIMARY KEY (authority, hash, used_by)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// `seal` has one row if the file is sealed: the key of the secrets, itself sealed under the passphrase.

@@ -22,6 +22,9 @@ pub const TRUST_CONTEXT: &str = "trust_context_id";
 /// The attribute with which an account authority marks the administrators of a project.
 pub const PROJECT: &str = "project";
 
+/// Names that mean something to every project; only its enrollers give them. `spec: trust 4.2`
+pub const RESERVED_BY_AUTHORITIES: [&str; 3] = [ROLE, RELAY, TLS_CERTIFICATE];
+
 /// Names that policies give a meaning of their own. No member gets them as attributes. `spec: trust 11.2 (1)`
 pub const RESERVED: [&str; 2] = ["identifier", "has_credential"];
 

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ockam_identity::Identifier;
 use ockam_node::{
@@ -34,6 +34,8 @@ pub struct RelayServiceOptions {
     pub prefix: String,
     /// Who may ask; checked for every registration.
     pub access: Access,
+    /// Who may send to relays; whoever is relayed looks itself at who comes.
+    pub relay_access: Access,
     /// Who may have which name.
     pub authority: Arc<dyn RelayAuthority>,
     /// Ways into the node from which the service can be reached.
@@ -48,6 +50,7 @@ impl Default for RelayServiceOptions {
             addresses: vec![STATIC_SERVICE, SERVICE],
             prefix: PREFIX.to_owned(),
             access: Access::ALLOW_ALL,
+            relay_access: Access::ALLOW_ALL,
             authority: Arc::new(AllowEveryone),
             service_consumers: Vec::new(),
             relay_consumers: Vec::new(),
@@ -132,6 +135,8 @@ pub struct RelayInfo {
     pub owner: Option<Identifier>,
     /// The way to the node that registered it.
     pub forward_route: Route,
+    /// When it was registered.
+    pub since: SystemTime,
 }
 
 struct Shared {
@@ -406,7 +411,7 @@ impl Shared {
             let mut relays = self.relays();
             // The same owner's relay makes room first.
             relays.running.remove(&request.name);
-            let access = Access::ALLOW_ALL;
+            let access = self.options.relay_access.clone();
             let guard = match router.start_inline(&address, worker, access) {
                 Ok(guard) => guard,
                 Err(error) => {
@@ -422,6 +427,7 @@ impl Shared {
                     Owner::Connection(_) => None,
                 },
                 forward_route: request.forward,
+                since: SystemTime::now(),
             };
             let lease = relays.ownership.take(request.name.clone(), request.owner);
             let watcher = tokio::spawn(watch(
