@@ -3,10 +3,10 @@
 //! **Invariant**: a stored credential verified when it was stored. Who presents one looks at its end; whoever decides by one
 //! verifies it again.
 
-use crate::sql::{self, FromRow, Row};
 use ockam_identity::{CredentialBundle, Identifier, UnixTime, VerifiedCredential};
 
 use crate::error::{Failure, StoreError};
+use crate::sql::{self, FromRow, Row};
 use crate::store::Store;
 
 /// A credential as stored.

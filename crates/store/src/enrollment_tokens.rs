@@ -5,11 +5,11 @@
 //!
 //! Specification: trust 7.4.
 
-use crate::sql::{self, Connection, FromRow, Row};
 use ockam_identity::{Identifier, UnixTime};
 
 use crate::error::{Failure, StoreError};
 use crate::members::{self, MemberRecord, bytes, identifier, seconds, time};
+use crate::sql::{self, Connection, FromRow, Row};
 use crate::store::Store;
 use crate::tickets;
 use crate::withdrawals;

@@ -7,6 +7,7 @@ use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 
 use ockam_identity::ImportError;
+use sqlx::postgres::PgDatabaseError;
 use thiserror::Error;
 
 use crate::home::HomeError;
@@ -57,6 +58,28 @@ pub enum StoreError {
     /// Other processes kept the database busy for too long.
     #[error("{} is in use by other processes: try again, or end the one that holds it", .0.display())]
     Locked(PathBuf),
+    /// There is no way to the database of a server.
+    #[error("the database {} cannot be reached ({detail}): start the server, or correct the address", path.display())]
+    Unreachable {
+        /// The database, as its address without password.
+        path: PathBuf,
+        /// Why.
+        detail: String,
+    },
+    /// The server does not let us in, or not do what is needed.
+    #[error("the database {} refuses access ({detail}): correct user, password or rights", path.display())]
+    NoAccess {
+        /// The database.
+        path: PathBuf,
+        /// What the server said.
+        detail: String,
+    },
+    /// The tables of another program are there.
+    #[error("the database {} holds tables of another program: create one for ockam alone", .0.display())]
+    ForeignTables(PathBuf),
+    /// The connection was lost during the commit, and the server cannot be asked.
+    #[error("the connection to the database {} was lost at a moment when it is not known whether the last change was made: look, and try again", .0.display())]
+    Unconfirmed(PathBuf),
     /// Anything else the database library said.
     #[error("the database {} did not answer as expected", path.display())]
     Database {
@@ -128,6 +151,14 @@ pub enum StoreError {
     /// A sealed secret does not open under the key of its vault.
     #[error("a secret in the vault {0} is damaged: put a backup of its file in place")]
     DamagedSecret(String),
+    /// The secrets of the database are sealed, or have to be, and no key was given.
+    #[error("the secrets in the database {} are sealed: give the key in OCKAM_DATABASE_KEY_FILE or OCKAM_DATABASE_KEY (64 hexadecimal digits)", .0.display())]
+    NoDatabaseKey(PathBuf),
+    /// The key is not the one that the secrets are sealed under.
+    #[error(
+        "the key does not open the secrets in this database: give the one that it was made with"
+    )]
+    WrongDatabaseKey,
     /// The operating system gave no random bytes.
     #[error("the system gave no random bytes")]
     Random,
@@ -276,9 +307,24 @@ impl Failure {
 
 fn explain(path: &Path, error: sqlx::Error) -> StoreError {
     let file = path.to_path_buf();
+    let server = error
+        .as_database_error()
+        .and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    if let Some(said) = server {
+        return explain_server(file, said.code(), said.message())
+            .unwrap_or_else(|path| unexpected(path, error));
+    }
     let code: Option<i32> = match &error {
         sqlx::Error::Database(inner) => inner.code().and_then(|code| code.parse().ok()),
+        sqlx::Error::PoolTimedOut if is_server(path) => {
+            let detail = "it does not answer".to_owned();
+            return StoreError::Unreachable { path: file, detail };
+        }
         sqlx::Error::PoolTimedOut => return StoreError::Locked(file),
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) if is_server(path) => {
+            let detail = error.to_string();
+            return StoreError::Unreachable { path: file, detail };
+        }
         sqlx::Error::Io(_) => None,
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
             return StoreError::Damaged {
@@ -306,11 +352,38 @@ fn explain(path: &Path, error: sqlx::Error) -> StoreError {
         Some(SQLITE_IOERR) if code.is_some_and(|code| GROWING.contains(&code)) => {
             StoreError::CannotGrow(file)
         }
-        _ => StoreError::Database {
-            path: file,
-            source: Box::new(error),
-        },
+        _ => unexpected(file, error),
     }
+}
+
+fn unexpected(path: PathBuf, error: sqlx::Error) -> StoreError {
+    let source = Box::new(error);
+    StoreError::Database { path, source }
+}
+
+/// What a code of a PostgreSQL server means here; gives the path back if nothing in particular.
+fn explain_server(path: PathBuf, code: &str, said: &str) -> Result<StoreError, PathBuf> {
+    let detail = said.to_owned();
+    Ok(match code {
+        // Authorization, no such database, no right.
+        "28000" | "28P01" | "3D000" | "42501" => StoreError::NoAccess { path, detail },
+        // Too many connections; the server starts or ends.
+        "53300" | "57P01" | "57P02" | "57P03" => StoreError::Unreachable { path, detail },
+        "53100" => StoreError::Full(path),
+        // A standby.
+        "25006" => StoreError::ReadOnly(path),
+        "55P03" => StoreError::Locked(path),
+        _ if code.starts_with("08") => StoreError::Unreachable { path, detail },
+        // The server found its own files damaged.
+        _ if code.starts_with("XX") => StoreError::Damaged { path, detail },
+        _ => return Err(path),
+    })
+}
+
+/// Whether what errors name is a server: paths of files do not begin like this.
+fn is_server(path: &Path) -> bool {
+    path.to_str()
+        .is_some_and(|text| text.starts_with("postgres://"))
 }
 
 fn has_no_room(path: &Path) -> bool {

@@ -3,10 +3,10 @@
 //! **Invariant**: a stored history was verified, and is only ever replaced by a longer one that begins with the same
 //! changes. Comparing and storing are one transaction (spec: trust 2.6).
 
-use crate::sql::{self, Connection};
 use ockam_identity::{ChangeHistory, Identifier, ImportAction, OlderHistory, VerifiedHistory};
 
 use crate::error::{Failure, StoreError};
+use crate::sql::{self, Connection};
 use crate::store::Store;
 
 impl Store {

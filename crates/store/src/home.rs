@@ -157,7 +157,7 @@ impl Home {
         let usual = self.vault_file(name);
         let taken = |path: &Path| {
             fs::exists(path)
-                .map(|exists| exists && !crate::database::has_mark(path, &schema::VAULT_FILE))
+                .map(|exists| exists && !crate::file::has_mark(path, &schema::VAULT_FILE))
                 .map_err(|error| HomeError::io(path, error))
         };
         if !self.is_published() || !taken(&usual)? {
@@ -307,7 +307,7 @@ impl Home {
                 ignore_missing(fs::remove_file(&path), &path)?;
             }
             if name.as_bytes().starts_with(b"vault-")
-                && (!shared || crate::database::has_mark(&path, &schema::VAULT_FILE))
+                && (!shared || crate::file::has_mark(&path, &schema::VAULT_FILE))
             {
                 ignore_missing(fs::remove_file(&path), &path)?;
             }

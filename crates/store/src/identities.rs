@@ -3,7 +3,6 @@
 //! **Invariants**: while there are identities exactly one is the default; an identity and its history, and (in the vault
 //! inside the database) its secret, are stored in one transaction; an identity that a node uses is not deleted.
 
-use crate::sql::{self, Connection, FromRow, Row};
 use ockam_identity::{ChangeHistory, Identifier, ImportAction, OlderHistory, VerifiedHistory};
 use ockam_vault::{Handle, SecretRecord};
 
@@ -12,6 +11,7 @@ use crate::histories;
 use crate::name::{IdentityName, VaultName};
 use crate::purpose_keys::{self, PurposeKeyRecord};
 use crate::secrets;
+use crate::sql::{self, Connection, FromRow, Row};
 use crate::store::Store;
 use crate::vaults::{self, OpenVault};
 

@@ -27,6 +27,7 @@
 //!
 //! Specification: `docs/protocol/2-trust.md` 1.4 and 2.6, `docs/protocol/3-command.md` 3.5 to 3.7.
 
+mod address;
 mod backup;
 mod configurations;
 mod controllers;
@@ -35,6 +36,7 @@ mod database;
 mod enrollment_tokens;
 mod enrollments;
 mod error;
+mod file;
 mod glance;
 mod heard_withdrawals;
 mod histories;
@@ -52,7 +54,9 @@ mod purpose_keys;
 mod requests;
 mod schema;
 mod seal;
+mod sealing_key;
 mod secrets;
+mod server;
 mod spaces;
 mod sql;
 mod store;
@@ -64,6 +68,7 @@ mod withdrawals;
 #[cfg(test)]
 mod testing;
 
+pub use address::{DatabaseAddress, DatabaseAddressError};
 pub use backup::{Backup, BackupSeal, MAX_BACKUP_LEN};
 pub use configurations::ConfiguredRecord;
 pub use controllers::{ControllerEnrollmentRecord, ControllerRecord};
@@ -84,6 +89,7 @@ pub use published::{Published, read_published};
 pub use purpose_keys::PurposeKeyRecord;
 pub use requests::RequestRecord;
 pub use seal::{NewSeal, Passphrase};
+pub use sealing_key::{SealingKey, SealingKeyError};
 pub use spaces::{NewSpace, SpaceRecord};
 pub use store::Store;
 pub use takeover::{

@@ -3,11 +3,13 @@
 //! **Invariants**: a row belongs to one authority, so one never sees another's; a change and the withdrawals that come of it
 //! are one transaction, decided with the row as it is; nothing here looks at more rows than it returns or changes.
 
-use crate::sql::{self, Connection, FromRow, Row};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use ockam_identity::{Identifier, UnixTime};
 
 use crate::enrollment_tokens;
 use crate::error::{Failure, StoreError};
+use crate::sql::{self, Connection, FromRow, Row};
 use crate::store::Store;
 use crate::withdrawals::{self, WithdrawalRecord};
 
@@ -64,13 +66,16 @@ impl Store {
         &self,
         authority: &Identifier,
         who: &[Identifier],
-        mut decide: impl FnMut(&Identifier, Option<MemberRecord>) -> MemberChange + Send,
+        decide: impl FnMut(&Identifier, Option<MemberRecord>) -> MemberChange + Send,
     ) -> Result<Vec<WithdrawalRecord>, StoreError> {
+        // Behind a lock that is never waited for, so that the work can be done again.
+        let decide = Mutex::new(decide);
         self.write(async |db| {
             let mut withdrawn = Vec::new();
             for who in who {
                 let known = look_up(db, authority, who).await?;
-                let before = match decide(who, known) {
+                let change = lock(&decide)(who, known);
+                let before = match change {
                     MemberChange::Keep => None,
                     MemberChange::Put(member, before) => {
                         put(db, authority, who, &member).await?;
@@ -224,6 +229,10 @@ impl FromRow for Stored {
             ))
         })))
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) fn bytes(identifier: &Identifier) -> Vec<u8> {

@@ -2,11 +2,10 @@
 //!
 //! **Invariants**: while there are nodes exactly one is the default; a row whose process is alive is taken over by nobody.
 
-use crate::sql::{self, Connection, FromRow, Row};
-
 use crate::error::{Failure, StoreError};
 use crate::name::{IdentityName, NodeName};
 use crate::process::ProcessMark;
+use crate::sql::{self, Connection, FromRow, Row};
 use crate::store::Store;
 
 /// A node as stored.

@@ -4,11 +4,10 @@
 //! database follows, and is mended by the next opening if the process ended in between. A vault inside the database moves to a
 //! file when it is sealed: what is in the database is never sealed.
 
-use crate::sql;
-
 use crate::error::{Failure, StoreError};
 use crate::seal::{self, NewSeal, Passphrase};
 use crate::secrets;
+use crate::sql;
 use crate::store::Store;
 use crate::vaults::{self, OpenVault, VaultRecord};
 
@@ -32,7 +31,7 @@ impl Store {
         };
         let mut made = None;
         let done = self
-            .write(async |db| {
+            .write_once(async |db| {
                 let record = secrets::find_opened(db, self, vault).await?;
                 let path = match (&record.path, &seal) {
                     (None, None) => return Ok(record),
@@ -53,7 +52,7 @@ impl Store {
                         vaults::make_file(&path, Some(&seal.sealed)).await?;
                         made = Some(path.clone());
                         let mut file = vaults::connect(&record.name, &path).await?;
-                        let moved = secrets::all_inside(db, vault).await?;
+                        let moved = secrets::all_inside(db, self, vault).await?;
                         file.begin().await?;
                         secrets::insert(&mut file, Some(&seal.key), &moved).await?;
                         file.end().await?;

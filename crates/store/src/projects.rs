@@ -3,11 +3,11 @@
 //! **Invariants**: while there are projects exactly one is the default; names and ids are distinct; the authority of a
 //! stored project is never replaced by another one, as it decides whom nodes trust.
 
-use crate::sql::{self, Connection, FromRow, Row};
 use ockam_identity::Identifier;
 
 use crate::error::{Failure, StoreError};
 use crate::name::ProjectName;
+use crate::sql::{self, Connection, FromRow, Row};
 use crate::store::Store;
 
 /// A project as stored.

@@ -2,13 +2,13 @@
 //!
 //! **Invariant**: an attestation is stored together with the handle of its secret; replacing it deletes the replaced secret.
 
-use crate::sql::{self, Connection, FromRow, Row};
 use ockam_identity::{Identifier, Purpose, PurposeKeyAttestation, VerifiedHistory};
 use ockam_vault::{Handle, SecretRecord};
 
 use crate::error::{Failure, StoreError};
 use crate::identities::{self, IdentityRecord};
 use crate::secrets;
+use crate::sql::{self, Connection, FromRow, Row};
 use crate::store::Store;
 use crate::vaults::OpenVault;
 

@@ -3,10 +3,9 @@
 //! Rows are generic: the noun names the kind of thing, the JSON of the request is not looked into here. They go with their
 //! node. **Invariant**: positions of one node's requests are distinct and keep the order in which they were first made.
 
-use crate::sql::{self, Connection, FromRow, Row};
-
 use crate::error::{Failure, StoreError};
 use crate::name::NodeName;
+use crate::sql::{self, Connection, FromRow, Row};
 use crate::store::Store;
 
 /// One thing a node was asked for.

@@ -3,13 +3,14 @@
 //! Every operation takes the [`OpenVault`] of the vault concerned. Secrets travel in types that wipe themselves; the copies
 //! the database library makes of a value on its way are beyond reach and short-lived.
 
-use crate::sql::{self, Connection, FromRow, Row};
 use ockam_vault::{Handle, SecretBytes, SecretKind, SecretRecord, SigningKeyType};
 use zeroize::Zeroizing;
 
 use crate::error::{Failure, StoreError};
 use crate::name::VaultName;
 use crate::seal::{self, NewSeal};
+use crate::sealing_key::SealingKey;
+use crate::sql::{self, Connection, FromRow, Row};
 use crate::store::Store;
 use crate::vaults::{self, OpenVault, VaultRecord};
 
@@ -34,6 +35,7 @@ impl Store {
     pub async fn secrets(&self, vault: &OpenVault) -> Result<Vec<SecretRecord>, StoreError> {
         self.read(async |db| {
             let record = find_opened(db, self, vault).await?;
+            let key = key_of(self, &record, vault);
             let rows: Vec<Stored> = match open_file(&record).await? {
                 None => sql::query_as("SELECT * FROM secret").fetch_all(db).await?,
                 Some(mut file) => {
@@ -44,7 +46,9 @@ impl Store {
                     rows
                 }
             };
-            rows.into_iter().map(|row| row.open(vault)).collect()
+            rows.into_iter()
+                .map(|row| row.open(&vault.name, key))
+                .collect()
         })
         .await
     }
@@ -70,7 +74,8 @@ impl Store {
                     row
                 }
             };
-            row.map(|row| row.open(vault)).transpose()
+            row.map(|row| row.open(&vault.name, key_of(self, &record, vault)))
+                .transpose()
         })
         .await
     }
@@ -99,7 +104,7 @@ pub(crate) async fn add(
 ) -> Result<(), Failure> {
     let record = find_opened(db, store, vault).await?;
     let Some(mut file) = open_file(&record).await? else {
-        return insert(db, None, secrets).await;
+        return insert(db, store.sealing_key(), secrets).await;
     };
     file.begin().await?;
     insert(&mut file, vault.key.as_ref(), secrets).await?;
@@ -111,10 +116,38 @@ pub(crate) async fn add(
 /// Every secret of the vault inside the database.
 pub(crate) async fn all_inside(
     db: &mut Connection,
+    store: &Store,
     vault: &OpenVault,
 ) -> Result<Vec<SecretRecord>, Failure> {
     let rows: Vec<Stored> = sql::query_as("SELECT * FROM secret").fetch_all(db).await?;
-    rows.into_iter().map(|row| row.open(vault)).collect()
+    rows.into_iter()
+        .map(|row| row.open(&vault.name, store.sealing_key()))
+        .collect()
+}
+
+/// Seals the secrets of the vault inside the database, which are stored in clear.
+pub(crate) async fn seal_all(db: &mut Connection, key: &SealingKey) -> Result<(), Failure> {
+    let rows: Vec<Stored> = sql::query_as("SELECT * FROM secret")
+        .fetch_all(&mut *db)
+        .await?;
+    for row in rows {
+        let handle = Handle::new(row.handle);
+        let mut secret = Zeroizing::new([0; 32]);
+        let stored: &[u8; 32] = row
+            .secret
+            .as_slice()
+            .try_into()
+            .map_err(|_| Failure::unreadable("secret", "its length is wrong"))?;
+        secret.copy_from_slice(stored);
+        let secret = SecretBytes::take(&mut secret);
+        let sealed = seal::seal_secret(key.bytes(), &row.kind, &handle, &secret)?;
+        sql::query("UPDATE secret SET secret = $2 WHERE handle = $1")
+            .bind(handle.as_bytes().to_vec())
+            .bind(sealed.as_slice())
+            .execute(&mut *db)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Stores the secrets of an opened vault file once more: under this seal, or in clear.
@@ -128,7 +161,7 @@ pub(crate) async fn reseal(
         .await?;
     let secrets: Vec<SecretRecord> = rows
         .into_iter()
-        .map(|row| row.open(vault))
+        .map(|row| row.open(&vault.name, vault.key.as_ref()))
         .collect::<Result<_, _>>()?;
     sql::run(&mut *file, "DELETE FROM secret; DELETE FROM seal").await?;
     if let Some(seal) = seal {
@@ -190,6 +223,18 @@ pub(crate) async fn find_opened(
     }
 }
 
+/// What seals the secrets of a vault: of the one inside the database the key of the database, if it has one.
+fn key_of<'a>(
+    store: &'a Store,
+    record: &VaultRecord,
+    vault: &'a OpenVault,
+) -> Option<&'a SecretBytes<32>> {
+    match record.path {
+        Some(_) => vault.key.as_ref(),
+        None => store.sealing_key(),
+    }
+}
+
 async fn open_file(vault: &VaultRecord) -> Result<Option<Connection>, StoreError> {
     match &vault.path {
         Some(path) => Ok(Some(vaults::connect(&vault.name, path).await?)),
@@ -237,12 +282,16 @@ struct Stored {
 }
 
 impl Stored {
-    fn open(self, vault: &OpenVault) -> Result<SecretRecord, Failure> {
+    fn open(
+        self,
+        vault: &VaultName,
+        key: Option<&SecretBytes<32>>,
+    ) -> Result<SecretRecord, Failure> {
         let handle = Handle::new(self.handle);
         let kind = kind_of(&self.kind)
             .ok_or_else(|| Failure::unreadable("kind of a secret", &self.kind))?;
-        let damaged = || StoreError::DamagedSecret(vault.name.to_string());
-        let secret = match &vault.key {
+        let damaged = || StoreError::DamagedSecret(vault.to_string());
+        let secret = match key {
             Some(key) => {
                 seal::open_secret(key, &self.kind, &handle, &self.secret).ok_or_else(damaged)?
             }

@@ -29,7 +29,6 @@ pub(crate) enum Connection {
     /// A transaction in the file of a pool.
     SqliteTransaction(Transaction<'static, Sqlite>),
     /// A transaction of a server.
-    #[expect(dead_code, reason = "made when a server is opened")]
     Postgres(Transaction<'static, Postgres>),
 }
 

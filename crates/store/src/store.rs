@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::sql::{self, Connection};
+use ockam_vault::SecretBytes;
 
+use crate::address::DatabaseAddress;
 use crate::database::Database;
 use crate::error::{Failure, StoreError};
 use crate::home::Home;
 use crate::schema;
+use crate::sealing_key::{self, SealingKey};
+use crate::sql::{self, Connection};
 
 /// Everything of one home that outlives a process. Cheap to clone; all clones share one connection.
 ///
@@ -17,6 +20,8 @@ use crate::schema;
 pub struct Store {
     home: Home,
     database: Database,
+    /// Seals the secrets in the database.
+    key: Option<SealingKey>,
 }
 
 impl Store {
@@ -26,10 +31,46 @@ impl Store {
     /// # Errors
     /// The database cannot be made, read or written, is damaged, or was written by a newer version.
     pub async fn open(home: &Home) -> Result<Self, StoreError> {
-        let database = Database::open(&home.database(), &schema::HOME).await?;
+        let database = Database::file(&home.database(), &schema::HOME).await?;
         Ok(Self {
             home: home.clone(),
             database,
+            key: None,
+        })
+    }
+
+    /// Opens the store whose database is elsewhere than in the home; other files stay in the home. With a key the secrets in
+    /// the database are sealed under it, on a server always. A server's database has to be there, empty or ours.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; [`StoreError::Unreachable`], [`StoreError::NoAccess`] and [`StoreError::ForeignTables`] of a server;
+    /// [`StoreError::NoDatabaseKey`]; [`StoreError::WrongDatabaseKey`].
+    pub async fn open_at(
+        address: &DatabaseAddress,
+        home: &Home,
+        key: Option<SealingKey>,
+    ) -> Result<Self, StoreError> {
+        if address.is_server() && key.is_none() {
+            return Err(StoreError::NoDatabaseKey(address.label()));
+        }
+        let database = Database::open(address, &schema::HOME).await?;
+        let known = database
+            .read(async |db| sealing_key::check_value(db).await)
+            .await?;
+        match (&key, known) {
+            (None, None) => {}
+            (None, Some(_)) => return Err(StoreError::NoDatabaseKey(address.label())),
+            (Some(key), Some(known)) if key.matches(&known) => {}
+            (Some(key), _) => {
+                database
+                    .write(async |db| sealing_key::settle(db, key).await)
+                    .await?;
+            }
+        }
+        Ok(Self {
+            home: home.clone(),
+            database,
+            key,
         })
     }
 
@@ -38,11 +79,8 @@ impl Store {
     /// # Errors
     /// As of [`Store::open`].
     pub async fn open_orchestrator(home: &Home) -> Result<Self, StoreError> {
-        let database = Database::open(&home.orchestrator_database(), &schema::HOME).await?;
-        Ok(Self {
-            home: home.clone(),
-            database,
-        })
+        let address = DatabaseAddress::file(home.orchestrator_database());
+        Self::open_at(&address, home, None).await
     }
 
     /// The home this is the store of.
@@ -82,22 +120,35 @@ impl Store {
         .await
     }
 
+    /// What seals the secrets inside the database.
+    pub(crate) fn sealing_key(&self) -> Option<&SecretBytes<32>> {
+        self.key.as_ref().map(SealingKey::bytes)
+    }
+
     pub(crate) fn database(&self) -> &Database {
         &self.database
     }
 
     pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
     where
-        F: AsyncFnOnce(&mut Connection) -> Result<T, Failure>,
+        F: AsyncFnOnce(&mut Connection) -> Result<T, Failure> + Clone,
     {
         self.database.read(work).await
     }
 
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
-        F: AsyncFnOnce(&mut Connection) -> Result<T, Failure>,
+        F: AsyncFnOnce(&mut Connection) -> Result<T, Failure> + Clone,
     {
         self.database.write(work).await
+    }
+
+    /// Like [`Store::write`], for work that cannot run again after a connection was lost.
+    pub(crate) async fn write_once<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        F: AsyncFnOnce(&mut Connection) -> Result<T, Failure>,
+    {
+        self.database.write_once(work).await
     }
 
     /// Like [`Store::write`], but nothing stays.

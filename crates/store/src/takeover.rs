@@ -6,7 +6,6 @@
 
 use std::path::PathBuf;
 
-use crate::sql::Connection;
 use ockam_identity::{
     Identifier, OlderHistory, Purpose, PurposeKeyAttestation, PurposePublicKey, UnixTime,
     VerifiedHistory,
@@ -21,6 +20,7 @@ use crate::nodes::{self, IfRunning, NodeStart};
 use crate::purpose_keys::{self, PurposeKeyRecord};
 use crate::seal::{self, NewSeal};
 use crate::secrets;
+use crate::sql::Connection;
 use crate::store::Store;
 use crate::vaults::{self, OpenVault, VaultRecord};
 
@@ -148,7 +148,7 @@ impl Store {
             files: Vec::new(),
         };
         let done = match effect {
-            Effect::Store => self.write(async |db| work.all(db, what).await).await,
+            Effect::Store => self.write_once(async |db| work.all(db, what).await).await,
             Effect::Preview => self.trial(async |db| work.all(db, what).await).await,
         };
         if done.is_err() {

@@ -11,15 +11,15 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::sql::{self, Connection, FromRow, Row};
 use ockam_vault::SecretBytes;
 
-use crate::database;
 use crate::error::{Failure, StoreError};
+use crate::file;
 use crate::home::{HomeError, private_directory};
 use crate::name::VaultName;
 use crate::schema;
 use crate::seal::{self, NewSeal, Passphrase};
+use crate::sql::{self, Connection, FromRow, Row};
 use crate::store::Store;
 
 /// A vault as stored.
@@ -300,7 +300,7 @@ pub(crate) async fn connect(name: &VaultName, path: &Path) -> Result<Connection,
             path: path.to_path_buf(),
         });
     }
-    database::connect(path, &schema::VAULT_FILE)
+    file::connect(path, &schema::VAULT_FILE)
         .await
         .map_err(|error| match error {
             StoreError::Foreign(path) => StoreError::NotAVault(path),
@@ -381,7 +381,7 @@ async fn adopt(
     // empty file is a vault whose creation was cut short.
     let is_vault = found.is_file()
         && (found.dev(), found.ino()) != (database.dev(), database.ino())
-        && (found.len() == 0 || database::has_mark(path, &schema::VAULT_FILE));
+        && (found.len() == 0 || file::has_mark(path, &schema::VAULT_FILE));
     if !is_vault {
         return Err(StoreError::NotAVault(path.to_path_buf()).into());
     }
@@ -394,7 +394,7 @@ pub(crate) async fn make_file(path: &Path, sealed_key: Option<&[u8]>) -> Result<
     if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
         private_directory(directory)?;
     }
-    database::create_file(path, &schema::VAULT_FILE, async |file| {
+    file::create_file(path, &schema::VAULT_FILE, async |file| {
         if let Some(sealed_key) = sealed_key {
             sql::query("INSERT INTO seal (id, sealed_key) VALUES (1, $1)")
                 .bind(sealed_key.to_vec())
@@ -436,7 +436,7 @@ async fn copy_file(name: &VaultName, source: &Path, target: &Path) -> Result<(),
         private_directory(directory)?;
     }
     let mut from = connect(name, source).await?;
-    let copied = database::copy(&mut from, target).await;
+    let copied = file::copy(&mut from, target).await;
     from.close().await?;
     Ok(copied?)
 }

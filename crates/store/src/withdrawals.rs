@@ -5,11 +5,11 @@
 //!
 //! Specification: extensions 4.5.
 
-use crate::sql::{self, Connection, FromRow, Row};
 use ockam_identity::{Identifier, UnixTime};
 
 use crate::error::{Failure, StoreError};
 use crate::members::{bytes, count, identifier, seconds, time};
+use crate::sql::{self, Connection, FromRow, Row};
 use crate::store::Store;
 
 /// A withdrawal as stored.
