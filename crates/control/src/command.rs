@@ -9,6 +9,7 @@
 
 mod argument;
 mod authority;
+mod controller;
 mod credential;
 mod example;
 mod flow;

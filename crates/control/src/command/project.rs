@@ -237,6 +237,7 @@ pub(super) fn not_enrolled() -> Failure {
         Code::Unauthorized,
         "Please enroll using 'ockam enroll' before using this command",
     )
+    .help("`ockam enroll` starts an Orchestrator on this machine, or takes the join string of another one")
 }
 
 const NO_CONTROLLER: &str = "an authority of your own needs no Orchestrator: `ockam authority create` makes one, `ockam project ticket` lets \

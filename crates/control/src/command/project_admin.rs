@@ -1,7 +1,5 @@
 //! `ockam project-admin`.
 
-use std::str::FromStr;
-
 use clap::Args;
 use ockam_authority::client::RequestError;
 use ockam_store::ProjectRecord;
@@ -9,11 +7,9 @@ use serde_json::json;
 
 use crate::command::argument::Identity;
 use crate::command::flow::{self, Chosen};
-use crate::command::project::not_enrolled;
-use crate::command::{Example, Run, Session, text};
-use crate::controller::ControllerPlace;
+use crate::command::{Example, Run, Session, controller, text};
 use crate::controller::client::ControllerClient;
-use crate::home::{identities, projects};
+use crate::home::projects;
 use crate::noun::project_admin::{NOUN, ProjectAdmin};
 use crate::outcome::{Code, Failure, Outcome};
 use crate::state::no_default_project;
@@ -175,7 +171,7 @@ impl Asking {
         project: Option<&str>,
         identity: &Identity,
     ) -> Result<Self, Failure> {
-        let place = place(session)?;
+        let named = controller::of_environment(session)?;
         let state = session.open().await?;
         let project = match project {
             Some(name) => projects::find(&state, name).await?,
@@ -183,14 +179,13 @@ impl Asking {
                 .await?
                 .ok_or_else(no_default_project)?,
         };
-        session
-            .unlock_for(&state, identity.identity.as_ref())
-            .await?;
-        let identity = identities::find(&state, identity.identity.as_ref()).await?;
-        let timeout = session.timeout()?;
-        let controller = ControllerClient::start(&state, &identity, place, timeout).await?;
+        let place = match named {
+            Some(place) => place,
+            None => controller::of_project(session, &state, &project).await?,
+        };
+        let asking = controller::Asking::at(session, &state, identity, place).await?;
         Ok(Self {
-            controller,
+            controller: asking.client,
             project,
         })
     }
@@ -241,39 +236,6 @@ impl Asking {
     }
 }
 
-/// The controller that the environment names. There is no other: nobody is asked whom the user did not name.
-fn place(session: &Session<'_>) -> Result<ControllerPlace, Failure> {
-    let (route, identifier) = (
-        configured(session, ADDRESS)?,
-        configured(session, IDENTIFIER)?,
-    );
-    match (route, identifier) {
-        (Some(route), Some(identifier)) => Ok(ControllerPlace { route, identifier }),
-        // spec: command 3.3
-        (None, None) => Err(not_enrolled().help(
-            "name the controller of your projects with OCKAM_CONTROLLER_ADDR, where it is, and \
-             OCKAM_CONTROLLER_IDENTITY_ID, its identifier",
-        )),
-        (Some(_), None) => Err(lacking(ADDRESS, IDENTIFIER)),
-        (None, Some(_)) => Err(lacking(IDENTIFIER, ADDRESS)),
-    }
-}
-
-fn configured<T: FromStr<Err: std::fmt::Display>>(
-    session: &Session<'_>,
-    variable: &str,
-) -> Result<Option<T>, Failure> {
-    match session.host.variable(variable) {
-        Some(value) if !value.is_empty() => session.parsed_variable(variable),
-        _ => Ok(None),
-    }
-}
-
-fn lacking(set: &str, unset: &str) -> Failure {
-    Failure::new(format!("{set} is set and {unset} is not"))
-        .help("a controller is asked only when both are known: where it is and who it is")
-}
-
 fn parse(email: &str) -> Result<Email, Failure> {
     email.parse().map_err(|error| {
         Failure::new(format!("invalid value '{email}' for EMAIL")).caused_by(&error)
@@ -285,6 +247,3 @@ fn shown(email: &Email) -> ProjectAdmin {
         email: email.to_string(),
     }
 }
-
-const ADDRESS: &str = "OCKAM_CONTROLLER_ADDR";
-const IDENTIFIER: &str = "OCKAM_CONTROLLER_IDENTITY_ID";

@@ -17,7 +17,22 @@ use crate::state::{State, refused};
 /// # Errors
 /// It cannot be used, or is known with another authority.
 pub async fn store(state: &State, project: &VerifiedProject) -> Result<ProjectRecord, Failure> {
-    let new = checked(project)?;
+    store_of(state, project, None).await
+}
+
+/// As [`store`], of a project that a controller runs, as that says.
+///
+/// # Errors
+/// As of [`store`].
+pub(crate) async fn store_of(
+    state: &State,
+    project: &VerifiedProject,
+    controller: Option<&Identifier>,
+) -> Result<ProjectRecord, Failure> {
+    let new = NewProject {
+        controller: controller.copied(),
+        ..checked(project)?
+    };
     refuse_other_authority(state, &new).await?;
     for history in project.authority().iter().chain(&project.history()) {
         // Whoever knows a newer one keeps it.
