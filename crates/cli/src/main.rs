@@ -12,6 +12,7 @@
 
 mod arguments;
 mod background;
+mod browser;
 mod colour;
 mod command;
 mod completion;

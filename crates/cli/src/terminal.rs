@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::background;
+use crate::browser;
 use crate::colour::{Colours, tame};
 use crate::environment::Environment;
 use crate::global::{Globals, Prompts, Quiet};
@@ -114,6 +115,14 @@ impl Host for Terminal {
             Note::Warning(text) => self.show("!", &text),
             Note::Line(text) => self.show(" ", &text),
         }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.globals.quiet == Quiet::Yes
+    }
+
+    fn browse(&self, url: &str) -> bool {
+        self.can_prompt() && browser::open(&self.environment, url)
     }
 
     fn waiting(&self, what: &str) {

@@ -34,6 +34,8 @@ mod secure_channel;
 mod secure_channel_listener;
 mod service;
 mod session;
+#[allow(dead_code, reason = "`orchestrator start` is about to have them")]
+mod sign_in_options;
 mod status;
 mod tcp_connection;
 mod tcp_inlet;
@@ -82,6 +84,14 @@ pub trait Host {
     fn note(&self, note: Note);
     /// Says what takes its time, to whoever watches the terminal.
     fn waiting(&self, what: &str);
+    /// Whether notes are shown to nobody because that was asked for.
+    fn is_quiet(&self) -> bool {
+        false
+    }
+    /// Opens an address of the web in the browser of whoever is at the terminal, where there is one.
+    fn browse(&self, _url: &str) -> bool {
+        false
+    }
     /// Writes one result to stdout in the form that was asked for.
     fn print(&self, outcome: Outcome);
     /// Writes a part of a text that has no other form, such as lines of a log, to stdout as it is.

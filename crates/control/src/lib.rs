@@ -32,6 +32,7 @@ mod outcome;
 mod record;
 mod resource;
 mod server;
+pub mod sign_in;
 mod socket;
 mod state;
 mod table;

@@ -16,6 +16,6 @@ mod controller;
 mod first_administrator;
 mod process;
 mod projects;
-mod sign_in;
+pub mod sign_in;
 
 pub use process::Program;

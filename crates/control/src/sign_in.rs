@@ -1,0 +1,36 @@
+//! Signing in with an OpenID Connect provider: what both sides need, and the side of whoever signs in.
+//!
+//! ```text
+//! enroll ── device flow or browser ──► provider ── access token ──► controller ── keys, introspection ──► provider
+//! ```
+//!
+//! What a provider answers is bounded in size and time; tokens are wiped, and shown by no `Debug`.
+//!
+//! Specification: trust 9.9.
+
+mod provider;
+mod settings;
+mod token;
+mod web;
+
+#[cfg(feature = "cli")]
+#[allow(dead_code, reason = "`enroll` is about to use it")]
+mod browser;
+#[cfg(feature = "cli")]
+#[allow(dead_code, reason = "`enroll` is about to use it")]
+mod callback;
+#[cfg(feature = "cli")]
+#[allow(dead_code, reason = "`enroll` is about to use it")]
+mod device;
+#[cfg(feature = "cli")]
+#[allow(dead_code, reason = "`enroll` is about to use it")]
+mod place;
+
+pub use provider::{Provider, ProviderError};
+pub use settings::{Admission, AdmissionError, ClaimRule, ClaimRuleError, SignInSettings};
+pub use token::AccessToken;
+pub use web::{Answer, Basic, Form, Roots, RootsError, Web, WebError, is_provider_address};
+
+#[cfg(feature = "cli")]
+#[allow(unused_imports, reason = "`enroll` is about to use them")]
+pub(crate) use self::{browser::browser, device::device, place::SignInPlace};
