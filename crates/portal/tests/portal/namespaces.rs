@@ -153,6 +153,7 @@ async fn stalled_target_behind_a_namespace_does_not_hold_its_neighbour_up() {
 
 /// Prints what a relay in a namespace costs beside one at a node alone (`--nocapture`).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::print_stderr, reason = "figures for whoever asks for them")]
 async fn bulk_through_a_relay_in_a_namespace_is_whole() {
     let outer = Host::start().await;
     let project = Project::start(&outer, "p1");
