@@ -13,15 +13,18 @@
 //! as both are there. So all that a node does by connection goes on to work: a channel ends with its connection, what is
 //! not open to strangers stays closed, what waits to leave is bounded where it leaves.
 //!
+//! Two nodes may have the same namespace, each a part of it. What one of them knows to be in the other's goes there over a
+//! channel that is *linked*: it leads from gate to gate, and to nothing else of the other node.
+//!
 //! Invariants: an inner node is reached through its gate only by what has just come from outside, over the connection or
 //! channel that the return route begins with; it learns nothing else of the outer node, neither peers nor permissions;
 //! from an inner node nothing reaches a worker of the outer one but the connections that came in; a node has one outer
 //! node at most, and never itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use ockam_wire::{Address, AddressRef};
 use tokio::task::AbortHandle;
@@ -58,6 +61,7 @@ impl Node {
             outer: outer.downgrade(),
             inner: inner.clone(),
             flow: self.random_flow(),
+            links: RwLock::default(),
             ways: Arc::new(Mutex::new(Ways::Open(HashMap::new()))),
         });
         let guard = outer
@@ -88,17 +92,11 @@ impl Namespace {
         }
     }
 
-    /// Makes a connection or channel of the outer node known to the inner one before anything comes over it. Returns what
-    /// answers over it enter the inner node with.
-    ///
-    /// # Errors
-    /// Nothing at `address` leads out of the outer node, or the inner one has another worker there.
-    pub fn lead_out(&self, address: &Address) -> Result<Producer, StartError> {
-        let not_there = || StartError::NotLocal(address.to_string());
-        let outer = self.gate.outer.upgrade().ok_or_else(not_there)?;
-        let to = outer.entry(address.name()).ok_or_else(not_there)?;
-        let producer = to.behind.producer.ok_or_else(not_there)?;
-        self.gate.learn(&outer, to, producer)
+    /// A handle that does not keep the gate open.
+    pub fn handle(&self) -> NamespaceHandle {
+        NamespaceHandle {
+            gate: Arc::downgrade(&self.gate),
+        }
     }
 
     /// How many connections the inner node knows through the gate.
@@ -107,6 +105,67 @@ impl Namespace {
             Ways::Open(ways) => ways.len(),
             Ways::Closed => 0,
         }
+    }
+}
+
+/// A place that may be gone. Cloning gives another handle.
+#[derive(Clone)]
+pub struct NamespaceHandle {
+    gate: Weak<Gate>,
+}
+
+impl NamespaceHandle {
+    /// Makes a connection or channel of the outer node known to the inner one before anything comes over it. Returns what
+    /// answers over it enter the inner node with.
+    ///
+    /// # Errors
+    /// Nothing at `address` leads out of the outer node, or the inner one has another worker there, or the gate is gone.
+    pub fn lead_out(&self, address: &Address) -> Result<Producer, StartError> {
+        self.learn(address, Leads::Out)
+    }
+
+    /// Channels that were accepted by the listener of `flow` lead to the same namespace of another node that has one: what
+    /// goes out over them goes to the gate of the same name there, and nowhere else, and its answer to the gate here. The
+    /// gate is open to them.
+    pub fn link_accepted(&self, flow: FlowId) {
+        let Some(gate) = self.gate.upgrade() else {
+            return;
+        };
+        let mut links = gate.links.write().unwrap_or_else(PoisonError::into_inner);
+        links.insert(flow);
+        drop(links);
+        if let Some(outer) = gate.outer.upgrade() {
+            outer.add_consumer(&gate.name, flow);
+        }
+    }
+
+    /// The same for one channel that was opened at `encryptor`.
+    ///
+    /// # Errors
+    /// As for [`NamespaceHandle::lead_out`].
+    pub fn link_opened(&self, encryptor: &Address) -> Result<Producer, StartError> {
+        let producer = self.learn(encryptor, Leads::Onward)?;
+        if let Some(gate) = self.gate.upgrade()
+            && let Some(outer) = gate.outer.upgrade()
+        {
+            outer.add_consumer_of(&gate.name, &producer);
+        }
+        Ok(producer)
+    }
+
+    fn learn(&self, address: &Address, leads: Leads) -> Result<Producer, StartError> {
+        let not_there = || StartError::NotLocal(address.to_string());
+        let gate = self.gate.upgrade().ok_or_else(not_there)?;
+        let outer = gate.outer.upgrade().ok_or_else(not_there)?;
+        let to = outer.entry(address.name()).ok_or_else(not_there)?;
+        let producer = to.behind.producer.ok_or_else(not_there)?;
+        gate.learn(&outer, to, producer, leads)
+    }
+}
+
+impl fmt::Debug for NamespaceHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NamespaceHandle").finish_non_exhaustive()
     }
 }
 
@@ -135,8 +194,19 @@ struct Gate {
     outer: WeakRouter,
     inner: Router,
     flow: FlowId,
+    /// Listeners whose channels lead to the same namespace elsewhere. Held for one look-up.
+    links: RwLock<HashSet<FlowId>>,
     // Held for a look-up, and the start or the end of a worker.
     ways: Arc<Mutex<Ways>>,
+}
+
+/// Where what leaves the inner node over a connection goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leads {
+    /// To whoever is there; the answer comes to the gate.
+    Out,
+    /// To the gate of the same name at the other end, which names the gate here in the answer.
+    Onward,
 }
 
 enum Ways {
@@ -212,7 +282,12 @@ impl Gate {
         if to.behind.producer != Some(producer) {
             return Err(unknown());
         }
-        self.learn(outer, to, producer)
+        let linked = producer.spawner.is_some_and(|spawner| {
+            let links = self.links.read().unwrap_or_else(PoisonError::into_inner);
+            links.contains(&spawner)
+        });
+        let leads = if linked { Leads::Onward } else { Leads::Out };
+        self.learn(outer, to, producer, leads)
             .map_err(|error| SendError::Rejected(error.to_string()))
     }
 
@@ -221,6 +296,7 @@ impl Gate {
         outer: &Router,
         to: Arc<Entry>,
         producer: Producer,
+        leads: Leads,
     ) -> Result<Producer, StartError> {
         let address = to.address.clone();
         let mut ways = self.ways();
@@ -246,6 +322,7 @@ impl Gate {
             outer: outer.downgrade(),
             name: self.name.clone(),
             to: to.clone(),
+            leads,
         });
         let behind = Behind {
             peer: None,
@@ -296,6 +373,7 @@ struct WayOut {
     outer: WeakRouter,
     name: Address,
     to: Arc<Entry>,
+    leads: Leads,
 }
 
 impl Inline for WayOut {
@@ -314,10 +392,17 @@ impl Inline for WayOut {
         let Some(outer) = self.outer.upgrade() else {
             return Err(SendError::Stopped("the outer node has ended".to_owned()));
         };
-        message
-            .return_route
-            .push_front(&self.name)
-            .map_err(|_| SendError::ChainTooLong)?;
+        match self.leads {
+            Leads::Out => message.return_route.push_front(&self.name),
+            Leads::Onward => {
+                message.onward.drop_front();
+                message
+                    .onward
+                    .push_front(&self.name)
+                    .and_then(|()| message.onward.push_front(&self.to.address))
+            }
+        }
+        .map_err(|_| SendError::ChainTooLong)?;
         // Of the outer node the message is one that the gate sends.
         message.origin = Origin::worker(self.name.clone());
         delivery.forward_in(&outer, message)

@@ -48,8 +48,9 @@ pub use interceptor::{Intercept, Intercepted, Interception, Interceptor};
 pub use kept::{KeptConnection, KeptOptions};
 pub use outlet::{InvalidTarget, Outlet, OutletOptions, TargetAddress};
 pub use relay::{
-    AllowEveryone, ByCredential, InvalidRelayName, RegisteredRelay, Relay, RelayAuthority,
-    RelayInfo, RelayName, RelayOptions, RelayService, RelayServiceOptions, RelayStatus,
+    AllowEveryone, ByCredential, Claimed, Forwarder, InvalidRelayName, RegisteredRelay,
+    RegistryFuture, Relay, RelayAuthority, RelayClaim, RelayInfo, RelayName, RelayOptions,
+    RelayRegistry, RelayService, RelayServiceOptions, RelayStatus,
 };
 pub use session::{Heard, Hints, SessionStatus, Stuck};
 pub use tls::{NoRoots, Tls};

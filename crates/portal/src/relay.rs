@@ -15,12 +15,16 @@ mod authority;
 mod client;
 mod name;
 mod ownership;
+mod registry;
 mod service;
+mod worker;
 
 pub use self::authority::{AllowEveryone, ByCredential, RelayAuthority};
 pub use self::client::{RegisteredRelay, Relay, RelayOptions, RelayStatus};
 pub use self::name::{InvalidRelayName, RelayName};
+pub use self::registry::{Claimed, RegistryFuture, RelayClaim, RelayRegistry};
 pub use self::service::{RelayInfo, RelayService, RelayServiceOptions};
+pub use self::worker::Forwarder;
 
 use ockam_wire::Address;
 

@@ -375,14 +375,14 @@ async fn connection_that_takes_the_place_of_an_earlier_one_is_known_anew() {
             .await
             .unwrap();
         inner.namespace.open_to(dialled.flow());
-        let producer = inner.namespace.lead_out(&name("way")).unwrap();
+        let producer = inner.namespace.handle().lead_out(&name("way")).unwrap();
         assert_eq!(producer.id, dialled.flow(), "{round}");
         assert_eq!(producer.spawner, Some(inner.namespace.flow()));
         let gone = outer.node.router().gone(&name("way"));
         dialled.close();
         soon(gone).await;
     }
-    assert!(inner.namespace.lead_out(&name("way")).is_err());
+    assert!(inner.namespace.handle().lead_out(&name("way")).is_err());
 }
 
 #[tokio::test]
@@ -405,7 +405,7 @@ async fn gates_of_a_connection_are_bounded() {
     let way = outer.node.connections()[0].sender().clone();
     let refused: Vec<_> = inners
         .iter()
-        .filter(|(namespace, _)| namespace.lead_out(&way).is_err())
+        .filter(|(namespace, _)| namespace.handle().lead_out(&way).is_err())
         .collect();
     assert_eq!(refused.len(), 1);
     drop(refused);
@@ -413,7 +413,76 @@ async fn gates_of_a_connection_are_bounded() {
     // What is closed gives its place back.
     let node = node(false);
     let again = outer.node.enter(name("p0"), &node).unwrap();
-    assert!(again.lead_out(&way).is_ok());
+    assert!(again.handle().lead_out(&way).is_ok());
+}
+
+#[tokio::test]
+async fn guard_linked_channel_leads_from_gate_to_gate_and_nowhere_else() {
+    let (here, there) = (Outer::start(false).await, Outer::start(false).await);
+    let (one, other) = (
+        Inner::start(&here, "p1", false),
+        Inner::start(&there, "p1", false),
+    );
+    let third = Inner::start(&there, "p2", false);
+    let link = Client::dial_from(here.node.clone(), &there).await;
+    let channel = link.channel(&[API]).await.unwrap();
+    let handle = one.namespace.handle();
+    let producer = handle.link_opened(channel.encryptor()).unwrap();
+    for inner in [&other, &third] {
+        inner
+            .namespace
+            .handle()
+            .link_accepted(there.channels.flow());
+    }
+    let mut seen = other.mailbox("seen", there.channels.flow());
+    let mut back = one.mailbox("back", producer.id);
+    let send = async |inner: &Inner, from: &Address, way: Vec<Address>| {
+        let route = Route::from_hops([from.clone()]).unwrap();
+        let onward = Route::from_hops(way).unwrap();
+        let router = inner.node.router();
+        router
+            .send(from, onward, route, Buffer::from_slice(b"x"))
+            .await
+    };
+    let way = channel.encryptor().clone();
+    send(&one, &name("back"), vec![way.clone(), name("seen")])
+        .await
+        .unwrap();
+    let message = soon(seen.recv()).await;
+    assert!(message.origin.peer.is_none());
+    assert_eq!(message.return_route.len(), 2);
+    // The answer comes to the gate it left by, and can be answered in turn.
+    let answer: Vec<_> = message
+        .return_route
+        .iter()
+        .map(|hop| hop.to_address())
+        .collect();
+    send(&other, &name("seen"), answer).await.unwrap();
+    let answer = soon(back.recv()).await.return_route;
+    assert_eq!(answer.to_string(), format!("{way} => 0#seen"));
+    // Whatever a route says: not to another namespace, not to services of the other node.
+    let before = third.node.router().delivered();
+    for wrong in [
+        vec![name("p2"), name("open")],
+        vec![services::ECHO],
+        vec![API],
+    ] {
+        let mut onward = vec![way.clone()];
+        onward.extend(wrong);
+        send(&one, &name("back"), onward).await.unwrap();
+    }
+    send(&one, &name("back"), vec![way.clone(), name("seen")])
+        .await
+        .unwrap();
+    soon(seen.recv()).await;
+    assert_eq!(third.node.router().delivered(), before);
+    assert_eq!(refused(&other.node, "no such worker"), 1);
+    assert_eq!(refused(&other.node, "flow control"), 2);
+    // It ends with its channel, on both sides.
+    channel.close().await;
+    while one.namespace.connections() + other.namespace.connections() > 0 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
@@ -633,7 +702,10 @@ struct Client {
 
 impl Client {
     async fn dial(outer: &Outer) -> Self {
-        let node = node(false);
+        Self::dial_from(node(false), outer).await
+    }
+
+    async fn dial_from(node: Node, outer: &Outer) -> Self {
         let at = outer.listener.address().to_string();
         let connection = node.tcp_connect(&at).await.unwrap();
         let own = node.random_address();

@@ -22,6 +22,16 @@ pub(crate) enum Owner {
     Connection(Option<FlowId>),
 }
 
+impl Owner {
+    /// Who it is, if it is an identity.
+    pub(crate) fn identity(&self) -> Option<Identifier> {
+        match self {
+            Self::Identity(identifier) => Some(*identifier),
+            Self::Connection(_) => None,
+        }
+    }
+}
+
 /// Which relay names are taken, and by whom.
 #[derive(Debug, Default)]
 pub(crate) struct Ownership {

@@ -4,15 +4,14 @@
 //! owner stayed silent for two seconds; a relay ends with the connection it forwards to; a relay forwards to another
 //! node only, never to a worker of this one, so relays cannot form a loop here.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use ockam_identity::Identifier;
 use ockam_node::{
-    Access, Delivery, DeniedBy, End, FlowId, Inline, LocalMessage, Mailbox, Node, Origin, Producer,
-    Router, SendError, StartError, WorkerGuard,
+    Access, DeniedBy, FlowId, LocalMessage, Mailbox, Node, Producer, StartError, WorkerGuard,
 };
 use ockam_wire::{Address, Buffer, Route, bare};
 use tokio::task::JoinHandle;
@@ -20,6 +19,8 @@ use tokio::task::JoinHandle;
 use super::authority::{AllowEveryone, RelayAuthority};
 use super::name::RelayName;
 use super::ownership::{Claim, ClaimError, Lease, Owner, Ownership};
+use super::registry::{Claimed, RelayClaim, RelayRegistry};
+use super::worker::RelayWorker;
 use super::{NO_RELAY, PREFIX, SERVICE, STATIC_SERVICE};
 use crate::guard::REVIEW;
 use crate::offers_streams;
@@ -42,6 +43,8 @@ pub struct RelayServiceOptions {
     pub service_consumers: Vec<FlowId>,
     /// Ways into the node from which relays can be reached.
     pub relay_consumers: Vec<FlowId>,
+    /// Who knows the names of other relay services, when several share theirs.
+    pub registry: Option<Arc<dyn RelayRegistry>>,
 }
 
 impl Default for RelayServiceOptions {
@@ -54,6 +57,7 @@ impl Default for RelayServiceOptions {
             authority: Arc::new(AllowEveryone),
             service_consumers: Vec::new(),
             relay_consumers: Vec::new(),
+            registry: None,
         }
     }
 }
@@ -160,6 +164,27 @@ impl fmt::Debug for Shared {
 struct Relays {
     ownership: Ownership,
     running: HashMap<RelayName, Running>,
+    /// Names that the registry is asked for.
+    claiming: HashMap<RelayName, Claiming>,
+}
+
+struct Claiming {
+    owner: Owner,
+    /// A later request of the same owner.
+    next: Option<Request>,
+}
+
+/// A name that the registry has granted; given back when it is dropped.
+struct Granted {
+    registry: Arc<dyn RelayRegistry>,
+    name: RelayName,
+    claim: u64,
+}
+
+impl Drop for Granted {
+    fn drop(&mut self) {
+        self.registry.release(&self.name, self.claim);
+    }
 }
 
 struct Running {
@@ -167,6 +192,7 @@ struct Running {
     lease: Lease,
     /// Where its owner is told when it ends before its connection does.
     notice: Option<Route>,
+    granted: Option<Granted>,
     _guard: WorkerGuard,
     watcher: JoinHandle<()>,
 }
@@ -201,13 +227,24 @@ enum Notices {
 async fn serve(shared: Arc<Shared>, mut mailbox: Mailbox) {
     let mut changes = shared.options.authority.changes();
     let mut changing = true;
+    let registry = shared.options.registry.clone();
     loop {
+        let taken = async {
+            match &registry {
+                Some(registry) => registry.taken().await,
+                None => std::future::pending().await,
+            }
+        };
         let some = !shared.relays().running.is_empty();
         let message = tokio::select! {
             message = mailbox.recv() => message,
             changed = changes.changed(), if changing => {
                 changing = changed.is_ok();
                 shared.review();
+                continue;
+            }
+            (name, claim) = taken => {
+                shared.taken(&name, claim);
                 continue;
             }
             // What permits a relay may end by itself, as credentials do.
@@ -335,7 +372,7 @@ impl Shared {
     fn handle(self: &Arc<Self>, request: Request) {
         let claim = self.relays().ownership.claim(&request.name, &request.owner);
         match claim {
-            Claim::Granted => self.register(request),
+            Claim::Granted => self.granted(request),
             Claim::Refused(error) => self.refuse_claim(request, error),
             Claim::Probe(lease) => {
                 let shared = self.clone();
@@ -393,19 +430,103 @@ impl Shared {
         }
     }
 
-    fn register(self: &Arc<Self>, request: Request) {
+    /// Here the name may be taken now: it is registered as soon as the registry grants it too.
+    fn granted(self: &Arc<Self>, request: Request) {
+        let Some(registry) = self.options.registry.clone() else {
+            return self.register(request, None);
+        };
+        let name = request.name.clone();
+        {
+            let mut relays = self.relays();
+            if let Some(claiming) = relays.claiming.get_mut(&name) {
+                if claiming.owner == request.owner {
+                    claiming.next = Some(request);
+                } else {
+                    drop(relays);
+                    self.refuse_claim(request, ClaimError::Taken);
+                }
+                return;
+            }
+            if relays.claiming.len() >= MOST_CLAIMS {
+                return refuse(&Refusal::Claim(name, ClaimError::TooManyNames));
+            }
+            let owner = request.owner.clone();
+            let claiming = Claiming { owner, next: None };
+            relays.claiming.insert(name.clone(), claiming);
+        }
+        let shared = self.clone();
+        tokio::spawn(async move {
+            let mut next = Some(request);
+            while let Some(request) = next {
+                shared.claim(&registry, request).await;
+                let mut relays = shared.relays();
+                let claiming = relays.claiming.get_mut(&name);
+                next = claiming.and_then(|claiming| claiming.next.take());
+                if next.is_none() {
+                    relays.claiming.remove(&name);
+                }
+            }
+        });
+    }
+
+    async fn claim(self: &Arc<Self>, registry: &Arc<dyn RelayRegistry>, request: Request) {
+        let mut over = None;
+        loop {
+            let claim = RelayClaim {
+                name: request.name.clone(),
+                owner: request.owner.identity(),
+                forward_route: request.forward.clone(),
+                over,
+            };
+            match registry.claim(claim).await {
+                Claimed::Granted(claim) => {
+                    let granted = Granted {
+                        registry: registry.clone(),
+                        name: request.name.clone(),
+                        claim,
+                    };
+                    return self.register(request, Some(granted));
+                }
+                Claimed::Elsewhere { claim, way } if over.is_none() => {
+                    if let Some(way) = way
+                        && self.is_alive(way).await
+                    {
+                        return self.refuse_claim(request, ClaimError::Taken);
+                    }
+                    tracing::warn!(relay = %request.name, "the owner of the relay is silent elsewhere, it is replaced");
+                    over = Some(claim);
+                }
+                Claimed::Elsewhere { .. } => {
+                    return self.refuse_claim(request, ClaimError::Taken);
+                }
+                // Whoever asked asks again by itself.
+                Claimed::Refused => return refuse(&Refusal::NotGranted(request.name)),
+            }
+        }
+    }
+
+    /// Ends a relay whose name another service has now. Its owner is there.
+    fn taken(&self, name: &RelayName, claim: u64) {
+        let lease = self.relays().running.get(name).and_then(|running| {
+            let granted = running.granted.as_ref()?;
+            (granted.claim == claim).then_some(running.lease)
+        });
+        if let Some(lease) = lease {
+            tracing::info!(relay = %name, "the relay is elsewhere now");
+            drop(self.release(name, lease));
+        }
+    }
+
+    fn register(self: &Arc<Self>, request: Request, granted: Option<Granted>) {
         let address = request.name.address(&self.options.prefix);
         let Some(first) = request.forward.first().map(|first| first.to_address()) else {
             return;
         };
         let router = self.node.router();
-        let worker = Arc::new(RelayWorker {
-            address: address.clone(),
-            forward: request.forward.clone(),
-            first: first.clone(),
-            producer: request.producer,
-            opened: Mutex::default(),
-        });
+        let worker = RelayWorker::new(address.clone(), request.forward.clone(), request.producer);
+        let Some(worker) = worker.map(Arc::new) else {
+            return;
+        };
         let ways = self.relay_consumers();
         let lease = {
             let mut relays = self.relays();
@@ -422,10 +543,7 @@ impl Shared {
             let info = RelayInfo {
                 name: request.name.clone(),
                 address: address.clone(),
-                owner: match &request.owner {
-                    Owner::Identity(identifier) => Some(*identifier),
-                    Owner::Connection(_) => None,
-                },
+                owner: request.owner.identity(),
                 forward_route: request.forward,
                 since: SystemTime::now(),
             };
@@ -442,6 +560,7 @@ impl Shared {
                     info,
                     lease,
                     notice: (request.notices == Notices::Understood).then(|| request.asker.clone()),
+                    granted,
                     _guard: guard,
                     watcher,
                 },
@@ -498,72 +617,6 @@ async fn watch(
     drop(shared.release(&name, lease));
 }
 
-/// The worker at a relay's address (spec: messaging 6.2).
-struct RelayWorker {
-    address: Address,
-    forward: Route,
-    first: Address,
-    producer: Producer,
-    // Which local senders were opened to answers already; held for one look-up.
-    opened: Mutex<HashSet<Address>>,
-}
-
-impl RelayWorker {
-    /// Lets answers from the relayed node reach the connection that a message came over (spec: messaging 6.3).
-    fn open_way_back(&self, router: &Router, message: &LocalMessage) {
-        let Some(back) = message.return_route.first() else {
-            return;
-        };
-        // spec: messaging 12 W13 (only for the connection the message really came over, or for the worker of this node
-        // that sent it, and until one of both ends)
-        let came_by = message.origin.producer.map(|producer| producer.id);
-        let really = match came_by {
-            Some(came_by) => {
-                let behind = router.producer_behind(&message.return_route);
-                behind.is_some_and(|producer| producer.id == came_by)
-            }
-            None => back == message.origin.source,
-        };
-        if !really {
-            return;
-        }
-        let back = back.to_address();
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if opened.contains(&back) {
-            return;
-        }
-        if opened.len() >= MANY_SENDERS && opened.len() == opened.capacity() {
-            opened.retain(|sender| router.is_running(sender));
-        }
-        // Both ways: whoever was answered goes on over the route of the answer, which does not pass the relay's address.
-        let onward = came_by.is_none_or(|came_by| router.add_consumer(&self.first, came_by));
-        if router.add_consumer(&back, self.producer.id) && onward {
-            opened.insert(back);
-        }
-    }
-}
-
-impl Inline for RelayWorker {
-    fn end(&self) -> End {
-        End::Next(self.first.clone())
-    }
-
-    fn handle(
-        &self,
-        mut message: LocalMessage,
-        delivery: &mut Delivery<'_>,
-    ) -> Result<(), SendError> {
-        self.open_way_back(delivery.router(), &message);
-        message.onward.drop_front();
-        message
-            .onward
-            .prepend(&self.forward)
-            .map_err(|_| SendError::ChainTooLong)?;
-        message.origin = Origin::passed_on_by(message.origin, self.address.clone());
-        delivery.forward(message)
-    }
-}
-
 fn random_name() -> Result<RelayName, Refusal> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| Refusal::Malformed)?;
@@ -592,12 +645,15 @@ enum Refusal {
     NotPermitted(RelayName),
     #[error("`{0}`: {1}")]
     Claim(RelayName, ClaimError),
+    #[error("`{0}` is not granted by the registry")]
+    NotGranted(RelayName),
     #[error("`{0}`: {1}")]
     Start(RelayName, StartError),
 }
 
 /// How long the owner of a contested name has to answer.
 const PROBE: Duration = Duration::from_secs(2);
+/// Names that the registry is asked for at the same time.
+const MOST_CLAIMS: usize = 4096;
 /// Hops to the relayed node, so that there is room for those of its users.
 const MAX_FORWARD_HOPS: usize = 16;
-const MANY_SENDERS: usize = 1024;

@@ -1,0 +1,121 @@
+//! The worker at a relay's address.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ockam_node::{
+    Access, Delivery, End, FlowId, Inline, LocalMessage, Node, Origin, Producer, Router, SendError,
+    StartError, WorkerGuard,
+};
+use ockam_wire::{Address, Route};
+
+/// What is sent to an address goes on along a route, as at a relay, without anybody having registered it here. It stops
+/// when this is dropped.
+#[derive(Debug)]
+pub struct Forwarder {
+    _guard: WorkerGuard,
+}
+
+impl Forwarder {
+    /// Starts it at `address`, for what comes in with one of the flows `from`. The route leads out of the node.
+    ///
+    /// # Errors
+    /// The address is in use, or nothing at the first hop of `forward` leads out.
+    pub fn start(
+        node: &Node,
+        address: &Address,
+        forward: Route,
+        from: &[FlowId],
+    ) -> Result<Self, StartError> {
+        let router = node.router();
+        let worker = router
+            .producer_behind(&forward)
+            .and_then(|producer| RelayWorker::new(address.clone(), forward, producer));
+        let worker = worker.ok_or_else(|| StartError::NotLocal(address.to_string()))?;
+        let guard = router.start_inline(address, Arc::new(worker), Access::ALLOW_ALL)?;
+        for flow in from {
+            router.add_consumer(address, *flow);
+        }
+        Ok(Self { _guard: guard })
+    }
+}
+
+/// The worker at a relay's address (spec: messaging 6.2).
+pub(super) struct RelayWorker {
+    address: Address,
+    forward: Route,
+    first: Address,
+    producer: Producer,
+    // Which local senders were opened to answers already; held for one look-up.
+    opened: Mutex<HashSet<Address>>,
+}
+
+impl RelayWorker {
+    /// What is sent to `address` goes on along `forward`, behind whose first hop is `producer`.
+    pub(super) fn new(address: Address, forward: Route, producer: Producer) -> Option<Self> {
+        let first = forward.first()?.to_address();
+        Some(Self {
+            address,
+            forward,
+            first,
+            producer,
+            opened: Mutex::default(),
+        })
+    }
+
+    /// Lets answers from the relayed node reach the connection that a message came over (spec: messaging 6.3).
+    fn open_way_back(&self, router: &Router, message: &LocalMessage) {
+        let Some(back) = message.return_route.first() else {
+            return;
+        };
+        // spec: messaging 12 W13 (only for the connection the message really came over, or for the worker of this node
+        // that sent it, and until one of both ends)
+        let came_by = message.origin.producer.map(|producer| producer.id);
+        let really = match came_by {
+            Some(came_by) => {
+                let behind = router.producer_behind(&message.return_route);
+                behind.is_some_and(|producer| producer.id == came_by)
+            }
+            None => back == message.origin.source,
+        };
+        if !really {
+            return;
+        }
+        let back = back.to_address();
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if opened.contains(&back) {
+            return;
+        }
+        if opened.len() >= MANY_SENDERS && opened.len() == opened.capacity() {
+            opened.retain(|sender| router.is_running(sender));
+        }
+        // Both ways: whoever was answered goes on over the route of the answer, which does not pass the relay's address.
+        let onward = came_by.is_none_or(|came_by| router.add_consumer(&self.first, came_by));
+        if router.add_consumer(&back, self.producer.id) && onward {
+            opened.insert(back);
+        }
+    }
+}
+
+impl Inline for RelayWorker {
+    fn end(&self) -> End {
+        End::Next(self.first.clone())
+    }
+
+    fn handle(
+        &self,
+        mut message: LocalMessage,
+        delivery: &mut Delivery<'_>,
+    ) -> Result<(), SendError> {
+        self.open_way_back(delivery.router(), &message);
+        message.onward.drop_front();
+        message
+            .onward
+            .prepend(&self.forward)
+            .map_err(|_| SendError::ChainTooLong)?;
+        message.origin = Origin::passed_on_by(message.origin, self.address.clone());
+        delivery.forward(message)
+    }
+}
+
+const MANY_SENDERS: usize = 1024;
