@@ -15,7 +15,7 @@
 mod controller;
 mod first_administrator;
 mod process;
-mod projects;
+pub mod projects;
 pub mod sign_in;
 
 pub use process::Program;
