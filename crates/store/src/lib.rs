@@ -27,7 +27,9 @@
 //!
 //! Specification: `docs/protocol/2-trust.md` 1.4 and 2.6, `docs/protocol/3-command.md` 3.5 to 3.7.
 
+mod accounts;
 mod address;
+mod audit;
 mod backup;
 mod configurations;
 mod controllers;
@@ -41,8 +43,11 @@ mod glance;
 mod heard_withdrawals;
 mod histories;
 mod home;
+mod hosted_projects;
+mod hosted_spaces;
 mod hosting;
 mod identities;
+mod invitations;
 mod members;
 mod name;
 mod nodes;
@@ -68,7 +73,9 @@ mod withdrawals;
 #[cfg(test)]
 mod testing;
 
+pub use accounts::{AccountChange, AccountRecord, Enrollment, SignInRecord};
 pub use address::{DatabaseAddress, DatabaseAddressError};
+pub use audit::{AuditNote, AuditRecord, AuditVerdict};
 pub use backup::{Backup, BackupSeal, MAX_BACKUP_LEN};
 pub use configurations::ConfiguredRecord;
 pub use controllers::{ControllerEnrollmentRecord, ControllerRecord};
@@ -78,8 +85,11 @@ pub use enrollments::EnrollmentRecord;
 pub use error::StoreError;
 pub use glance::Glance;
 pub use home::{Home, HomeError};
+pub use hosted_projects::{HostedProjectRecord, HostedRoleRecord, ProjectBegun};
+pub use hosted_spaces::{AdminChange, HostedSpaceRecord};
 pub use hosting::{HostingEvent, HostingRecord};
 pub use identities::{Creation, IdentityRecord, NewIdentity};
+pub use invitations::{CodeRecord, CodeRedemption, InvitationRecord};
 pub use members::{MemberChange, MemberRecord};
 pub use name::{IdentityName, NameError, NodeName, ProjectName, SpaceName, VaultName};
 pub use nodes::{IfRunning, NodeRecord, NodeStart};

@@ -25,6 +25,9 @@ impl Schema {
 /// A migration in the words of PostgreSQL. Keywords are in capitals and names are not, so words are enough to tell them apart.
 /// Texts are compared byte by byte, as SQLite does.
 pub(crate) fn for_server(migration: &str) -> String {
+    if migration == HOME_13 {
+        return HOME_13_ON_SERVER.to_owned();
+    }
     let mut statements = migration.to_owned();
     for (word, instead) in [
         (" STRICT, WITHOUT ROWID;", ";"),
@@ -48,6 +51,7 @@ pub(crate) static HOME: Schema = Schema {
     application: i32::from_be_bytes(*b"OckH"),
     migrations: &[
         HOME_1, HOME_2, HOME_3, HOME_4, HOME_5, HOME_6, HOME_7, HOME_8, HOME_9, HOME_10, HOME_11,
+        HOME_12, HOME_13,
     ],
 };
 
@@ -303,6 +307,133 @@ CREATE TABLE database_key (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     check_value BLOB NOT NULL
 ) STRICT;
+";
+
+/// What a controller knows: accounts, spaces, projects and who may what in them, by address. `folded` columns hold addresses in
+/// small letters. The audit log only grows.
+const HOME_12: &str = "
+CREATE TABLE orchestrator_account (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    email TEXT NOT NULL,
+    folded TEXT NOT NULL UNIQUE,
+    administrator INTEGER NOT NULL CHECK (administrator IN (0, 1)),
+    created_at INTEGER NOT NULL,
+    issuer TEXT,
+    subject TEXT,
+    attributes BLOB NOT NULL,
+    UNIQUE (issuer, subject)
+) STRICT;
+CREATE INDEX orchestrator_account_administrator ON orchestrator_account (administrator) WHERE administrator = 1;
+
+CREATE TABLE orchestrator_identifier (
+    identifier BLOB PRIMARY KEY,
+    account TEXT NOT NULL,
+    added_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX orchestrator_identifier_account ON orchestrator_identifier (account);
+
+CREATE TABLE orchestrator_space (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE orchestrator_space_admin (
+    space TEXT NOT NULL,
+    folded TEXT NOT NULL,
+    email TEXT NOT NULL,
+    PRIMARY KEY (space, folded)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX orchestrator_space_admin_of ON orchestrator_space_admin (folded, space);
+
+CREATE TABLE orchestrator_project (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    space TEXT NOT NULL,
+    operation TEXT NOT NULL,
+    is_ready INTEGER NOT NULL CHECK (is_ready IN (0, 1)),
+    okta BLOB,
+    created_at INTEGER NOT NULL,
+    UNIQUE (space, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX orchestrator_project_space ON orchestrator_project (space, id);
+
+CREATE TABLE orchestrator_role (
+    project TEXT NOT NULL,
+    folded TEXT NOT NULL,
+    email TEXT NOT NULL,
+    role INTEGER NOT NULL,
+    PRIMARY KEY (project, folded)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX orchestrator_role_of ON orchestrator_role (folded, project);
+
+CREATE TABLE orchestrator_operation (
+    id TEXT PRIMARY KEY,
+    project TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX orchestrator_operation_project ON orchestrator_operation (project);
+CREATE INDEX orchestrator_operation_moment ON orchestrator_operation (created_at);
+
+CREATE TABLE orchestrator_code (
+    id TEXT PRIMARY KEY,
+    hash BLOB NOT NULL UNIQUE,
+    email TEXT,
+    administrator INTEGER NOT NULL CHECK (administrator IN (0, 1)),
+    expires_at INTEGER NOT NULL,
+    uses INTEGER NOT NULL CHECK (uses > 0),
+    issued_by TEXT NOT NULL,
+    account TEXT,
+    space TEXT,
+    project TEXT,
+    role INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX orchestrator_code_moment ON orchestrator_code (expires_at);
+
+CREATE TABLE orchestrator_invitation (
+    id TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    recipient_folded TEXT NOT NULL,
+    role INTEGER NOT NULL,
+    scope INTEGER NOT NULL,
+    target TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    uses INTEGER NOT NULL CHECK (uses >= 0),
+    ignored INTEGER NOT NULL CHECK (ignored IN (0, 1)),
+    accepted INTEGER NOT NULL CHECK (accepted IN (0, 1)),
+    access BLOB
+) STRICT, WITHOUT ROWID;
+CREATE INDEX orchestrator_invitation_owner ON orchestrator_invitation (owner);
+CREATE INDEX orchestrator_invitation_recipient ON orchestrator_invitation (recipient_folded);
+CREATE INDEX orchestrator_invitation_target ON orchestrator_invitation (target);
+
+CREATE TABLE audit (
+    sequence INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    object TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    hash BLOB NOT NULL
+) STRICT;
+";
+
+/// Entries of the audit log stay as they are.
+const HOME_13: &str = "
+CREATE TRIGGER audit_not_changed BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'entries of the audit log are kept'); END;
+CREATE TRIGGER audit_not_deleted BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'entries of the audit log are kept'); END;
+";
+
+/// The same in the words of PostgreSQL.
+const HOME_13_ON_SERVER: &str = "
+CREATE FUNCTION audit_is_kept() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'entries of the audit log are kept'; END $$;
+CREATE TRIGGER audit_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
+FOR EACH STATEMENT EXECUTE FUNCTION audit_is_kept();
 ";
 
 /// `seal` has one row if the file is sealed: the key of the secrets, itself sealed under the passphrase.
