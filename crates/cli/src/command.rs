@@ -40,7 +40,7 @@ pub(crate) fn leaf(matches: &clap::ArgMatches) -> (Vec<&str>, &clap::ArgMatches)
     let mut words = Vec::new();
     let mut matches = matches;
     while let Some((word, below)) = matches.subcommand()
-        && words.len() < 2
+        && (words.len() < 2 || ockam_control::command_of_words(&words).is_none())
     {
         words.push(word);
         matches = below;
@@ -60,8 +60,7 @@ pub(crate) fn examples(words: &[String]) -> Vec<Example> {
             Some(own) => return own.examples(),
             None => ockam_control::command(single, ""),
         },
-        [noun, verb] => ockam_control::command(noun, verb),
-        _ => None,
+        words => ockam_control::command_of_words(words),
     };
     command.map_or_else(Vec::new, |command| (command.examples)())
 }

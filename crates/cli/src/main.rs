@@ -230,12 +230,8 @@ fn prepare(
     ),
     Failure,
 > {
-    let command = match words {
-        [single] => ockam_control::command(single, ""),
-        [noun, verb] => ockam_control::command(noun, verb),
-        _ => None,
-    }
-    .ok_or_else(|| Failure::new(format!("`ockam {}` is not a command", words.join(" "))))?;
+    let command = ockam_control::command_of_words(words)
+        .ok_or_else(|| Failure::new(format!("`ockam {}` is not a command", words.join(" "))))?;
 
     let printer = globals
         .printer(destination(), &environment)

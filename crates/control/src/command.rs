@@ -225,8 +225,9 @@ impl Command {
 
     /// As it is typed after `ockam`: `node create`, `status`.
     pub fn words(&self) -> Vec<&'static str> {
-        [self.noun.one, self.verb]
+        [self.noun.one]
             .into_iter()
+            .chain(self.verb.split(' '))
             .filter(|word| !word.is_empty())
             .collect()
     }
@@ -360,6 +361,12 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<orchestrator::Start>(),
     Command::of::<orchestrator::Status>(),
     Command::of::<orchestrator::Stop>(),
+    Command::of::<orchestrator::Install>(),
+    Command::of::<orchestrator::Invite>(),
+    Command::of::<orchestrator::Accounts>(),
+    Command::of::<orchestrator::Relays>(),
+    Command::of::<orchestrator::Tickets>(),
+    Command::of::<orchestrator::AuditList>(),
     Command::of::<message::Send>(),
     Command::of::<service::Start>(),
     Command::of::<service::List>(),
@@ -384,21 +391,46 @@ fn commands_of(noun: &Noun) -> impl Iterator<Item = &'static Command> {
         .filter(move |command| command.noun.one == noun.one)
 }
 
+/// The leaf of these words of a command line, without `ockam` itself.
+pub fn command_of_words(words: &[&str]) -> Option<&'static Command> {
+    let (noun, verb) = words.split_first()?;
+    command(noun, &verb.join(" "))
+}
+
 /// The clap command of every noun, with its verbs below it.
 pub fn clap_commands() -> impl Iterator<Item = clap::Command> {
     crate::table::RESOURCES.iter().map(|noun| {
-        let mut verbs = commands_of(noun).map(Command::clap);
+        let mut verbs = commands_of(noun);
         let command = match (noun.is_single(), verbs.next()) {
-            (true, Some(single)) => single,
-            (_, first) => clap::Command::new(noun.one)
-                .about(noun.about)
-                .subcommand_required(true)
-                .arg_required_else_help(true)
-                .subcommands(first)
-                .subcommands(verbs),
+            (true, Some(single)) => single.clap(),
+            (_, first) => first
+                .into_iter()
+                .chain(verbs)
+                .fold(group(noun.one, noun.about), |group, verb| {
+                    below(group, noun, verb)
+                }),
         };
         command.aliases(noun.aliases.iter().copied())
     })
+}
+
+/// Puts a verb below its noun; the second of two words below the first (`audit verify`).
+fn below(group: clap::Command, noun: &'static Noun, verb: &Command) -> clap::Command {
+    let Some((first, _)) = verb.verb.split_once(' ') else {
+        return group.subcommand(verb.clap());
+    };
+    if group.find_subcommand(first).is_some() {
+        return group.mut_subcommand(first, |below| below.subcommand(verb.clap()));
+    }
+    let about = crate::table::about_group(noun.one, first);
+    group.subcommand(self::group(first, about).subcommand(verb.clap()))
+}
+
+fn group(word: &'static str, about: &'static str) -> clap::Command {
+    clap::Command::new(word)
+        .about(about)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ pub use configuration::is_configuration;
 #[cfg(feature = "cli")]
 pub use command::{
     COMMANDS, ChildOutput, Command, Example, Host, Live, LocalFuture, Note, Repeat, Run, Session,
-    Stdin, clap_commands, command, examples_help, live,
+    Stdin, clap_commands, command, command_of_words, examples_help, live,
 };
 
 pub use noun::authority::{AdminSettings, AuthorityItem, AuthoritySettings, OktaSettings};
@@ -81,7 +81,10 @@ pub use noun::import::{ImportResult, Imported, ImportedItem};
 pub use noun::message::{MessageReply, MessageSpec};
 pub use noun::node::{NodeItem, NodeResources, NodeRoute, NodeStatus};
 pub use noun::node_services::{ListenerService, NodeServices};
-pub use noun::orchestrator::{OrchestratorCounts, OrchestratorStatus, OrchestratorView};
+pub use noun::orchestrator::{
+    AccountItem, AuditItem, OrchestratorCounts, OrchestratorStatus, OrchestratorView, RelayLine,
+    TicketLine, TicketUseLine,
+};
 pub use noun::policy::{
     DenialItem, Policies, PolicyAnswer, PolicyAttribute, PolicyExplanation, PolicyItem, PolicyPart,
     PolicyQuestion, PolicySpec, RuleKind, Subject,

@@ -36,7 +36,7 @@ impl Noun {
 /// One verb of a noun.
 #[derive(Debug)]
 pub struct Verb {
-    /// As the command line names it: `create`; empty for a noun that stands for itself.
+    /// As the command line names it: `create`; one or two words; empty for a noun that stands for itself.
     pub name: &'static str,
     /// One line of help.
     pub about: &'static str,
@@ -134,6 +134,21 @@ pub const RESOURCES: &[&Noun] = &[
     &noun::migrate_database::NOUN,
 ];
 
+/// The first words of verbs of two words: noun, word, one line of help.
+pub(crate) const GROUPS: &[(&str, &str, &str)] = &[(
+    "orchestrator",
+    "audit",
+    "What was done and refused, in a log that shows when it was changed",
+)];
+
+/// One line of help for the first of two words of a verb.
+pub(crate) fn about_group(noun: &str, word: &str) -> &'static str {
+    GROUPS
+        .iter()
+        .find(|group| group.0 == noun && group.1 == word)
+        .map_or("", |group| group.2)
+}
+
 /// The noun of this name or older name.
 pub fn resource(name: &str) -> Option<&'static Noun> {
     RESOURCES
@@ -170,6 +185,16 @@ mod tests {
             let mut verbs = HashSet::new();
             for verb in noun.verbs {
                 assert!(verbs.insert(verb.name), "{} {}", noun.one, verb.name);
+                let words: Vec<&str> = verb.name.split(' ').collect();
+                match words.as_slice() {
+                    [_] => {}
+                    [first, _] => assert!(
+                        !about_group(noun.one, first).is_empty(),
+                        "{} {first} has no help",
+                        noun.one
+                    ),
+                    _ => panic!("{} {} has too many words", noun.one, verb.name),
+                }
                 assert!(
                     !verb.about.is_empty(),
                     "{} {} has no help",

@@ -1,5 +1,9 @@
 //! `ockam orchestrator`.
 
+mod asking;
+mod install;
+mod invite;
+mod lists;
 mod start;
 mod status;
 
@@ -14,6 +18,9 @@ use crate::outcome::{Code, Failure};
 use crate::state::{State, status_of};
 use crate::value::JoinString;
 
+pub(super) use install::Install;
+pub(super) use invite::Invite;
+pub(super) use lists::{Accounts, AuditList, Relays, Tickets};
 pub(super) use start::Start;
 pub(super) use status::{Status, Stop};
 

@@ -221,7 +221,6 @@ mod tests {
             status: NodeStatus::Running { pid: 7 },
             pid: Some(7),
             is_default: false,
-            stands_apart: false,
         };
         assert_eq!(
             serde_json::to_string(&item).expect("plain data"),

@@ -88,6 +88,41 @@ impl Begin {
         })
     }
 
+    /// The same as words of a command line.
+    pub(super) fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        let mut option = |name: &str, value: Option<String>| {
+            words.extend(value.map(|value| format!("--{name}={value}")));
+        };
+        option(
+            "public-address",
+            self.public_address.as_ref().map(ToString::to_string),
+        );
+        option("database", self.database.clone());
+        option(
+            "key-file",
+            self.key_file
+                .as_ref()
+                .map(|path| path.display().to_string()),
+        );
+        option("issuer", self.issuer.clone());
+        option("client-id", self.client_id.clone());
+        option("audience", self.audience.clone());
+        for (claim, attribute) in &self.claim {
+            option("claim", Some(format!("{claim}={attribute}")));
+        }
+        for admit in &self.admit {
+            match admit {
+                Admit::Invited => option("admit", Some("invited".to_owned())),
+                Admit::Anyone => option("admit", Some("anyone".to_owned())),
+                Admit::Domains(domains) => domains
+                    .iter()
+                    .for_each(|domain| option("admit", Some(format!("domain:{domain}")))),
+            }
+        }
+        words
+    }
+
     /// What was said, over what was said before.
     fn over(&self, before: OrchestratorSettings) -> Result<OrchestratorSettings, Failure> {
         let given = self.settings()?;
