@@ -4,7 +4,6 @@
 //!
 //! Specification: command 3.9.8
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
@@ -18,15 +17,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::noun::orchestrator::OrchestratorCounts;
 use crate::outcome::Failure;
+use crate::sign_in::SignInSettings;
 use crate::state::State;
 use crate::value::HostPort;
 
-/// How an Orchestrator was asked to work; kept with its node. There is no secret in it.
+/// How an Orchestrator was asked to work; kept with its node. The only secret in it is that of the
+/// client at the provider.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrchestratorSettings {
     /// Where others reach it, when that is not where it listens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_address: Option<HostPort>,
+    /// Where other processes on the same database reach this one, when that is not where it listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process_address: Option<HostPort>,
     /// The address of its database without a password; a file of its own in the home when none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
@@ -36,37 +40,6 @@ pub struct OrchestratorSettings {
     /// Who says who somebody is, if anybody does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<SignInSettings>,
-}
-
-/// The OpenID Connect provider of an Orchestrator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SignInSettings {
-    /// The address of the provider.
-    pub issuer: String,
-    /// Who the Orchestrator is there.
-    pub client_id: String,
-    /// For whom access tokens must be; the client when it is not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audience: Option<String>,
-    /// Which claims become which attributes.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub claims: BTreeMap<String, String>,
-    /// Who gets in without an invitation.
-    #[serde(default)]
-    pub admit: Admit,
-}
-
-/// Who gets in without an invitation, once signed in.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Admit {
-    /// Nobody.
-    #[default]
-    Invited,
-    /// Whose verified e-mail address is of one of these domains.
-    Domains(Vec<String>),
-    /// Everybody whom the provider knows.
-    Anyone,
 }
 
 /// A future that may move between threads.
@@ -98,6 +71,8 @@ pub struct OrchestratorStart {
     pub channels: FlowId,
     /// The route to the listener, as others reach it.
     pub public: MultiAddr,
+    /// The route to the listener, as other processes on the same database reach it, if they do.
+    pub reach: Option<MultiAddr>,
     /// Where the code of the first administrator is handed over.
     pub first_administrator: PathBuf,
     /// How it was asked to work.

@@ -43,6 +43,33 @@ pub(in crate::command) struct SignInOptions {
 }
 
 impl SignInOptions {
+    /// Whether anything was said.
+    pub(in crate::command) fn is_given(&self) -> bool {
+        self.oidc_issuer.is_some()
+    }
+
+    /// The same as words of a command line.
+    pub(in crate::command) fn words(&self) -> Vec<String> {
+        let path = |path: &PathBuf| path.display().to_string();
+        let claims = self.oidc_claims.iter();
+        [
+            ("issuer", self.oidc_issuer.clone()),
+            ("client-id", self.oidc_client_id.clone()),
+            (
+                "client-secret-file",
+                self.oidc_client_secret_file.as_ref().map(path),
+            ),
+            ("audience", self.oidc_audience.clone()),
+            ("scope", self.oidc_scope.clone()),
+            ("admit", self.oidc_admit.as_ref().map(ToString::to_string)),
+            ("certificate", self.oidc_certificate.as_ref().map(path)),
+        ]
+        .into_iter()
+        .chain(claims.map(|claim| ("claim", Some(claim.to_string()))))
+        .filter_map(|(option, value)| Some(format!("--oidc-{option}={}", value?)))
+        .collect()
+    }
+
     /// What was asked for, if anything was.
     ///
     /// # Errors

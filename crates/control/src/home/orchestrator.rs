@@ -107,6 +107,26 @@ pub(crate) fn public(
         .map_err(|error| Failure::internal(format!("{address} cannot be part of a route"), &error))
 }
 
+/// The route to the listener as other processes on the same database reach it; nothing where nobody can know it.
+///
+/// # Errors
+/// The address cannot be part of a route.
+pub(crate) fn reach(
+    settings: &OrchestratorSettings,
+    listener: &HostPort,
+) -> Result<Option<MultiAddr>, Failure> {
+    let is_everywhere = listener.ip().is_some_and(|ip| ip.is_unspecified());
+    let address = match &settings.process_address {
+        Some(address) => address,
+        None if is_everywhere => return Ok(None),
+        None => listener,
+    };
+    let route = address.multiaddr().parse().map_err(|error| {
+        Failure::internal(format!("{address} cannot be part of a route"), &error)
+    })?;
+    Ok(Some(route))
+}
+
 /// The route to the controller behind the route to a listener.
 ///
 /// # Errors

@@ -132,6 +132,12 @@ impl ManagedNode {
         let managed = self.managed.clone();
         let public = opened.public(&listener)?;
         let route = orchestrator::controller_route(&public)?;
+        let address: HostPort = listener
+            .address()
+            .to_string()
+            .parse()
+            .map_err(|error| Failure::internal("the listener is nowhere", &error))?;
+        let reach = orchestrator::reach(&opened.settings, &address)?;
         let socket = managed.bind_control().await?;
         let listener = managed.keep_own_listener(listener)?;
         managed.start_channel_services(None).await?;
@@ -151,6 +157,7 @@ impl ManagedNode {
                 listener,
                 channels,
                 public,
+                reach,
                 first_administrator: managed.state.home().first_administrator(),
                 settings: opened.settings,
             })

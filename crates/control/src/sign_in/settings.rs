@@ -117,6 +117,19 @@ impl Admission {
     }
 }
 
+impl fmt::Display for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nobody => f.write_str("nobody"),
+            Self::Anyone => f.write_str("anyone"),
+            Self::Domains(domains) => {
+                let domains: Vec<&str> = domains.iter().map(String::as_str).collect();
+                f.write_str(&domains.join(","))
+            }
+        }
+    }
+}
+
 /// It is none of the forms of [`Admission`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("say `nobody`, `anyone`, or domains such as `example.com,example.org`")]

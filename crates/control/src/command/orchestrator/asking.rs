@@ -3,26 +3,13 @@
 use std::future::Future;
 
 use clap::Args;
-use ockam_identity::Identifier;
-use ockam_store::IdentityName;
-use ockam_wire::MultiAddr;
 
-use crate::command::orchestrator::view;
-use crate::command::{Note, Session};
+use crate::command::argument::Identity;
+use crate::command::{Note, Session, controller};
 use crate::controller::ControllerPlace;
 use crate::controller::client::{Asked, ControllerClient};
 use crate::controller::message::{Page, PageRequest, ProjectPageRequest};
-use crate::home::{identities, orchestrator};
-use crate::outcome::{Code, Failure};
-use crate::state::{State, refused, status_of};
-
-/// Who asks.
-#[derive(Debug, Clone, Default, Args)]
-pub(super) struct Who {
-    /// The name of an identity that is enrolled; the default one when none is given
-    #[arg(long, value_name = "NAME")]
-    identity: Option<IdentityName>,
-}
+use crate::outcome::Failure;
 
 /// An Orchestrator and who asks it.
 pub(super) struct Asking {
@@ -31,16 +18,14 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    /// Prepares to ask the Orchestrator that the environment names, else the one that this home is enrolled with, else the
-    /// one that runs in this home.
-    pub(super) async fn start(session: &Session<'_>, who: &Who) -> Result<Self, Failure> {
+    /// Prepares to ask the Orchestrator of this home.
+    pub(super) async fn start(session: &Session<'_>, who: &Identity) -> Result<Self, Failure> {
         let state = session.open().await?;
-        let place = place(session, &state).await?;
-        session.unlock_for(&state, who.identity.as_ref()).await?;
-        let identity = identities::find(&state, who.identity.as_ref()).await?;
-        let timeout = session.timeout()?;
-        let client = ControllerClient::start(&state, &identity, place.clone(), timeout).await?;
-        Ok(Self { client, place })
+        let asking = controller::Asking::start(session, &state, who).await?;
+        Ok(Self {
+            client: asking.client,
+            place: asking.place,
+        })
     }
 
     /// What came of a request.
@@ -125,44 +110,5 @@ pub(super) fn project_page(
     }
 }
 
-async fn place(session: &Session<'_>, state: &State) -> Result<ControllerPlace, Failure> {
-    let route: Option<MultiAddr> = session.parsed_variable(ADDRESS)?;
-    let identifier: Option<Identifier> = session.parsed_variable(IDENTIFIER)?;
-    match (route, identifier) {
-        (Some(route), Some(identifier)) => return Ok(ControllerPlace { route, identifier }),
-        (None, None) => {}
-        _ => {
-            return Err(Failure::new(format!(
-                "{ADDRESS} and {IDENTIFIER} go together, and one of them is not set"
-            )));
-        }
-    }
-    if let Some(known) = state.store().default_controller().await.map_err(refused)? {
-        let route = known.route.parse().map_err(|error| {
-            Failure::internal("the stored route to the Orchestrator is damaged", &error)
-        })?;
-        return Ok(ControllerPlace {
-            route,
-            identifier: known.identifier,
-        });
-    }
-    if let Some(own) = orchestrator::find(state).await?
-        && status_of(&own.node).is_running()
-    {
-        let own = super::join_string(&view(session, state, &own.node).await?)?;
-        return Ok(ControllerPlace {
-            route: own.route,
-            identifier: own.identifier,
-        });
-    }
-    Err(Failure::coded(
-        Code::Unauthorized,
-        "this home is not enrolled with an Orchestrator",
-    )
-    .help("`ockam enroll` enrolls it"))
-}
-
-const ADDRESS: &str = "OCKAM_CONTROLLER_ADDR";
-const IDENTIFIER: &str = "OCKAM_CONTROLLER_IDENTITY_ID";
 /// Items of one answer.
 const LARGEST_PAGE: u64 = 500;

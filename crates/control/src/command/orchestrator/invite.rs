@@ -4,7 +4,8 @@ use clap::Args;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::command::orchestrator::asking::{Asking, Who};
+use crate::command::argument::Identity;
+use crate::command::orchestrator::asking::Asking;
 use crate::command::{Example, Note, Run, Session, text};
 use crate::controller::message::NewInvitation;
 use crate::home::identities::now;
@@ -39,7 +40,7 @@ pub(in crate::command) struct Invite {
     )]
     role: Role,
     #[command(flatten)]
-    who: Who,
+    who: Identity,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

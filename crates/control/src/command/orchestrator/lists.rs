@@ -4,7 +4,8 @@ use clap::Args;
 use ockam_identity::UnixTime;
 use serde_json::json;
 
-use crate::command::orchestrator::asking::{Asking, Part, Who, page, project_page};
+use crate::command::argument::Identity;
+use crate::command::orchestrator::asking::{Asking, Part, page, project_page};
 use crate::command::{Example, Run, Session, text};
 use crate::home::identities::now;
 use crate::noun::orchestrator::{AccountItem, AuditItem, NOUN, RelayLine, TicketLine};
@@ -16,7 +17,7 @@ pub(in crate::command) struct Accounts {
     #[command(flatten)]
     part: Part,
     #[command(flatten)]
-    who: Who,
+    who: Identity,
 }
 
 impl Run for Accounts {
@@ -77,7 +78,7 @@ pub(in crate::command) struct Relays {
     #[command(flatten)]
     part: Part,
     #[command(flatten)]
-    who: Who,
+    who: Identity,
 }
 
 impl Run for Relays {
@@ -137,7 +138,7 @@ pub(in crate::command) struct Tickets {
     #[command(flatten)]
     part: Part,
     #[command(flatten)]
-    who: Who,
+    who: Identity,
 }
 
 impl Run for Tickets {
@@ -194,7 +195,7 @@ pub(in crate::command) struct AuditList {
     #[command(flatten)]
     part: Part,
     #[command(flatten)]
-    who: Who,
+    who: Identity,
 }
 
 impl Run for AuditList {

@@ -1,6 +1,5 @@
 //! `ockam orchestrator start`.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,11 +7,12 @@ use ockam_store::{IfRunning, NodeStart};
 use serde_json::json;
 
 use crate::command::orchestrator::{first_code, here, join_string, view};
+use crate::command::sign_in_options::SignInOptions;
 use crate::command::{ChildOutput, Example, Run, Session, Stdin, text};
 use crate::home::orchestrator::{self, HomeOrchestrator};
 use crate::managed::{self, ManagedNode, NodeSettings, Posture, Start as How, StatusEndpoint};
 use crate::noun::orchestrator::{NODE, NOUN};
-use crate::orchestrator::{Admit, OrchestratorSettings, SignInSettings};
+use crate::orchestrator::OrchestratorSettings;
 use crate::outcome::{Failure, Outcome};
 use crate::state::{State, refused, status_of};
 use crate::table::Noun;
@@ -36,55 +36,37 @@ pub(super) struct Begin {
     /// Where others reach it, when that is not where it listens: HOST:PORT
     #[arg(long, value_name = "ADDRESS")]
     public_address: Option<HostPort>,
+    /// Where other processes on the same database reach this one: HOST:PORT; where it listens when not given
+    #[arg(long, value_name = "ADDRESS")]
+    process_address: Option<HostPort>,
     /// Its database: sqlite:FILE, or postgres://USER@HOST/NAME; a file in OCKAM_HOME when not given
     #[arg(long, value_name = "DATABASE")]
     database: Option<String>,
     /// The file with the key under which secrets are sealed in PostgreSQL
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// The OpenID Connect provider that says who somebody is: its https address
-    #[arg(long, value_name = "URL", requires = "client_id")]
-    issuer: Option<String>,
-    /// Who the Orchestrator is at the provider
-    #[arg(long, value_name = "ID", requires = "issuer")]
-    client_id: Option<String>,
-    /// For whom the tokens of the provider must be; the client id when not given
-    #[arg(long, value_name = "AUDIENCE", requires = "issuer")]
-    audience: Option<String>,
-    /// A claim of the provider that becomes an attribute of members; repeat for several
-    #[arg(long, value_name = "CLAIM=ATTRIBUTE", requires = "issuer", value_parser = claim)]
-    claim: Vec<(String, String)>,
-    /// Who gets in by signing in alone: `invited` (nobody), `domain:example.com`, `anyone`; repeat for several domains
-    #[arg(long, value_name = "WHO", requires = "issuer", value_parser = admitted)]
-    admit: Vec<Admit>,
+    #[command(flatten)]
+    sign_in: SignInOptions,
 }
 
 impl Begin {
     /// Whether anything was said.
     fn is_given(&self) -> bool {
         self.public_address.is_some()
+            || self.process_address.is_some()
             || self.database.is_some()
             || self.key_file.is_some()
-            || self.issuer.is_some()
+            || self.sign_in.is_given()
     }
 
     /// What was said, as it is kept.
     pub(super) fn settings(&self) -> Result<OrchestratorSettings, Failure> {
-        let sign_in = match (&self.issuer, &self.client_id) {
-            (Some(issuer), Some(client_id)) => Some(SignInSettings {
-                issuer: issuer.clone(),
-                client_id: client_id.clone(),
-                audience: self.audience.clone(),
-                claims: self.claims()?,
-                admit: self.admitted()?,
-            }),
-            _ => None,
-        };
         Ok(OrchestratorSettings {
             public_address: self.public_address.clone(),
+            process_address: self.process_address.clone(),
             database: self.database.clone(),
             key_file: self.key_file.clone(),
-            sign_in,
+            sign_in: self.sign_in.settings()?,
         })
     }
 
@@ -98,6 +80,10 @@ impl Begin {
             "public-address",
             self.public_address.as_ref().map(ToString::to_string),
         );
+        option(
+            "process-address",
+            self.process_address.as_ref().map(ToString::to_string),
+        );
         option("database", self.database.clone());
         option(
             "key-file",
@@ -105,21 +91,7 @@ impl Begin {
                 .as_ref()
                 .map(|path| path.display().to_string()),
         );
-        option("issuer", self.issuer.clone());
-        option("client-id", self.client_id.clone());
-        option("audience", self.audience.clone());
-        for (claim, attribute) in &self.claim {
-            option("claim", Some(format!("{claim}={attribute}")));
-        }
-        for admit in &self.admit {
-            match admit {
-                Admit::Invited => option("admit", Some("invited".to_owned())),
-                Admit::Anyone => option("admit", Some("anyone".to_owned())),
-                Admit::Domains(domains) => domains
-                    .iter()
-                    .for_each(|domain| option("admit", Some(format!("domain:{domain}")))),
-            }
-        }
+        words.extend(self.sign_in.words());
         words
     }
 
@@ -136,67 +108,11 @@ impl Begin {
         }
         Ok(OrchestratorSettings {
             public_address: given.public_address.or(before.public_address),
+            process_address: given.process_address.or(before.process_address),
             database: given.database.or(before.database),
             key_file: given.key_file.or(before.key_file),
             sign_in: given.sign_in.or(before.sign_in),
         })
-    }
-
-    fn claims(&self) -> Result<BTreeMap<String, String>, Failure> {
-        let claims: BTreeMap<String, String> = self.claim.iter().cloned().collect();
-        if claims.len() == self.claim.len() {
-            return Ok(claims);
-        }
-        Err(Failure::new("--claim names the same claim twice"))
-    }
-
-    fn admitted(&self) -> Result<Admit, Failure> {
-        let mut domains = Vec::new();
-        for admit in &self.admit {
-            match admit {
-                Admit::Domains(more) => domains.extend(more.iter().cloned()),
-                only if self.admit.len() == 1 => return Ok(only.clone()),
-                _ => {
-                    return Err(Failure::new(
-                        "--admit invited and --admit anyone do not go together with others",
-                    ));
-                }
-            }
-        }
-        Ok(if domains.is_empty() {
-            Admit::Invited
-        } else {
-            Admit::Domains(domains)
-        })
-    }
-}
-
-fn claim(text: &str) -> Result<(String, String), &'static str> {
-    match text.split_once('=') {
-        Some((claim, attribute)) if !claim.is_empty() && !attribute.is_empty() => {
-            Ok((claim.to_owned(), attribute.to_owned()))
-        }
-        _ => Err("write CLAIM=ATTRIBUTE, for example groups=team"),
-    }
-}
-
-fn admitted(text: &str) -> Result<Admit, &'static str> {
-    match text {
-        "invited" => Ok(Admit::Invited),
-        "anyone" => Ok(Admit::Anyone),
-        other => match other.strip_prefix("domain:") {
-            Some(domain)
-                if domain.contains('.')
-                    && domain
-                        .chars()
-                        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')) =>
-            {
-                Ok(Admit::Domains(vec![domain.to_ascii_lowercase()]))
-            }
-            _ => Err(
-                "write invited, anyone, or domain: and a domain, for example domain:example.com",
-            ),
-        },
     }
 }
 
@@ -244,11 +160,11 @@ impl Run for Start {
             ),
             Example::new(
                 "In a container, with a database that several share",
-                "ockam orchestrator start -f --database postgres://ockam@db/ockam --key-file /run/secrets/ockam",
+                "ockam orchestrator start -f --database postgres://ockam@db/ockam --key-file /run/secrets/key",
             ),
             Example::new(
                 "Whoever signs in with an address of one's own domain gets in",
-                "ockam orchestrator start --issuer https://id.example.com --client-id ockam --admit domain:example.com",
+                "ockam orchestrator start --oidc-issuer https://id.example.com --oidc-client-id ockam --oidc-admit example.com",
             ),
         ]
     }
@@ -390,43 +306,6 @@ async fn told(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn who_gets_in_is_written_in_one_word() {
-        assert_eq!(admitted("invited"), Ok(Admit::Invited));
-        assert_eq!(admitted("anyone"), Ok(Admit::Anyone));
-        assert_eq!(
-            admitted("domain:Example.com"),
-            Ok(Admit::Domains(vec!["example.com".to_owned()]))
-        );
-        for wrong in [
-            "",
-            "everyone",
-            "domain:",
-            "domain:com",
-            "domain:a.b/c",
-            "example.com",
-        ] {
-            assert!(admitted(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn several_domains_may_be_admitted_but_not_with_everybody() {
-        let begin = |words: &[&str]| Begin {
-            admit: words
-                .iter()
-                .map(|word| admitted(word).expect(word))
-                .collect(),
-            ..Begin::default()
-        };
-        assert_eq!(
-            begin(&["domain:a.example", "domain:b.example"]).admitted(),
-            Ok(Admit::Domains(vec!["a.example".into(), "b.example".into()]))
-        );
-        assert_eq!(begin(&[]).admitted(), Ok(Admit::Invited));
-        assert!(begin(&["domain:a.example", "anyone"]).admitted().is_err());
-    }
 
     #[test]
     fn another_database_is_not_taken_for_the_same() {
