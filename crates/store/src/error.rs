@@ -176,6 +176,21 @@ pub enum StoreError {
         project: String,
     },
 
+    /// The database has something in it.
+    #[error("the database {} is not empty: nothing was restored", .0.display())]
+    DatabaseNotEmpty(PathBuf),
+    /// There is a file where the backup was to go.
+    #[error("{} is there already: give the backup another name", .0.display())]
+    BackupExists(PathBuf),
+    /// The file is no backup of a database.
+    #[error("{} is not a backup of a database that can be used: {detail}", path.display())]
+    NotADatabaseBackup {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        detail: String,
+    },
+
     /// A backup holds at most a mebibyte.
     #[error("the vault is too large for a backup: move identities to a second vault")]
     BackupTooLarge,

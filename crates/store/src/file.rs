@@ -181,6 +181,63 @@ pub(crate) async fn copy(from: &mut Connection, target: &Path) -> Result<(), Sto
     draft.publish(target)
 }
 
+/// The content of a file at this moment, and the number of its last migration. The file is not changed.
+pub(crate) async fn snapshot(
+    path: &Path,
+    schema: &Schema,
+) -> Result<(Connection, i64), StoreError> {
+    private_file(path)?;
+    let fail = |error: sqlx::Error| Failure::from(error).at(path);
+    let mut connection = connect_file(path).await.map_err(fail)?;
+    // The moment is that of the first query behind it.
+    sql::run(&mut connection, "BEGIN").await.map_err(fail)?;
+    let found = version(&mut connection).await.map_err(fail)?;
+    let number = found.number;
+    check(path, schema, found)?;
+    Ok((connection, number))
+}
+
+/// Lets the caller fill a file anew, in one transaction: what it has, by the number of its last migration, and what it gets, of
+/// the last schema, are the caller's. A file that is not there appears complete or not at all.
+pub(crate) async fn refill<F>(path: &Path, schema: &Schema, fill: F) -> Result<(), StoreError>
+where
+    F: AsyncFnOnce(&mut Connection, i64) -> Result<(), Failure>,
+{
+    let _lock = CreationLock::take(path).await?;
+    let is_there = exists(path)?;
+    let draft = if is_there {
+        private_file(path)?;
+        None
+    } else {
+        Some(Draft::new(path)?)
+    };
+    let work = async {
+        let place = draft.as_ref().map_or(path, Draft::path);
+        let mut connection = connect_file(place).await?;
+        let found = version(&mut connection).await?;
+        check(path, schema, found)?;
+        if is_there {
+            sql::run(&mut connection, "PRAGMA journal_mode = WAL").await?;
+        }
+        connection.begin().await?;
+        let found = version(&mut connection).await?;
+        fill(&mut connection, found.number).await?;
+        mark(&mut connection, schema, schema.latest()).await?;
+        connection.end().await?;
+        if !is_there {
+            // Leaves nothing beside the file, which is about to be renamed.
+            sql::run(&mut connection, "PRAGMA journal_mode = WAL").await?;
+        }
+        connection.close().await?;
+        Ok(())
+    };
+    work.await.map_err(|failure: Failure| failure.at(path))?;
+    match draft {
+        Some(draft) => draft.publish(path),
+        None => Ok(()),
+    }
+}
+
 /// Makes or migrates a file, while no other process does.
 async fn prepare(path: &Path, schema: &Schema) -> Result<(), StoreError> {
     let _lock = CreationLock::take(path).await?;
@@ -214,13 +271,18 @@ async fn migrate(connection: &mut Connection, schema: &Schema) -> Result<(), Fai
     {
         sql::run(connection, *migration).await?;
     }
-    let mark = format!(
-        "PRAGMA application_id = {}; PRAGMA user_version = {}",
-        schema.application,
-        schema.latest().max(found)
-    );
-    sql::run(connection, AssertSqlSafe(mark)).await?;
+    mark(connection, schema, schema.latest().max(found)).await?;
     connection.end().await?;
+    Ok(())
+}
+
+/// Writes down of which kind a file is, and the number of its last migration.
+async fn mark(connection: &mut Connection, schema: &Schema, number: i64) -> Result<(), Failure> {
+    let marks = format!(
+        "PRAGMA application_id = {}; PRAGMA user_version = {number}",
+        schema.application
+    );
+    sql::run(connection, AssertSqlSafe(marks)).await?;
     Ok(())
 }
 
@@ -291,12 +353,12 @@ fn exists(path: &Path) -> Result<bool, StoreError> {
 }
 
 /// A file 0600 that gets its real name when it is complete, and is removed otherwise.
-struct Draft {
+pub(crate) struct Draft {
     path: PathBuf,
 }
 
 impl Draft {
-    fn new(target: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn new(target: &Path) -> Result<Self, StoreError> {
         let mut name = target.file_name().unwrap_or_default().to_owned();
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|_| StoreError::Random)?;
@@ -309,10 +371,34 @@ impl Draft {
     fn publish(self, target: &Path) -> Result<(), StoreError> {
         let publish = || {
             fs::rename(&self.path, target)?;
-            // The name must be on the disk before a row refers to it.
-            File::open(target.parent().unwrap_or(target))?.sync_all()
+            sync_directory(target)
         };
         publish().map_err(|error| HomeError::io(target, error).into())
+    }
+
+    /// Where it is until then.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Like [`Draft::publish`], but never in place of another file.
+    pub(crate) fn publish_new(self, target: &Path) -> Result<(), StoreError> {
+        let publish = || {
+            fs::hard_link(&self.path, target)?;
+            sync_directory(target)
+        };
+        publish().map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => StoreError::BackupExists(target.to_path_buf()),
+            _ => HomeError::io(target, error).into(),
+        })
+    }
+}
+
+/// A name must be on the disk before anything refers to it.
+fn sync_directory(of: &Path) -> std::io::Result<()> {
+    match of.parent() {
+        Some(parent) if parent != Path::new("") => File::open(parent)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
     }
 }
 

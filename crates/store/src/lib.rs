@@ -29,12 +29,15 @@
 
 mod accounts;
 mod address;
+mod archive;
 mod audit;
 mod backup;
+mod catalogue;
 mod configurations;
 mod controllers;
 mod credentials;
 mod database;
+mod database_backup;
 mod enrollment_tokens;
 mod enrollments;
 mod error;
@@ -72,6 +75,8 @@ mod withdrawals;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod upgrades;
 
 pub use accounts::{AccountChange, AccountRecord, Enrollment, SignInRecord};
 pub use address::{DatabaseAddress, DatabaseAddressError};
@@ -80,6 +85,7 @@ pub use backup::{Backup, BackupSeal, MAX_BACKUP_LEN};
 pub use configurations::ConfiguredRecord;
 pub use controllers::{ControllerEnrollmentRecord, ControllerRecord};
 pub use credentials::CredentialRecord;
+pub use database_backup::{DatabaseBackup, IfNotEmpty, backup_database, restore_database};
 pub use enrollment_tokens::{EnrollmentTokenRecord, TokenRedemption};
 pub use enrollments::EnrollmentRecord;
 pub use error::StoreError;

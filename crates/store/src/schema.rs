@@ -16,6 +16,25 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
+    /// The tables after so many migrations, in the order in which they were made.
+    pub(crate) fn tables(&self, number: i64) -> Vec<&'static str> {
+        self.between(0, number)
+            .flat_map(|migration| migration.split("CREATE TABLE ").skip(1))
+            .filter_map(|statement| statement.split([' ', '(']).next())
+            .collect()
+    }
+
+    /// The migrations behind one number up to another one.
+    pub(crate) fn between(
+        &self,
+        from: i64,
+        to: i64,
+    ) -> impl Iterator<Item = &'static &'static str> {
+        let from = usize::try_from(from).unwrap_or_default();
+        let to = usize::try_from(to).unwrap_or_default();
+        self.migrations.iter().take(to).skip(from)
+    }
+
     /// Number of the last migration.
     pub(crate) fn latest(&self) -> i64 {
         i64::try_from(self.migrations.len()).unwrap_or(i64::MAX)
@@ -428,9 +447,9 @@ CREATE TRIGGER audit_not_deleted BEFORE DELETE ON audit
 BEGIN SELECT RAISE(ABORT, 'entries of the audit log are kept'); END;
 ";
 
-/// The same in the words of PostgreSQL.
+/// The same in the words of PostgreSQL, where a function stays when its table is dropped.
 const HOME_13_ON_SERVER: &str = "
-CREATE FUNCTION audit_is_kept() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION audit_is_kept() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION 'entries of the audit log are kept'; END $$;
 CREATE TRIGGER audit_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
 FOR EACH STATEMENT EXECUTE FUNCTION audit_is_kept();

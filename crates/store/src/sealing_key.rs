@@ -174,6 +174,11 @@ pub(crate) async fn settle(db: &mut Connection, key: &SealingKey) -> Result<(), 
         };
     }
     secrets::seal_all(db, key).await?;
+    note(db, key).await
+}
+
+/// Notes that secrets are sealed under this key.
+pub(crate) async fn note(db: &mut Connection, key: &SealingKey) -> Result<(), Failure> {
     sql::query("INSERT INTO database_key (id, check_value) VALUES (1, $1)")
         .bind(key.check_value()?)
         .execute(db)

@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, Postgres};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Transaction};
+use sqlx::{ConnectOptions as _, Connection as _, Transaction};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::address::DatabaseAddress;
+use crate::catalogue;
 use crate::error::{Failure, StoreError};
 use crate::schema::Schema;
 use crate::sql::{self, Connection};
@@ -32,6 +33,32 @@ impl DatabaseServer {
         address: &DatabaseAddress,
         options: &PgConnectOptions,
         schema: &'static Schema,
+    ) -> Result<Self, StoreError> {
+        let server = Self::connect(address, options).await?;
+        let current = server
+            .read(async |db| Ok(check(&state(db).await?, schema)))
+            .await?;
+        if !current.map_err(|refused| server.refuse(refused, schema))? {
+            let migrated = server
+                .write(async |db| {
+                    // Another process may have been faster.
+                    let found = state(db).await?;
+                    match check(&found, schema) {
+                        Ok(false) => migrate(db, &found, schema).await.map(Ok),
+                        Ok(true) => Ok(Ok(())),
+                        Err(refused) => Ok(Err(refused)),
+                    }
+                })
+                .await?;
+            migrated.map_err(|refused| server.refuse(refused, schema))?;
+        }
+        Ok(server)
+    }
+
+    /// Reaches the server; looks at nothing.
+    async fn connect(
+        address: &DatabaseAddress,
+        options: &PgConnectOptions,
     ) -> Result<Self, StoreError> {
         let options = options.clone().options([
             ("lock_timeout", "30s"),
@@ -55,25 +82,7 @@ impl DatabaseServer {
                 })
             })
             .connect_lazy_with(options);
-        let server = Self { label, pool };
-        let current = server
-            .read(async |db| Ok(check(&state(db).await?, schema)))
-            .await?;
-        if !current.map_err(|refused| server.refuse(refused, schema))? {
-            let migrated = server
-                .write(async |db| {
-                    // Another process may have been faster.
-                    let found = state(db).await?;
-                    match check(&found, schema) {
-                        Ok(false) => migrate(db, &found, schema).await.map(Ok),
-                        Ok(true) => Ok(Ok(())),
-                        Err(refused) => Ok(Err(refused)),
-                    }
-                })
-                .await?;
-            migrated.map_err(|refused| server.refuse(refused, schema))?;
-        }
-        Ok(server)
+        Ok(Self { label, pool })
     }
 
     /// See [`crate::database::Database::read`].
@@ -220,6 +229,55 @@ impl DatabaseServer {
     }
 }
 
+/// The content of a database at this moment, and the number of its last migration. The database is not changed.
+pub(crate) async fn snapshot(
+    address: &DatabaseAddress,
+    options: &PgConnectOptions,
+    schema: &Schema,
+) -> Result<(Connection, i64), StoreError> {
+    let server = DatabaseServer::connect(address, options).await?;
+    let work = async {
+        let mut db = server.begin(SNAPSHOT).await?;
+        let found = state(&mut db).await?;
+        Ok((db, found))
+    };
+    let (db, found) = work
+        .await
+        .map_err(|failure: Failure| failure.at(&server.label))?;
+    check(&found, schema).map_err(|refused| server.refuse(refused, schema))?;
+    Ok((db, found.version))
+}
+
+/// Lets the caller fill a database anew, in one transaction: what it has, by the number of its last migration, and what it
+/// gets, of the last schema, are the caller's.
+pub(crate) async fn refill<F>(
+    address: &DatabaseAddress,
+    options: &PgConnectOptions,
+    schema: &Schema,
+    fill: F,
+) -> Result<(), StoreError>
+where
+    F: AsyncFnOnce(&mut Connection, i64) -> Result<(), Failure>,
+{
+    let server = DatabaseServer::connect(address, options).await?;
+    let work = async {
+        let mut db = server.begin(ALONE).await?;
+        let found = state(&mut db).await?;
+        if let Err(refused) = check(&found, schema) {
+            return Err(server.refuse(refused, schema).into());
+        }
+        if found.application == 0 {
+            sql::run(&mut db, MARKS).await?;
+        }
+        fill(&mut db, found.version).await?;
+        mark(&mut db, schema).await?;
+        db.commit().await?;
+        Ok(())
+    };
+    work.await
+        .map_err(|failure: Failure| failure.at(&server.label))
+}
+
 /// Connects once, so that what is wrong with an address is told at once and in the server's words.
 async fn reach(label: &Path, options: &PgConnectOptions) -> Result<(), StoreError> {
     let mut retries = Retries::new();
@@ -362,17 +420,14 @@ fn check(found: &State, schema: &Schema) -> Result<bool, Refused> {
 /// Applies all missing migrations, in the transaction that the connection is.
 async fn migrate(db: &mut Connection, found: &State, schema: &Schema) -> Result<(), Failure> {
     if found.application == 0 {
-        sql::run(
-            db,
-            "CREATE TABLE ockam_database (
-                id BIGINT PRIMARY KEY CHECK (id = 1), application BIGINT NOT NULL, version BIGINT NOT NULL)",
-        )
-        .await?;
+        sql::run(db, MARKS).await?;
     }
-    let known = usize::try_from(found.version).unwrap_or_default();
-    for migration in schema.migrations.iter().skip(known) {
-        sql::run(db, AssertSqlSafe(crate::schema::for_server(migration))).await?;
-    }
+    catalogue::migrate(db, schema, found.version, schema.latest()).await?;
+    mark(db, schema).await
+}
+
+/// Writes down of which kind the database is, and the number of its last migration.
+async fn mark(db: &mut Connection, schema: &Schema) -> Result<(), Failure> {
     sql::query(
         "INSERT INTO ockam_database (id, application, version) VALUES (1, $1, $2)
          ON CONFLICT (id) DO UPDATE SET version = excluded.version",
@@ -383,6 +438,9 @@ async fn migrate(db: &mut Connection, found: &State, schema: &Schema) -> Result<
     .await?;
     Ok(())
 }
+
+const MARKS: &str = "CREATE TABLE ockam_database (
+    id BIGINT PRIMARY KEY CHECK (id = 1), application BIGINT NOT NULL, version BIGINT NOT NULL)";
 
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 

@@ -9,6 +9,7 @@
 //! let names: Vec<String> = sql::query_scalar("SELECT name FROM node").fetch_all(db).await?;
 //! ```
 
+use core::future::poll_fn;
 use core::marker::PhantomData;
 
 use sqlx::pool::PoolConnection;
@@ -38,7 +39,23 @@ enum Raw<'a> {
     Postgres(&'a mut PgConnection),
 }
 
+/// Which of the two a connection leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A SQLite file.
+    File,
+    /// A PostgreSQL server.
+    Server,
+}
+
 impl Connection {
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::File(_) | Self::Sqlite(_) | Self::SqliteTransaction(_) => Kind::File,
+            Self::Postgres(_) => Kind::Server,
+        }
+    }
+
     fn raw(&mut self) -> Raw<'_> {
         match self {
             Self::File(connection) => Raw::Sqlite(connection),
@@ -164,6 +181,29 @@ impl Query {
                 Ok(row.map(Row::Postgres))
             }
         }
+    }
+
+    /// Does something with each row of its answer, without ever holding all of them.
+    pub(crate) async fn for_each<E: From<sqlx::Error>>(
+        self,
+        db: &mut Connection,
+        mut each: impl FnMut(Row) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match db.raw() {
+            Raw::Sqlite(db) => {
+                let mut rows = self.sqlite().fetch(db);
+                while let Some(row) = poll_fn(|cx| rows.as_mut().poll_next(cx)).await {
+                    each(Row::Sqlite(row?))?;
+                }
+            }
+            Raw::Postgres(db) => {
+                let mut rows = self.postgres().fetch(db);
+                while let Some(row) = poll_fn(|cx| rows.as_mut().poll_next(cx)).await {
+                    each(Row::Postgres(row?))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn sqlite(self) -> sqlx::query::Query<'static, Sqlite, sqlx::sqlite::SqliteArguments> {

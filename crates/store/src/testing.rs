@@ -1,5 +1,8 @@
 //! A store in a directory of its own, keys and identities to put into it.
 
+#[path = "../tests/fixtures/postgres.rs"]
+pub(crate) mod fixture;
+
 use ockam_identity::{
     IdentityDraft, OlderPurposeKeys, PURPOSE_KEY_SECONDS, Purpose, PurposeKeyDraft,
     PurposePublicKey, RotationDraft, UnixTime, Validity, VerifiedHistory,
