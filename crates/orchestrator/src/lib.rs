@@ -12,7 +12,7 @@
 //!
 //! Specification: trust 7, 9; command 3.9.8.
 
-mod controller;
+pub mod controller;
 mod first_administrator;
 mod process;
 pub mod projects;
