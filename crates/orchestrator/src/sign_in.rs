@@ -20,7 +20,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-pub use oidc::Oidc;
+pub use oidc::{Oidc, OidcError};
 
 /// Says who bears an access token.
 pub trait SignIn: Send + Sync + fmt::Debug + 'static {

@@ -1,7 +1,7 @@
 //! Asks an OpenID Connect provider who bears a token.
 
 use std::fmt;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use ockam_control::sign_in::{
@@ -20,26 +20,34 @@ pub struct Oidc {
     settings: SignInSettings,
     web: Web,
     known: Known,
+    /// The secret of the client, if it has one.
+    secret: Option<Zeroizing<String>>,
     /// Who may be verified at a time: each may wait for the provider.
-    places: Arc<Semaphore>,
+    places: Semaphore,
 }
 
 impl Oidc {
     /// Of these settings. Nobody is asked until somebody signs in.
     ///
     /// # Errors
-    /// The certificates cannot be read.
-    pub fn new(settings: SignInSettings) -> Result<Self, RootsError> {
-        let roots = settings
-            .certificates
-            .as_deref()
-            .map_or(Roots::Machine, Roots::MachineAnd);
-        let web = Web::new(roots)?;
+    /// A file that they name cannot be read.
+    pub fn open(settings: SignInSettings) -> Result<Self, OidcError> {
+        let read = |path: &PathBuf| {
+            let text = std::fs::read_to_string(path).map(Zeroizing::new);
+            text.map_err(|error| OidcError::File(path.clone(), error))
+        };
+        let pem = settings.certificate_file.as_ref().map(read).transpose()?;
+        let web = Web::new(
+            pem.as_deref()
+                .map_or(Roots::Machine, |pem| Roots::MachineAnd(pem)),
+        )?;
+        let secret = settings.client_secret_file.as_ref().map(read).transpose()?;
         Ok(Self {
             known: Known::new(web.clone(), &settings.issuer),
+            secret: secret.map(|secret| Zeroizing::new(secret.trim().to_owned())),
             web,
             settings,
-            places: Arc::new(Semaphore::new(AT_A_TIME)),
+            places: Semaphore::new(AT_A_TIME),
         })
     }
 
@@ -108,7 +116,7 @@ impl Oidc {
             ("token_type_hint", "access_token"),
             ("client_id", &self.settings.client_id),
         ]);
-        let secret = self.settings.client_secret.as_ref();
+        let secret = self.secret.as_ref();
         let secret = secret.map(|secret| Basic::new(&self.settings.client_id, secret));
         let answer = self.web.post(endpoint, form, secret).await?;
         let claims = read(&answer)?;
@@ -159,6 +167,17 @@ impl Oidc {
         all.extend(told);
         Ok(all)
     }
+}
+
+/// A provider cannot be asked as it was described.
+#[derive(Debug, thiserror::Error)]
+pub enum OidcError {
+    /// A file cannot be read.
+    #[error("{} cannot be read: {_1}", _0.display())]
+    File(PathBuf, #[source] std::io::Error),
+    /// The certificates in a file cannot be.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
 }
 
 impl SignIn for Oidc {
