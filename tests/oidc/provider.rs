@@ -16,6 +16,7 @@ pub(crate) struct Provider {
 }
 
 /// What a person does who is asked.
+#[allow(dead_code, reason = "each test program uses some of this")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Person {
     Allows,

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use zeroize::Zeroizing;
 
 use crate::outcome::Failure;
-use crate::sign_in::{Admission, ClaimRule, Roots, SignInSettings, Web, is_provider_address};
+use crate::sign_in::{Admission, ClaimRule, SignInSettings, is_provider_address};
 
 /// How people sign in: the OpenID Connect provider, and what is taken from it.
 #[derive(Debug, Clone, Default, Args)]
@@ -86,17 +85,12 @@ impl SignInOptions {
             .help("give the address of the provider that its tokens name, for example https://id.example.com"));
         }
         let mut settings = SignInSettings::new(issuer, client_id);
-        if let Some(path) = &self.oidc_client_secret_file {
-            let secret = Zeroizing::new(read("--oidc-client-secret-file", path)?);
-            settings.client_secret = Some(Zeroizing::new(secret.trim().to_owned()));
-        }
-        if let Some(path) = &self.oidc_certificate {
-            let pem = read("--oidc-certificate", path)?;
-            Web::new(Roots::Only(&pem)).map_err(|error| {
-                Failure::new(format!("{} cannot be used", path.display())).caused_by(&error)
-            })?;
-            settings.certificates = Some(pem);
-        }
+        settings.client_secret_file = self
+            .oidc_client_secret_file
+            .as_deref()
+            .map(whole)
+            .transpose()?;
+        settings.certificate_file = self.oidc_certificate.as_deref().map(whole).transpose()?;
         if let Some(scope) = &self.oidc_scope {
             settings.scope.clone_from(scope);
         }
@@ -107,10 +101,9 @@ impl SignInOptions {
     }
 }
 
-fn read(option: &str, path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| {
-        Failure::new(format!("{} cannot be read", path.display()))
-            .caused_by(&error)
-            .help(format!("look at the file of {option}"))
+/// The path as it is wherever the Orchestrator runs, of a file that is there.
+fn whole(path: &Path) -> Result<PathBuf, Failure> {
+    path.canonicalize().map_err(|error| {
+        Failure::new(format!("{} cannot be read", path.display())).caused_by(&error)
     })
 }

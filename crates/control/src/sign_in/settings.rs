@@ -2,24 +2,24 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use ockam_authority::message::{MAX_ATTRIBUTE_NAME_LEN, PROJECT, RESERVED, ROLE, TRUST_CONTEXT};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use crate::controller::message::SignInInfo;
 
-/// A provider, how it knows the Orchestrator, and what is taken from it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A provider, how it knows the Orchestrator, and what is taken from it. There is no secret in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignInSettings {
     /// Its address, which every token names.
     pub issuer: String,
     /// The client that was registered there for the Orchestrator.
     pub client_id: String,
-    /// The secret of that client, where introspection asks for one.
+    /// The file with the secret of that client, where introspection asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_secret: Option<Zeroizing<String>>,
+    pub client_secret_file: Option<PathBuf>,
     /// Whom a token must be for; the client itself when nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
@@ -32,9 +32,9 @@ pub struct SignInSettings {
     /// Who needs no invitation.
     #[serde(default)]
     pub admission: Admission,
-    /// Certificates (PEM) that are trusted beside those of the machine.
+    /// The file with certificates (PEM) that are trusted beside those of the machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificates: Option<String>,
+    pub certificate_file: Option<PathBuf>,
 }
 
 impl SignInSettings {
@@ -44,12 +44,12 @@ impl SignInSettings {
         Self {
             issuer: issuer.into(),
             client_id: client_id.into(),
-            client_secret: None,
+            client_secret_file: None,
             audience: None,
             scope: default_scope(),
             claims: Vec::new(),
             admission: Admission::Nobody,
-            certificates: None,
+            certificate_file: None,
         }
     }
 }
@@ -69,18 +69,6 @@ impl From<&SignInSettings> for SignInInfo {
                     .collect(),
             ),
         }
-    }
-}
-
-impl fmt::Debug for SignInSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SignInSettings")
-            .field("issuer", &self.issuer)
-            .field("client_id", &self.client_id)
-            .field("audience", &self.audience)
-            .field("claims", &self.claims)
-            .field("admission", &self.admission)
-            .finish_non_exhaustive()
     }
 }
 
@@ -340,17 +328,5 @@ mod tests {
         for slip in ["", "everyone", "example.com,", "a..b", "*.com"] {
             assert_eq!(slip.parse::<Admission>(), Err(AdmissionError), "{slip}");
         }
-    }
-
-    #[test]
-    fn the_secret_of_the_client_is_kept_and_not_shown() {
-        let mut settings = SignInSettings::new("https://id.example.com", "ockam");
-        settings.client_secret = Some(Zeroizing::new("hush".to_owned()));
-        assert!(!format!("{settings:?}").contains("hush"));
-        let json = serde_json::to_string(&settings).expect("JSON");
-        assert_eq!(
-            serde_json::from_str::<SignInSettings>(&json).expect("JSON"),
-            settings
-        );
     }
 }

@@ -210,7 +210,7 @@ mod tests {
             assert!(matches!(token(bad), Err(SignInError::Refused(_))), "{bad}");
         }
         for opaque in ["", "abc", "a.b", "a.b.c.d.e"] {
-            assert!(matches!(super::head(opaque), Ok(None)), "{opaque}");
+            assert!(matches!(head(opaque), Ok(None)), "{opaque}");
         }
     }
 }

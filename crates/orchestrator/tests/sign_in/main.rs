@@ -22,7 +22,7 @@ mod needs_node {
         let mut settings = SignInSettings::new(provider.issuer(), "ours");
         settings.audience = Some(AUDIENCE.to_owned());
         settings.claims = vec!["groups".parse().unwrap()];
-        settings.admission = "domain:example.com".parse().unwrap();
+        settings.admission = "example.com".parse().unwrap();
         settings
     }
 
