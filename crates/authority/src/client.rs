@@ -29,10 +29,11 @@ use ockam_identity::{
 use ockam_node::{Access, ConnectError, ConnectOptions, Connection, Node, OwnIdentity, SendError};
 use ockam_wire::envelope::{ErrorBody, MessageId, Method, Request, Response, Status};
 use ockam_wire::{Address, Buffer, MultiAddr, Protocol, Route};
+use zeroize::Zeroizing;
 
 use crate::message::{
-    AddMember, AttributesEntry, CreateToken, IdentifierList, MemberList, MessageError, Page,
-    PageRequest, decode_one_time_code, encode_one_time_code,
+    AddMember, AttributesEntry, AuthenticateOidcToken, CreateToken, IdentifierList, MemberList,
+    MessageError, OidcTokenKind, Page, PageRequest, decode_one_time_code, encode_one_time_code,
 };
 
 /// Asks one authority as one identity. Each request has a connection and a channel of its own.
@@ -71,6 +72,24 @@ impl AuthorityClient {
     pub async fn redeem(&self, code: &OneTimeCode) -> Result<Redeemed, RequestError> {
         let body = encode_one_time_code(code);
         match self.ask(ACCEPTOR, Method::Post, "/", Some(&body)).await {
+            Ok(_) => Ok(Redeemed::New),
+            Err(error) if error.is_already_a_member() => Ok(Redeemed::AlreadyMember),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has the authority look up who bears an access token of its sign-in service: the caller becomes a member.
+    /// `spec: trust 7.3`
+    ///
+    /// # Errors
+    /// [`RequestError`]; there may be no such service, or it may not know the token.
+    pub async fn sign_in(&self, access_token: &str) -> Result<Redeemed, RequestError> {
+        let body = AuthenticateOidcToken {
+            kind: OidcTokenKind::Bearer,
+            access_token: Zeroizing::new(access_token.to_owned()),
+        }
+        .encode();
+        match self.ask(OKTA, Method::Post, "v0/enroll", Some(&body)).await {
             Ok(_) => Ok(Redeemed::New),
             Err(error) if error.is_already_a_member() => Ok(Redeemed::AlreadyMember),
             Err(error) => Err(error),
@@ -556,6 +575,7 @@ const MAX_TOLD: usize = 300;
 
 const TOKENS: &str = "enrollment_token_issuer";
 const ACCEPTOR: &str = "enrollment_token_acceptor";
+const OKTA: &str = "okta";
 const CREDENTIALS: &str = "credential_issuer";
 const ACCOUNTS: &str = "accounts";
 const MEMBERS: &str = "direct_authenticator";

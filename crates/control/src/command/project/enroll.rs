@@ -1,5 +1,7 @@
 //! `ockam project enroll`.
 
+mod tenant;
+
 use std::io::IsTerminal as _;
 use std::path::Path;
 
@@ -28,8 +30,8 @@ pub(in crate::command) struct Enroll {
     /// The ticket: itself, or a file or URL that holds it; `-`, or nothing when it comes through a pipe, is standard input
     #[arg(conflicts_with = "okta")]
     ticket: Option<String>,
-    /// Enroll through the sign-in service of the project
-    #[arg(long, hide = true)]
+    /// Enroll by signing in with the service that the project is configured with
+    #[arg(long)]
     okta: bool,
     /// Do not fetch a credential now
     #[arg(long, hide = true)]
@@ -60,35 +62,35 @@ impl Run for Enroll {
     }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        if self.okta {
-            return Err(Failure::unsupported("--okta").help(
-                "enroll with a ticket: whoever runs the authority makes one with `ockam project ticket`",
-            ));
-        }
         self.trust.check()?;
+        if self.okta {
+            let enrolled = self.sign_in(session).await?;
+            session.host.print(enrolled.outcome());
+            return Ok(());
+        }
         let ticket = read_ticket(session, self.ticket.as_deref()).await?;
         let state = session.open().await?;
         if let Some(expected) = self.trust.given(&state).await? {
             is_for(&ticket, &Trusted::of(&state, &expected).await?)?;
         }
-        let enrolled = enroll(
-            session,
-            &state,
-            ticket,
-            Wanted {
-                identity: self.identity.identity,
-                timeout: self.timeout,
-                credential: if self.skip_credential_issue {
-                    Credential::Later
-                } else {
-                    Credential::Now
-                },
-                retry: &self.retry,
-            },
-        )
-        .await?;
+        let enrolled = enroll(session, &state, ticket, self.wanted()).await?;
         session.host.print(enrolled.outcome());
         Ok(())
+    }
+}
+
+impl Enroll {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            identity: self.identity.identity.clone(),
+            timeout: self.timeout,
+            credential: if self.skip_credential_issue {
+                Credential::Later
+            } else {
+                Credential::Now
+            },
+            retry: &self.retry,
+        }
     }
 }
 
@@ -161,6 +163,19 @@ async fn enroll(
         .waiting(&format!("Enrolling with {}", asking.trusted.name()));
     let redeemed = redeem(session, &asking, &code, wanted.retry).await?;
     let project = projects::store(state, &project).await?;
+    enrolled(session, state, &asking, identity, project, redeemed, wanted).await
+}
+
+/// Keeps that somebody is a member now, and fetches the credential.
+async fn enrolled(
+    session: &Session<'_>,
+    state: &State,
+    asking: &Asking,
+    identity: IdentityRecord,
+    project: ProjectRecord,
+    redeemed: Redeemed,
+    wanted: Wanted<'_>,
+) -> Result<Enrolled, Failure> {
     state
         .store()
         .put_enrollment(&EnrollmentRecord {
@@ -179,7 +194,7 @@ async fn enroll(
     }
     let credential = match wanted.credential {
         Credential::Later => None,
-        Credential::Now => Some(fetch(session, state, &asking, &identity, wanted.retry).await?),
+        Credential::Now => Some(fetch(session, state, asking, &identity, wanted.retry).await?),
     };
     Ok(Enrolled {
         identity,
