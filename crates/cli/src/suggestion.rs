@@ -203,7 +203,6 @@ const UDP: &str = "Nodes connect over TCP, and through `ockam relay`";
 
 /// Commands of the published program that are not here, and what there is (docs/out-of-scope.md).
 const NOT_HERE: &[(&str, &str)] = &[
-    ("enroll", ORCHESTRATOR),
     ("space", ORCHESTRATOR),
     ("space-admin", ORCHESTRATOR),
     ("subscription", ORCHESTRATOR),

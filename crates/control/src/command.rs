@@ -11,6 +11,7 @@ mod argument;
 mod authority;
 mod controller;
 mod credential;
+mod enroll;
 mod example;
 mod flow;
 mod flow_control;
@@ -323,6 +324,7 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<policy::Test>(),
     Command::of::<policy::Explain>(),
     Command::of::<policy::Denials>(),
+    Command::of::<enroll::Enroll>(),
     Command::of::<project::Ticket>(),
     Command::of::<project::Enroll>(),
     Command::of::<project::Import>(),

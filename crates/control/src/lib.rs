@@ -74,6 +74,7 @@ pub use command::{
 
 pub use noun::authority::{AdminSettings, AuthorityItem, AuthoritySettings, OktaSettings};
 pub use noun::credential::{CredentialView, StoredCredential};
+pub use noun::enroll::{Enrolled, OrchestratorItem, ProjectRole};
 pub use noun::flow_control::ConsumerSpec;
 pub use noun::identity::{IdentityChange, IdentityHistory, IdentityItem};
 pub use noun::import::{ImportResult, Imported, ImportedItem};

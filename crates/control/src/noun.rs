@@ -2,6 +2,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod credential;
+pub(crate) mod enroll;
 pub(crate) mod flow_control;
 pub(crate) mod identity;
 pub(crate) mod import;

@@ -8,6 +8,8 @@ use ockam_wire::{MultiAddr, Protocol};
 
 use crate::hint;
 use crate::home::authorities;
+#[cfg(feature = "cli")]
+use crate::home::nodes;
 use crate::home::projects;
 use crate::keyring::Keyring;
 use crate::noun::node::NodeStatus;
@@ -199,10 +201,35 @@ impl State {
         }
     }
 
-    /// What to do about the first node of a route that does not run.
+    /// What to do about a route that leads nowhere from a node: what does not run, or what the node does not show.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn why_unconnected(
+        &self,
+        route: &MultiAddr,
+        node: &NodeRecord,
+    ) -> Option<String> {
+        if let Some(help) = self.stopped_node_in(route).await {
+            return Some(help);
+        }
+        let is_project = |part: &Protocol| matches!(part, Protocol::Project(_));
+        (route.protocols().iter().any(is_project) && nodes::is_without_project(node)).then(|| {
+            format!(
+                "the node {0} trusts no project, so it shows nobody there who it is; to change that: `ockam node stop {0}`, \
+                 then `ockam node create {0} --project default`",
+                node.name
+            )
+        })
+    }
+
+    /// What to do about the first node of a route that does not run, or about the Orchestrator of a project in it.
     #[cfg(feature = "cli")]
     pub(crate) async fn stopped_node_in(&self, route: &MultiAddr) -> Option<String> {
         for part in route.protocols() {
+            if let Protocol::Project(name) = part
+                && self.is_orchestrator_stopped(name).await.unwrap_or(false)
+            {
+                return Some(STOPPED_ORCHESTRATOR.to_owned());
+            }
             if let Protocol::Node(name) = part
                 && let Ok(name) = name.parse()
                 && let Ok(node) = self.store.node(&name).await
@@ -214,6 +241,31 @@ impl State {
             }
         }
         None
+    }
+
+    /// Whether a project is run by the Orchestrator of this home, and that has stopped.
+    #[cfg(feature = "cli")]
+    async fn is_orchestrator_stopped(&self, project: &str) -> Result<bool, Failure> {
+        let Some(here) = crate::home::orchestrator::find(self).await? else {
+            return Ok(false);
+        };
+        let project = projects::find(self, project).await?;
+        let Some(controller) = &project.controller else {
+            return Ok(false);
+        };
+        let controller = self.store.controller(controller).await.map_err(refused)?;
+        let listener: Option<HostPort> = here
+            .node
+            .listener
+            .as_deref()
+            .and_then(|listener| listener.parse().ok());
+        Ok(match (controller, listener) {
+            (Some(controller), Some(listener)) => {
+                let there = format!("{}/", listener.reachable().multiaddr());
+                controller.route.starts_with(&there) && !status_of(&here.node).is_running()
+            }
+            _ => false,
+        })
     }
 
     /// Where a node is reached from this machine.
@@ -244,6 +296,10 @@ impl State {
     }
 }
 
+/// What to do when the Orchestrator of this home does not run.
+#[cfg(feature = "cli")]
+pub(crate) const STOPPED_ORCHESTRATOR: &str = "the Orchestrator of this machine does not run; `ockam node start --all` starts it, and everything else that has stopped";
+
 /// The failure of what needs a project (spec: command 3.3).
 pub(crate) fn no_default_project() -> Failure {
     Failure::coded(
@@ -251,8 +307,8 @@ pub(crate) fn no_default_project() -> Failure {
         "There is no default project defined. Please enroll or create a project.",
     )
     .help(
-        "become a member of one with `ockam project enroll TICKET`, or name nodes instead, for example \
-         /node/n1/secure/api/service/outlet",
+        "`ockam enroll` gives you one, `ockam project enroll TICKET` makes you a member of another's; or name nodes instead, \
+         for example /node/n1/secure/api/service/outlet",
     )
 }
 

@@ -114,6 +114,7 @@ pub const RESOURCES: &[&Noun] = &[
     &noun::relay::NOUN,
     &noun::credential::NOUN,
     &noun::policy::NOUN,
+    &noun::enroll::NOUN,
     &noun::project::NOUN,
     &noun::project_member::NOUN,
     &noun::project_admin::NOUN,

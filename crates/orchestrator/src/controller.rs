@@ -30,7 +30,6 @@ mod service;
 mod source;
 mod spaces;
 
-
 pub use audit::Audit;
 pub use hosting::{Eventual, Hosted, Hosting, HostingError, InMemory};
 pub use operations::{Act, OPERATIONS, Operation, Service, Who};

@@ -162,12 +162,17 @@ pub(crate) const VARIABLES: &[Variable] = &[
     honoured(
         "OCKAM_CONTROLLER_ADDR",
         "",
-        "where the controller of projects is, for `project-admin`: a multiaddr that ends at its listener of channels",
+        "where the Orchestrator is that is asked, when it is not the one of `ockam enroll`: a multiaddr that ends at its listener",
     ),
     honoured(
         "OCKAM_CONTROLLER_IDENTITY_ID",
         "",
-        "the identifier of that controller; nobody else is accepted there",
+        "the identifier of that Orchestrator; nobody else is accepted there",
+    ),
+    honoured(
+        "OCKAM_JOIN",
+        "",
+        "the join string of the Orchestrator that `ockam enroll` enrolls with",
     ),
     refused(
         "ENROLLMENT_TICKET",

@@ -58,6 +58,7 @@ transcripts! {
     background
     configuration
     credential
+    enroll
     enrollment
     flow_control
     help

@@ -28,7 +28,7 @@ pub(super) struct Create {
     /// The node that is to be reached through the relay; the default node when none is given
     #[arg(long, value_name = "NODE")]
     to: Option<NodeArgument>,
-    /// The route to the node that relays, or the name of a local node
+    /// The route to the node that relays, or the name of a local node; the default project when none is given
     #[arg(long, value_name = "ROUTE")]
     at: Option<String>,
     /// The only identifier accepted at the far end
@@ -55,6 +55,14 @@ impl Run for Create {
 
     fn examples() -> Vec<Example> {
         vec![
+            Example::new(
+                "Make the default node reachable in the default project",
+                "ockam relay create",
+            ),
+            Example::new(
+                "The same under a name, for several nodes in one project",
+                "ockam relay create postgres",
+            ),
             Example::new(
                 "Make node n1 reachable at the node relay",
                 "ockam relay create n1 --at /node/relay --to n1",
@@ -137,7 +145,7 @@ impl Run for Create {
                     session.host.note(Note::Warning(format!(
                         "The relay is not connected yet: {why}"
                     )));
-                    if let Some(help) = state.stopped_node_in(&spec.at).await {
+                    if let Some(help) = state.why_unconnected(&spec.at, &node).await {
                         session.host.note(Note::Line(help));
                     }
                 }
@@ -171,11 +179,12 @@ async fn at_default_project(state: &State) -> Result<MultiAddr, Failure> {
     };
     projects::way(state, project.name.as_str())
         .await
-        .map_err(|failure| failure.help(WHICH_NODE))?;
+        .map_err(|failure| failure.help(OTHER_NODE))?;
     projects::named(&project)
 }
 
-const WHICH_NODE: &str = "say with --at which node relays";
+const WHICH_NODE: &str = "`ockam enroll` gives you a project; or say with --at which node relays";
+const OTHER_NODE: &str = "say with --at which node relays";
 
 #[derive(Debug, Args)]
 pub(super) struct List {

@@ -192,7 +192,8 @@ impl Session<'_> {
             return Err(
                 Failure::coded(Code::Internal, "Default node exists but is not running").help(
                     format!(
-                        "start it with `ockam node start {}`, or name another with --at",
+                        "start it with `ockam node start {}`, or everything that has stopped with `ockam node start --all`; or \
+                         name another with --at",
                         node.name
                     ),
                 ),

@@ -31,11 +31,11 @@ pub(super) struct Create {
     /// Where clients connect: `7000`, `0.0.0.0:7000`; a free port when none is given
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     from: HostPort,
-    /// The route to the outlet, or the outlet's name in the default project
+    /// The route to the outlet, or the name of the outlet behind a relay of the default project; `outlet` when none is given
     #[arg(long, value_name = "ROUTE")]
     to: Option<String>,
-    /// The name of the relay in the default project
-    #[arg(long, value_name = "RELAY", hide = true)]
+    /// The relay of the default project that leads to the outlet; `default` when none is given
+    #[arg(long, value_name = "RELAY")]
     via: Option<String>,
     #[command(flatten)]
     identity: Identity,
@@ -116,7 +116,7 @@ impl Create {
         };
         projects::way(state, project.name.as_str())
             .await
-            .map_err(|failure| failure.help(WHOLE_ROUTE))?;
+            .map_err(|failure| failure.help(OTHER_ROUTE))?;
         let relay = self.via.as_deref().unwrap_or("default");
         let outlet = self.to.as_deref().unwrap_or("outlet");
         let mut route = projects::named(&project)?;
@@ -132,7 +132,9 @@ impl Create {
     }
 }
 
-const WHOLE_ROUTE: &str =
+const WHOLE_ROUTE: &str = "`ockam enroll` gives you a project; or give the complete route with --to, for example \
+    /node/n1/secure/api/service/outlet";
+const OTHER_ROUTE: &str =
     "give the complete route with --to, for example /node/n1/secure/api/service/outlet";
 
 impl Run for Create {
@@ -141,6 +143,14 @@ impl Run for Create {
 
     fn examples() -> Vec<Example> {
         vec![
+            Example::new(
+                "A port of this machine that leads to the outlet behind the relay of the default project",
+                "ockam tcp-inlet create --from 7000",
+            ),
+            Example::new(
+                "To the outlet behind the relay postgres",
+                "ockam tcp-inlet create --from 15432 --via postgres",
+            ),
             Example::new(
                 "A port of this machine that leads to an outlet of a node beside it",
                 "ockam tcp-inlet create --from 7000 --to /node/n1/secure/api/service/outlet",
@@ -217,7 +227,7 @@ impl Run for Create {
                 "The TCP Outlet at {} is not reachable yet; the inlet goes on trying{reason}",
                 status.outlet_addr
             )));
-            if let Some(help) = state.stopped_node_in(&spec.to).await {
+            if let Some(help) = state.why_unconnected(&spec.to, &node).await {
                 session.host.note(Note::Line(help));
             }
         }

@@ -24,6 +24,14 @@ pub async fn find(state: &State, name: &NodeName) -> Result<Option<NodeRecord>, 
     }
 }
 
+/// Whether a node trusts no project although one of its kind could.
+#[cfg(feature = "cli")]
+pub(crate) fn is_without_project(node: &NodeRecord) -> bool {
+    !node.stands_apart
+        && crate::managed::trust_of(node).is_none()
+        && crate::managed::authority_of(node).is_none()
+}
+
 /// The failure of creating a node that runs.
 pub fn already_running(name: &NodeName) -> Failure {
     Failure::new(format!("Node {name} is already running")).help(NODE_RUNS)
