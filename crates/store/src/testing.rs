@@ -8,6 +8,7 @@ use ockam_identity::{
     PurposePublicKey, RotationDraft, UnixTime, Validity, VerifiedHistory,
 };
 use ockam_vault::{Handle, SecretRecord, Signer, SigningKeyType, SoftwareVault};
+use sqlx::Connection as _;
 use tempfile::TempDir;
 
 use crate::home::Home;
@@ -20,8 +21,63 @@ use crate::store::Store;
 pub(crate) async fn store() -> (TempDir, Store) {
     let directory = tempfile::tempdir().unwrap();
     let home = Home::open(directory.path().join("home")).unwrap();
-    let store = Store::open(&home).await.unwrap();
+    let store = match std::env::var(SERVER) {
+        Err(_) => Store::open(&home).await.unwrap(),
+        Ok(server) => {
+            // Each test has tables of its own.
+            let mut schema = String::from("s");
+            let mut random = [0; 8];
+            fill(&mut random);
+            for byte in random {
+                schema.push_str(&format!("{byte:02x}"));
+            }
+            let mut plain = sqlx::postgres::PgConnection::connect(&server)
+                .await
+                .unwrap();
+            let make = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}"));
+            sqlx::raw_sql(make).execute(&mut plain).await.unwrap();
+            plain.close().await.unwrap();
+            let address = format!("{server}?options=-csearch_path={schema}");
+            let key = crate::SealingKey::from_hex(&"5a".repeat(32), "the test").unwrap();
+            Store::open_at(&address.parse().unwrap(), &home, Some(key))
+                .await
+                .unwrap()
+        }
+    };
     (directory, store)
+}
+
+/// The server on which the stores of tests are, if they are not in files.
+const SERVER: &str = "STORE_TEST_SERVER";
+
+mod needs_postgres {
+    use super::*;
+
+    /// What is true of files alone has no place on a server.
+    const OF_FILES: &[&str] = &["needs_postgres"];
+
+    #[test]
+    fn every_test_of_the_store_holds_on_a_server_too() {
+        let server = fixture::Postgres::start();
+        let address = server.database("d");
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        for test in OF_FILES {
+            command.args(["--skip", test]);
+        }
+        let done = command
+            .args(["--test-threads", "4"])
+            .env(SERVER, address)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&done.stdout);
+        assert!(done.status.success(), "{text}");
+        let schemas = server.query(
+            "d",
+            "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 's________________'",
+        );
+        let count: u32 = schemas.trim().parse().unwrap();
+        assert!(count > 50, "{count} of the tests used the server");
+    }
 }
 
 /// The start of a node n1 that was asked for nothing.

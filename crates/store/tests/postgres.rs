@@ -363,6 +363,67 @@ mod needs_postgres {
     }
 
     #[tokio::test]
+    async fn in_tls_a_server_must_be_one_that_the_machine_trusts() {
+        let authority = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let root = params.self_signed(&authority).unwrap();
+        let issuer = rcgen::Issuer::new(params, authority);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let names = vec!["localhost".to_owned()];
+        let certificate = rcgen::CertificateParams::new(names)
+            .unwrap()
+            .signed_by(&key, &issuer)
+            .unwrap();
+        let server = Postgres::with_files(
+            &["ssl=on"],
+            &[
+                ("server.crt", &certificate.pem()),
+                ("server.key", &key.serialize_pem()),
+            ],
+        );
+        let address = server.database("d");
+        let strict = format!("{address}?sslmode=verify-full");
+        let by_name = strict.replace("127.0.0.1", "localhost");
+        let stranger = open(&by_name).await.1.unwrap_err().to_string();
+        assert!(stranger.contains("cannot be reached"), "{stranger}");
+        assert!(stranger.contains("UnknownIssuer"), "{stranger}");
+
+        let directory = tempfile::tempdir().unwrap();
+        let trusted = directory.path().join("root.pem");
+        std::fs::write(&trusted, root.pem()).unwrap();
+        for (address, expected) in [(&by_name, true), (&strict, false)] {
+            // What the machine trusts is read from the environment, which a test cannot change for itself.
+            let done = std::process::Command::new(std::env::current_exe().unwrap())
+                .args([
+                    "--exact",
+                    "needs_postgres::opens_what_it_is_told",
+                    "--ignored",
+                ])
+                .env("SSL_CERT_FILE", &trusted)
+                .env(ADDRESS, address)
+                .output()
+                .unwrap();
+            let text = String::from_utf8_lossy(&done.stdout);
+            assert_eq!(done.status.success(), expected, "{address}: {text}");
+            assert!(expected || text.contains("not valid for name"), "{text}");
+        }
+        let in_tls = server.query("d", "SELECT count(*) FROM ockam_database");
+        assert_eq!(in_tls.trim(), "1");
+    }
+
+    #[tokio::test]
+    #[ignore = "run by in_tls_a_server_must_be_one_that_the_machine_trusts"]
+    async fn opens_what_it_is_told() {
+        let address = std::env::var(ADDRESS).unwrap();
+        let (_home, store) = open(&address).await;
+        let store = store.unwrap();
+        assert!(store.nodes().await.unwrap().is_empty());
+    }
+
+    const ADDRESS: &str = "STORE_TEST_ADDRESS";
+
+    #[tokio::test]
     async fn the_costs_of_a_read_and_of_a_write() {
         let server = Postgres::start();
         let address = server.database("d");
