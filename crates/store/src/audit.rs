@@ -304,7 +304,7 @@ mod tests {
     #[tokio::test]
     async fn many_that_append_at_once_make_one_chain() {
         let (home, store) = store().await;
-        let second = Store::open(store.home()).await.unwrap();
+        let second = crate::testing::another(&store).await;
         let tasks: Vec<_> = (0..40)
             .map(|number| {
                 let store = if number % 2 == 0 {

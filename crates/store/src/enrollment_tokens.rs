@@ -241,13 +241,12 @@ mod tests {
 
     #[tokio::test]
     async fn of_many_that_redeem_at_once_as_many_are_enrolled_as_there_are_uses() {
-        let (home, first) = store().await;
+        let (_home, first) = store().await;
         put(&first, 3, 100).await;
-        let home = crate::home::Home::open(home.path().join("home")).unwrap();
         let mut redeeming = tokio::task::JoinSet::new();
         for number in 10..30 {
             // Another process for each of them, as far as the database can tell.
-            let store = Store::open(&home).await.unwrap();
+            let store = crate::testing::another(&first).await;
             redeeming.spawn(async move { redeem(&store, number, 50).await });
         }
         let outcomes = redeeming.join_all().await;

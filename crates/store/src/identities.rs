@@ -276,11 +276,11 @@ async fn forget_record(
     identity: &IdentityRecord,
 ) -> Result<Vec<Handle>, Failure> {
     let unused = handles(db, identity).await?;
-    sql::query("DELETE FROM identity WHERE name = ?1")
+    sql::query("DELETE FROM identity WHERE name = $1")
         .bind(identity.name.as_str())
         .execute(&mut *db)
         .await?;
-    sql::query("DELETE FROM history WHERE identifier = ?1")
+    sql::query("DELETE FROM history WHERE identifier = $1")
         .bind(identity.identifier.to_string())
         .execute(&mut *db)
         .await?;
@@ -571,7 +571,7 @@ mod tests {
     async fn two_processes_that_need_a_default_identity_get_the_same() {
         let (_home, store) = store().await;
         let [vault, _] = vaults(&store).await;
-        let other = Store::open(store.home()).await.unwrap();
+        let other = crate::testing::another(&store).await;
         let (first, second) = (Person::new(), Person::new());
         let (one, two) = (first.named("a"), second.named("b"));
         let (one, two) = tokio::join!(

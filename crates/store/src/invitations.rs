@@ -503,7 +503,7 @@ mod tests {
     #[tokio::test]
     async fn a_code_is_counted_once_whoever_redeems_it_at_the_same_time() {
         let (_home, store) = store().await;
-        let second = Store::open(store.home()).await.unwrap();
+        let second = crate::testing::another(&store).await;
         store
             .put_invitation_code(&HASH, &code(None, 3))
             .await
