@@ -1,4 +1,6 @@
 //! An authority that several processes serve from one store, and whoever wants to know what happens at one.
+//!
+//! Specification: extensions 4.5.5.
 
 use std::fmt;
 use std::future::Future;

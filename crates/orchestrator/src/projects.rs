@@ -11,7 +11,7 @@
 //! another one; what a process remembers of a project that runs in it is at most a second older than the store; what is
 //! started at the same time is bounded, whoever asks.
 //!
-//! Specification: trust 4.2, 7, 9.4; messaging 6.4.
+//! Specification: trust 4.2, 7.8, 9.4; messaging 6.4; extensions 4.5.5.
 
 mod change;
 mod follow;

@@ -71,6 +71,22 @@ const ROWS: &[(&str, &str)] = &[
         "heard_withdrawal",
         "INSERT INTO heard_withdrawal (authority, subject, before) VALUES ($1, $1, 4)",
     ),
+    (
+        "hosting",
+        "INSERT INTO hosting (project, identity, authority, created_at) VALUES ('id', 'Iabc', 'Iabc', 5)",
+    ),
+    (
+        "hosting_event",
+        "INSERT INTO hosting_event (project, subject, moment) VALUES ('id', $1, 5)",
+    ),
+    (
+        "ticket",
+        "INSERT INTO ticket (authority, hash, issued_by, issued_at, expires_at, uses) VALUES ($1, $1, $1, 5, 6, 7)",
+    ),
+    (
+        "ticket_use",
+        "INSERT INTO ticket_use (authority, hash, used_by, used_at) VALUES ($1, $1, $1, 5)",
+    ),
 ];
 
 fn key() -> SealingKey {

@@ -1,6 +1,6 @@
 //! Hosted projects over TCP: who reaches what, and how long what ended still works.
 //!
-//! Specification: trust 7, 9.4; messaging 6.4.
+//! Specification: trust 7.8, 9.4; messaging 6.4.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
