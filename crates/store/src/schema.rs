@@ -70,7 +70,7 @@ pub(crate) static HOME: Schema = Schema {
     application: i32::from_be_bytes(*b"OckH"),
     migrations: &[
         HOME_1, HOME_2, HOME_3, HOME_4, HOME_5, HOME_6, HOME_7, HOME_8, HOME_9, HOME_10, HOME_11,
-        HOME_12, HOME_13,
+        HOME_12, HOME_13, HOME_14,
     ],
 };
 
@@ -453,6 +453,28 @@ CREATE OR REPLACE FUNCTION audit_is_kept() RETURNS trigger LANGUAGE plpgsql AS $
 BEGIN RAISE EXCEPTION 'entries of the audit log are kept'; END $$;
 CREATE TRIGGER audit_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
 FOR EACH STATEMENT EXECUTE FUNCTION audit_is_kept();
+";
+
+/// Processes that share this database, and which of them has which relay. A relay without a process was given back.
+const HOME_14: &str = "
+CREATE TABLE process (
+    id TEXT PRIMARY KEY,
+    address TEXT,
+    beat INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE hosted_relay (
+    project TEXT NOT NULL,
+    name TEXT NOT NULL,
+    owner BLOB,
+    process TEXT,
+    origin TEXT,
+    since INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    PRIMARY KEY (project, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX hosted_relay_change ON hosted_relay (sequence);
+CREATE INDEX hosted_relay_process ON hosted_relay (process);
 ";
 
 /// `seal` has one row if the file is sealed: the key of the secrets, itself sealed under the passphrase.
