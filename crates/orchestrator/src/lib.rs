@@ -12,6 +12,7 @@
 //!
 //! Specification: trust 7, 9; command 3.9.8.
 
+pub mod cluster;
 pub mod controller;
 mod first_administrator;
 mod process;
