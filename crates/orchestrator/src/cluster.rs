@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use ockam_identity::{Identifier, UnixTime};
 use ockam_node::{
-    ChannelListener, ConnectOptions, Connection, FlowId, ListenerOptions, NamespaceHandle, Node,
+    Access, ChannelListener, ConnectOptions, Connection, FlowId, ListenerOptions, Node,
     OwnIdentity, StartError,
 };
 use ockam_store::{HostedRelayRecord, Store, StoreError};
@@ -170,16 +170,15 @@ impl Cluster {
     }
 
     /// The node of a project runs here: its relays are told to the others, and theirs are found. `members` is what comes in
-    /// over channels with the node. It ends when all handles are dropped.
+    /// over channels with the node, `access` says which of it may go to relays. It ends when all handles are dropped.
     pub fn join(
         self: &Arc<Self>,
         project: &str,
         inner: &Node,
-        namespace: NamespaceHandle,
         members: FlowId,
+        access: Access,
     ) -> Arc<Part> {
-        namespace.link_accepted(self.flow());
-        let part = Part::begin(self.clone(), project, inner, namespace, members);
+        let part = Part::begin(self.clone(), project, inner, members, access);
         let mut parts = self.parts();
         parts.retain(|_, part| part.strong_count() > 0);
         parts.insert(project.to_owned(), Arc::downgrade(&part));

@@ -36,6 +36,8 @@ use ockam_store::{HostingRecord, Store, StoreError};
 use ockam_wire::{Address, MultiAddr, MultiAddrError, Protocol};
 use tokio::task::JoinHandle;
 
+use crate::cluster::Cluster;
+
 pub use self::change::NewProject;
 pub use self::id::{InvalidProjectId, ProjectId};
 pub use self::look::{Connected, MemberInfo, RelayInfo, TicketInfo, TicketUse};
@@ -56,6 +58,8 @@ pub struct ProjectsOptions {
     pub idle: Duration,
     /// Who is told what administrators and enrollers of projects change.
     pub witness: Option<Arc<dyn Witness>>,
+    /// The other processes on the same database, when there may be some.
+    pub cluster: Option<Arc<Cluster>>,
 }
 
 impl ProjectsOptions {
@@ -67,6 +71,7 @@ impl ProjectsOptions {
             credential_lifetime: DEFAULT_LIFETIME,
             idle: Duration::from_secs(600),
             witness: None,
+            cluster: None,
         }
     }
 }

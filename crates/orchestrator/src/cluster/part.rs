@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use ockam_identity::Identifier;
 use ockam_node::{
-    Connection, FlowId, NamespaceHandle, Node, OnDemand, OnDemandFuture, OnDemandGuard, Origin,
-    Started,
+    Access, Connection, FlowId, NamespaceHandle, Node, OnDemand, OnDemandFuture, OnDemandGuard,
+    Origin, Started,
 };
 use ockam_portal::{Claimed, Forwarder, RegistryFuture, RelayClaim, RelayName, RelayRegistry};
 use ockam_store::{HostedRelayRecord, NewHostedRelay, RelayClaimed};
@@ -22,8 +22,9 @@ pub struct Part {
     cluster: Arc<Cluster>,
     project: String,
     inner: Node,
-    namespace: NamespaceHandle,
+    namespace: OnceLock<NamespaceHandle>,
     members: FlowId,
+    access: Access,
     // Held for a few look-ups and the start of one worker.
     names: Mutex<Names>,
     taken: mpsc::UnboundedSender<(RelayName, u64)>,
@@ -74,16 +75,17 @@ impl Part {
         cluster: Arc<Cluster>,
         project: &str,
         inner: &Node,
-        namespace: NamespaceHandle,
         members: FlowId,
+        access: Access,
     ) -> Arc<Self> {
         let (taken, taking) = mpsc::unbounded_channel();
         let this = Arc::new(Self {
             cluster,
             project: project.to_owned(),
             inner: inner.clone(),
-            namespace,
+            namespace: OnceLock::new(),
             members,
+            access,
             names: Mutex::default(),
             taken,
             taking: tokio::sync::Mutex::new(taking),
@@ -92,6 +94,12 @@ impl Part {
         let hook = Arc::new(Hook(Arc::downgrade(&this)));
         drop(this.on_demand.set(inner.start_on_demand(hook)));
         this
+    }
+
+    /// Lets it be reached by the other processes through its gate, and reach them.
+    pub fn open(&self, namespace: NamespaceHandle) {
+        namespace.link_accepted(self.cluster.flow());
+        drop(self.namespace.set(namespace));
     }
 
     /// What a relay service asks for names.
@@ -265,7 +273,7 @@ impl Part {
 
     fn way(&self, name: &RelayName, connection: &Connection) -> Option<Route> {
         let encryptor = connection.channels().last()?.encryptor().clone();
-        self.namespace.link_opened(&encryptor).ok()?;
+        self.namespace.get()?.link_opened(&encryptor).ok()?;
         Route::from_hops([encryptor, name.address(PREFIX)]).ok()
     }
 
@@ -307,7 +315,9 @@ impl Part {
             return Started::Unknown;
         }
         let address = name.address(PREFIX);
-        let forwarder = match Forwarder::start(&self.inner, &address, way, &[self.members]) {
+        let from = [self.members];
+        let forwarder = Forwarder::start(&self.inner, &address, way, &from, self.access.clone());
+        let forwarder = match forwarder {
             Ok(forwarder) => forwarder,
             Err(error) => {
                 tracing::debug!(relay = %name, "the relay cannot be led to: {error}");

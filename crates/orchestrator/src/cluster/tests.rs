@@ -369,7 +369,8 @@ impl World {
         inner
             .router()
             .add_consumer(&services::ECHO, channels.flow());
-        let part = cluster.join("p1", &inner, namespace.handle(), channels.flow());
+        let part = cluster.join("p1", &inner, channels.flow(), Access::ALLOW_ALL);
+        part.open(namespace.handle());
         let options = RelayServiceOptions {
             service_consumers: vec![channels.flow()],
             relay_consumers: vec![channels.flow(), cluster.flow()],

@@ -11,7 +11,7 @@ use ockam_wire::Route;
 
 use super::{Projects, ProjectsError, now};
 
-/// A relay that is registered in this process.
+/// A relay that is registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelayInfo {
     /// Its name.
@@ -77,12 +77,25 @@ pub struct MemberInfo {
 }
 
 impl Projects {
-    /// The relays of a project, by name; none if it does not run here.
+    /// The relays of a project, by name: those at all processes, if there may be several; otherwise none if it does not run
+    /// here.
     ///
     /// # Errors
     /// [`ProjectsError::Unknown`]; [`ProjectsError::Store`].
     pub async fn relays(&self, project: &str) -> Result<Vec<RelayInfo>, ProjectsError> {
         self.find(project).await?;
+        if let Some(cluster) = &self.options.cluster {
+            let relays = cluster.relays(project, None, MOST_RELAYS).await?;
+            return Ok(relays
+                .into_iter()
+                .map(|relay| RelayInfo {
+                    from: relay.from.and_then(|from| from.parse().ok()),
+                    name: relay.name,
+                    owner: relay.owner,
+                    since: relay.since,
+                })
+                .collect());
+        }
         let Some(started) = self.if_running_as(project) else {
             return Ok(Vec::new());
         };
@@ -218,3 +231,5 @@ fn moment(time: SystemTime) -> UnixTime {
 }
 
 const MOST_CHANNELS: usize = 4;
+/// Relays of a project that are told of.
+const MOST_RELAYS: usize = 100_000;

@@ -20,6 +20,8 @@ use ockam_portal::{ByCredential, RelayInfo, RelayService, RelayServiceOptions};
 use ockam_store::HostingRecord;
 use ockam_wire::Address;
 
+use crate::cluster::Part;
+
 use super::id::Place;
 use super::{ProjectId, Projects, ProjectsError, SHARING};
 
@@ -30,6 +32,8 @@ pub(super) struct Started {
     pub(super) identifier: Identifier,
     authority: Arc<Authority<StoredMembers>>,
     relays: RelayService,
+    /// Its relays at other processes.
+    _part: Option<Arc<Part>>,
     /// Of the node and of the authority.
     listeners: [ChannelListener; 2],
     gates: [Namespace; 2],
@@ -113,15 +117,28 @@ impl Started {
             ResourceType::Relay,
             node.policies().clone(),
         );
+        // Members only, also of those who send to relays: whoever is relayed serves nobody else either. What comes through no
+        // channel with this node comes from that of another process, which has looked at it.
+        let relay_access = Access {
+            incoming: Rule::PolicyInChannels(guard.clone()),
+            outgoing: Rule::AllowAll,
+        };
+        let part = projects
+            .options
+            .cluster
+            .as_ref()
+            .map(|cluster| cluster.join(id.as_str(), &node, inside, relay_access.clone()));
+        let elsewhere = projects
+            .options
+            .cluster
+            .as_ref()
+            .map(|cluster| cluster.flow());
         let relays = RelayServiceOptions {
-            // Members only, also of those who send to relays: whoever is relayed serves nobody else either.
-            relay_access: Access {
-                incoming: Rule::Policy(guard.clone()),
-                outgoing: Rule::AllowAll,
-            },
+            relay_access,
             authority: Arc::new(ByCredential::new(&node, guard)),
             service_consumers: vec![inside],
-            relay_consumers: vec![inside],
+            relay_consumers: std::iter::once(inside).chain(elsewhere).collect(),
+            registry: part.as_ref().map(|part| part.registry()),
             ..RelayServiceOptions::default()
         };
         let relays = RelayService::start(&node, relays).map_err(|error| failed(id, &error))?;
@@ -146,6 +163,9 @@ impl Started {
             // Strangers reach the listener of channels and nothing else.
             node.router().add_consumer(listener.address(), gate.flow());
         }
+        if let Some(part) = &part {
+            part.open(gates[0].handle());
+        }
         tracing::info!(project = %id, "the project is started");
         Ok(Self {
             node,
@@ -153,6 +173,7 @@ impl Started {
             identifier: record.authority,
             authority,
             relays,
+            _part: part,
             listeners,
             gates,
             _services: services,

@@ -17,7 +17,8 @@ pub struct Forwarder {
 }
 
 impl Forwarder {
-    /// Starts it at `address`, for what comes in with one of the flows `from`. The route leads out of the node.
+    /// Starts it at `address`, for what comes in with one of the flows `from` and passes the rules. The route leads out of the
+    /// node.
     ///
     /// # Errors
     /// The address is in use, or nothing at the first hop of `forward` leads out.
@@ -26,13 +27,14 @@ impl Forwarder {
         address: &Address,
         forward: Route,
         from: &[FlowId],
+        access: Access,
     ) -> Result<Self, StartError> {
         let router = node.router();
         let worker = router
             .producer_behind(&forward)
             .and_then(|producer| RelayWorker::new(address.clone(), forward, producer));
         let worker = worker.ok_or_else(|| StartError::NotLocal(address.to_string()))?;
-        let guard = router.start_inline(address, Arc::new(worker), Access::ALLOW_ALL)?;
+        let guard = router.start_inline(address, Arc::new(worker), access)?;
         for flow in from {
             router.add_consumer(address, *flow);
         }
