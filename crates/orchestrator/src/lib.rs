@@ -15,6 +15,7 @@
 pub mod cluster;
 pub mod controller;
 mod first_administrator;
+pub mod metrics;
 mod process;
 pub mod projects;
 pub mod sign_in;

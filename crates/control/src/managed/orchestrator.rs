@@ -109,6 +109,11 @@ impl RunningOrchestrator {
 }
 
 impl Managed {
+    /// Whether there is a listener that takes connections.
+    pub(crate) fn listens(&self) -> bool {
+        !self.tcp_listeners.all().is_empty()
+    }
+
     /// What the Orchestrator of this node says of itself.
     pub(crate) async fn orchestrator_view(&self) -> Result<OrchestratorView, Failure> {
         match self.orchestrator.get() {

@@ -6,6 +6,14 @@
 //! others       404
 //! ```
 //!
+//! A node with an Orchestrator in it answers further:
+//!
+//! ```text
+//! GET  /health   200: the process answers
+//! GET  /ready    200, or 503 while it cannot do its work
+//! GET  /metrics  200, measurements in the text format of Prometheus
+//! ```
+//!
 //! It listens on loopback and tells, never changes. Whoever connects and does not ask is forgotten after a while, or as soon
 //! as many others come. A request is one line as far as it is looked at; the connection is
 //! closed after the answer.
@@ -123,6 +131,9 @@ async fn answer(mut stream: TcpStream, node: &Managed) {
     }
     let response = match request_line(&head) {
         Some(("HEAD", "/")) => "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_owned(),
+        Some((method @ ("GET" | "HEAD"), path)) if let Some(told) = told(node, path).await => {
+            told.response(method)
+        }
         Some(("GET", "/show")) => {
             let body = match node.resources().await {
                 Ok(resources) => serde_json::to_string(&resources).unwrap_or_default(),
@@ -144,6 +155,55 @@ async fn answer(mut stream: TcpStream, node: &Managed) {
     }
 }
 
+/// What a node with an Orchestrator in it tells beside what every node does.
+struct Told {
+    status: &'static str,
+    kind: &'static str,
+    body: String,
+}
+
+impl Told {
+    fn text(status: &'static str, body: &str) -> Self {
+        Self {
+            status,
+            kind: "text/plain; charset=utf-8",
+            body: body.to_owned(),
+        }
+    }
+
+    fn response(self, method: &str) -> String {
+        let Self { status, kind, body } = self;
+        let length = body.len();
+        let body = if method == "HEAD" { "" } else { &body };
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        )
+    }
+}
+
+async fn told(node: &Managed, path: &str) -> Option<Told> {
+    let orchestrator = node.orchestrator.get()?;
+    Some(match path {
+        "/health" => Told::text("200 OK", "it runs\n"),
+        "/ready" => match timeout(READY, orchestrator.running.ready()).await {
+            Ok(Ok(())) if node.listens() => Told::text("200 OK", "it is ready\n"),
+            // Why is for the log: every user of the machine may ask.
+            outcome => {
+                if let Ok(Err(failure)) = outcome {
+                    tracing::warn!("not ready: {failure}");
+                }
+                Told::text("503 Service Unavailable", "it is not ready\n")
+            }
+        },
+        "/metrics" => Told {
+            status: "200 OK",
+            kind: "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            body: orchestrator.running.metrics().await,
+        },
+        _ => return None,
+    })
+}
+
 /// Whether these bytes end the head of a request. Hand-made requests often lack the carriage returns.
 fn is_complete(bytes: &[u8]) -> bool {
     bytes.windows(4).any(|end| end == b"\r\n\r\n") || bytes.windows(2).any(|end| end == b"\n\n")
@@ -160,6 +220,8 @@ fn request_line(head: &[u8]) -> Option<(&str, &str)> {
 const MAX_HEAD: usize = 8 * 1024;
 /// Connections at a time; a new one takes the place of the oldest.
 const CONNECTIONS: usize = 64;
+/// How long the database may take to answer.
+const READY: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
