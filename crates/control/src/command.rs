@@ -369,6 +369,7 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<orchestrator::Relays>(),
     Command::of::<orchestrator::Tickets>(),
     Command::of::<orchestrator::AuditList>(),
+    Command::of::<orchestrator::AuditVerify>(),
     Command::of::<message::Send>(),
     Command::of::<service::Start>(),
     Command::of::<service::List>(),

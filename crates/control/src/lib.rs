@@ -49,7 +49,7 @@ pub use home::{authorities, identities, import, nodes, projects, reset, trust, v
 pub use managed::{ManagedNode, NodeSettings, Posture, Start, StatusEndpoint};
 pub use ockam_store::{Glance, IfRunning, Passphrase};
 pub use orchestrator::{
-    Eventual, Orchestrates, Orchestrating, OrchestratorSettings, OrchestratorStart,
+    DatabaseAccess, Eventual, Orchestrates, Orchestrating, OrchestratorSettings, OrchestratorStart,
 };
 pub use outcome::{Code, Failure, Outcome};
 pub use record::{Connection, FlowControlId, RawAddress};

@@ -78,7 +78,7 @@ use crate::noun;
 use crate::noun::authority::AuthoritySettings;
 use crate::noun::node::NodeResources;
 use crate::noun::node_services::NodeServices;
-use crate::orchestrator::{Orchestrates, OrchestratorSettings};
+use crate::orchestrator::{DatabaseAccess, Orchestrates, OrchestratorSettings};
 use crate::outcome::Failure;
 use crate::resource::Serve;
 use crate::socket::ControlSocket;
@@ -118,6 +118,8 @@ pub struct NodeSettings {
     pub orchestrator: Option<OrchestratorSettings>,
     /// What runs the Orchestrator, where a program has it.
     pub orchestrates: Option<Arc<dyn Orchestrates>>,
+    /// What the Orchestrator needs for its database.
+    pub database: DatabaseAccess,
 }
 
 /// How a node comes to be started.
@@ -173,7 +175,15 @@ impl ManagedNode {
         let prior_options = stored_options(prior.as_ref())?;
         let orchestrator = settings.orchestrator.clone().or(prior_options.orchestrator);
         let opened = match orchestrator.clone() {
-            Some(asked) => Some(Opened::new(&state, asked, settings.orchestrates.clone()).await?),
+            Some(asked) => Some(
+                Opened::new(
+                    &state,
+                    asked,
+                    settings.orchestrates.clone(),
+                    &settings.database,
+                )
+                .await?,
+            ),
             None => None,
         };
         // What the Orchestrator has to remember is in its own database, also who it is.

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use ockam_node::{FlowId, Node, OwnIdentity};
-use ockam_store::IdentityRecord;
+use ockam_store::{DatabaseAddress, IdentityRecord, SealingKey};
 use ockam_wire::MultiAddr;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,15 @@ pub struct OrchestratorSettings {
     /// Who says who somebody is, if anybody does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<SignInSettings>,
+}
+
+/// What is needed for the database of an Orchestrator beside what is kept: the environment has it at each start.
+#[derive(Debug, Clone, Default)]
+pub struct DatabaseAccess {
+    /// Its address with the password.
+    pub address: Option<DatabaseAddress>,
+    /// The key that its secrets are sealed under.
+    pub key: Option<SealingKey>,
 }
 
 /// A future that may move between threads.

@@ -724,6 +724,7 @@ fn settings(name: &str) -> NodeSettings {
         authority: None,
         orchestrator: None,
         orchestrates: None,
+        database: ockam_control::DatabaseAccess::default(),
         posture: Posture::Published,
     }
 }

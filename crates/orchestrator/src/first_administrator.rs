@@ -59,7 +59,9 @@ impl FirstAdministrator {
                 match missed {
                     None => {}
                     Some(Ok(())) => return,
-                    Some(Err(failure)) => tracing::warn!("the code of the first administrator: {failure}"),
+                    Some(Err(failure)) => {
+                        tracing::warn!("the code of the first administrator: {failure}")
+                    }
                 }
             }
         })))
@@ -114,9 +116,8 @@ fn write(path: &Path, code: &str) -> io::Result<()> {
 }
 
 fn remove(path: &Path) -> Result<(), Failure> {
-    ignore_missing(std::fs::remove_file(path)).map_err(|error| {
-        Failure::internal(format!("{} cannot be removed", path.display()), &error)
-    })
+    ignore_missing(std::fs::remove_file(path))
+        .map_err(|error| Failure::internal(format!("{} cannot be removed", path.display()), &error))
 }
 
 fn ignore_missing(done: io::Result<()>) -> io::Result<()> {
@@ -160,8 +161,16 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("orchestrator/first-administrator");
         let known = Arc::new(Known::default());
-        let kept = FirstAdministrator::keep(known.clone(), path.clone()).await.expect("it is written");
-        let rights = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+        let kept = FirstAdministrator::keep(known.clone(), path.clone())
+            .await
+            .expect("it is written");
+        let rights = |path: &Path| {
+            std::fs::metadata(path)
+                .expect("it is there")
+                .permissions()
+                .mode()
+                & 0o777
+        };
         assert_eq!(rights(&path), 0o600);
         assert_eq!(rights(path.parent().expect("a directory")), 0o700);
         let read = || std::fs::read_to_string(&path).expect("it is read");
@@ -181,7 +190,9 @@ mod tests {
         std::fs::write(&path, "old").expect("it is written");
         let known = Arc::new(Known::default());
         known.any.store(true, Ordering::SeqCst);
-        let _kept = FirstAdministrator::keep(known.clone(), path.clone()).await.expect("it is removed");
+        let _kept = FirstAdministrator::keep(known.clone(), path.clone())
+            .await
+            .expect("it is removed");
         assert!(!path.exists());
         assert_eq!(known.made.load(Ordering::SeqCst), 0);
     }

@@ -83,14 +83,30 @@ impl Default for Metrics {
             memory,
         } = &mut measured;
         let counters = [
-            ("database_errors", "Requests that failed because of the database", &*database_errors),
-            ("projects_started", "Projects that were started because somebody came", projects_started),
-            ("messages", "Messages that workers of the outer node took", messages),
+            (
+                "database_errors",
+                "Requests that failed because of the database",
+                &*database_errors,
+            ),
+            (
+                "projects_started",
+                "Projects that were started because somebody came",
+                projects_started,
+            ),
+            (
+                "messages",
+                "Messages that workers of the outer node took",
+                messages,
+            ),
             ("denials", "What policies and rules denied", denials),
         ];
         let gauges = [
             ("connections", "Connections that are open", &*connections),
-            ("channels", "Secure channels with the controller that are open", channels),
+            (
+                "channels",
+                "Secure channels with the controller that are open",
+                channels,
+            ),
             ("accounts", "Who is enrolled", accounts),
             ("projects", "Projects", projects),
             ("relays", "Relays that are connected", relays),
@@ -103,9 +119,17 @@ impl Default for Metrics {
         for (name, about, gauge) in gauges {
             part.register(name, about, gauge.clone());
         }
-        part.register("requests", "Requests to the controller, by service and status", requests.clone());
+        part.register(
+            "requests",
+            "Requests to the controller, by service and status",
+            requests.clone(),
+        );
         part.register("enrollments", "Who enrolled, by what", enrollments.clone());
-        part.register("refusals", "Refused requests to the controller, by reason", refusals.clone());
+        part.register(
+            "refusals",
+            "Refused requests to the controller, by reason",
+            refusals.clone(),
+        );
         Self(Arc::new(measured))
     }
 }
@@ -243,7 +267,9 @@ mod tests {
         }
         let node = Node::new(NodeOptions::default());
         let text = metrics.text(&node, &OrchestratorCounts::default());
-        let series = text.lines().filter(|line| line.starts_with("ockam_orchestrator_requests_total"));
+        let series = text
+            .lines()
+            .filter(|line| line.starts_with("ockam_orchestrator_requests_total"));
         assert_eq!(series.count(), 1);
     }
 }

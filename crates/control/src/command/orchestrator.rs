@@ -1,6 +1,7 @@
 //! `ockam orchestrator`.
 
 mod asking;
+mod audit;
 mod install;
 mod invite;
 mod lists;
@@ -18,6 +19,7 @@ use crate::outcome::{Code, Failure};
 use crate::state::{State, status_of};
 use crate::value::JoinString;
 
+pub(super) use audit::AuditVerify;
 pub(super) use install::Install;
 pub(super) use invite::Invite;
 pub(super) use lists::{Accounts, AuditList, Relays, Tickets};

@@ -5,12 +5,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ockam_store::NodeRecord;
+use ockam_store::{DatabaseAddressError, NodeRecord, SealingKey};
 
 use crate::client::Client;
 use crate::command::{ChildOutput, Host, Note, import};
 use crate::configuration::{Changed, Course, Mode};
 use crate::home::projects;
+use crate::orchestrator::DatabaseAccess;
 use crate::outcome::{Code, Failure};
 use crate::resource::Change;
 use crate::state::{State, no_default_project};
@@ -116,6 +117,26 @@ impl Session<'_> {
         state.store().tell_once(notice).await.unwrap_or(false)
     }
 
+    /// What the environment says of the database of an Orchestrator.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub(crate) fn database_access(&self) -> Result<DatabaseAccess, Failure> {
+        let set = |name: &str| self.host.variable(name).filter(|value| !value.is_empty());
+        let wrong = |error: &(dyn std::error::Error + 'static)| {
+            Failure::new("the database of the Orchestrator cannot be used").caused_by(error)
+        };
+        Ok(DatabaseAccess {
+            address: set(ORCHESTRATOR_DATABASE)
+                .map(|text| text.parse())
+                .transpose()
+                .map_err(|error: DatabaseAddressError| {
+                    wrong(&error).cause(ORCHESTRATOR_DATABASE)
+                })?,
+            key: SealingKey::from_variables(|name| set(name)).map_err(|error| wrong(&error))?,
+        })
+    }
+
     /// The variable that says that the state is in PostgreSQL, if one does.
     pub(crate) fn postgres(&self) -> Option<&'static str> {
         // spec: command 3.13
@@ -215,4 +236,6 @@ impl Session<'_> {
     }
 }
 
+/// Where the database of an Orchestrator is, with the password.
+const ORCHESTRATOR_DATABASE: &str = "OCKAM_ORCHESTRATOR_DATABASE";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);

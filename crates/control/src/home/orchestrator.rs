@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use ockam_store::{IdentityRecord, NodeRecord, Store};
+use ockam_store::{DatabaseAddress, IdentityRecord, NodeRecord, SealingKey, Store, StoreError};
 use ockam_wire::MultiAddr;
 
 use crate::home::{identities, nodes};
 use crate::noun::orchestrator::NODE;
-use crate::orchestrator::OrchestratorSettings;
+use crate::orchestrator::{DatabaseAccess, OrchestratorSettings};
 use crate::outcome::Failure;
 use crate::state::{State, refused};
 use crate::value::HostPort;
@@ -50,14 +50,62 @@ pub(crate) async fn find(state: &State) -> Result<Option<HomeOrchestrator>, Fail
 pub(crate) async fn open_database(
     state: &State,
     settings: &OrchestratorSettings,
+    access: &DatabaseAccess,
 ) -> Result<State, Failure> {
-    if settings.database.is_some() {
-        return Err(Failure::unsupported("--database"));
-    }
-    let store = Store::open_orchestrator(state.home())
-        .await
-        .map_err(refused)?;
+    let address = address(state, settings, access)?;
+    let key = key(settings, access)?;
+    let opened = Store::open_at(&address, state.home(), key).await;
+    let store = opened.map_err(|error| {
+        let help = match &error {
+            StoreError::NoDatabaseKey(_) => Some(
+                "name the file with the key: `ockam orchestrator start --key-file FILE`, or OCKAM_DATABASE_KEY_FILE",
+            ),
+            StoreError::NoAccess { .. } => Some(
+                "the password comes from OCKAM_ORCHESTRATOR_DATABASE, PGPASSWORD or ~/.pgpass; it is not kept",
+            ),
+            _ => None,
+        };
+        let failure = refused(error);
+        match help {
+            Some(help) => failure.help(help),
+            None => failure,
+        }
+    })?;
     Ok(state.beside(store))
+}
+
+/// Where the database of an Orchestrator is: as the environment says now, as it was asked for, or in the home.
+///
+/// # Errors
+/// The address that was kept is not understood.
+pub(crate) fn address(
+    state: &State,
+    settings: &OrchestratorSettings,
+    access: &DatabaseAccess,
+) -> Result<DatabaseAddress, Failure> {
+    match (&access.address, &settings.database) {
+        (Some(address), _) => Ok(address.clone()),
+        (None, Some(text)) => text
+            .parse()
+            .map_err(|error| Failure::internal("the database cannot be found", &error)),
+        (None, None) => Ok(DatabaseAddress::file(state.home().orchestrator_database())),
+    }
+}
+
+/// The key that its secrets are sealed under, if there is one.
+///
+/// # Errors
+/// The file with it cannot be read.
+pub(crate) fn key(
+    settings: &OrchestratorSettings,
+    access: &DatabaseAccess,
+) -> Result<Option<SealingKey>, Failure> {
+    match (&settings.key_file, &access.key) {
+        (Some(path), _) => SealingKey::read(path).map(Some).map_err(|error| {
+            Failure::new("the key of the database is not there").caused_by(&error)
+        }),
+        (None, key) => Ok(key.clone()),
+    }
 }
 
 /// The identity of the controller, made when there is none. However many processes ask at once, there is one.
@@ -194,9 +242,10 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let state = State::open(directory.path(), None).await.expect("it opens");
         let settings = OrchestratorSettings::default();
+        let access = DatabaseAccess::default();
         let (one, other) = tokio::join!(
-            open_database(&state, &settings),
-            open_database(&state, &settings)
+            open_database(&state, &settings, &access),
+            open_database(&state, &settings, &access)
         );
         let (one, other) = (one.expect("it opens"), other.expect("it opens"));
         let (one, other) = tokio::join!(controller(&one), controller(&other));

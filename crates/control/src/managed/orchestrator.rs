@@ -10,7 +10,9 @@ use ockam_wire::MultiAddr;
 use crate::home::orchestrator::{self, USUAL_PORT};
 use crate::managed::{Managed, ManagedNode, NodeSettings, tcp_listeners};
 use crate::noun::orchestrator::OrchestratorView;
-use crate::orchestrator::{Orchestrates, Orchestrating, OrchestratorSettings, OrchestratorStart};
+use crate::orchestrator::{
+    DatabaseAccess, Orchestrates, Orchestrating, OrchestratorSettings, OrchestratorStart,
+};
 use crate::outcome::{Code, Failure};
 use crate::state::State;
 use crate::value::HostPort;
@@ -30,10 +32,11 @@ impl Opened {
         state: &State,
         settings: OrchestratorSettings,
         program: Option<Arc<dyn Orchestrates>>,
+        access: &DatabaseAccess,
     ) -> Result<Self, Failure> {
         let program =
             program.ok_or_else(|| Failure::new("this program has no Orchestrator in it"))?;
-        let database = orchestrator::open_database(state, &settings).await?;
+        let database = orchestrator::open_database(state, &settings, access).await?;
         Ok(Self {
             controller: orchestrator::controller(&database).await?,
             state: database,

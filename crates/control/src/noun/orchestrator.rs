@@ -78,6 +78,13 @@ pub(crate) static NOUN: Noun = Noun {
             who: Who::HomeOwner,
             forms: Forms::JSON,
         },
+        Verb {
+            name: "audit verify",
+            about: "Check that the audit log of this machine was not changed",
+            scope: Scope::Home,
+            who: Who::HomeOwner,
+            forms: Forms::JSON,
+        },
     ],
 };
 

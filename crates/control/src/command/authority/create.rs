@@ -13,6 +13,7 @@ use crate::home::authorities::{self, HomeAuthority};
 use crate::home::{credentials, identities, nodes, projects};
 use crate::managed::{self, ManagedNode, NodeSettings, Posture, Start, StatusEndpoint};
 use crate::noun::authority::{AdminSettings, AuthoritySettings, NOUN, OktaSettings};
+use crate::orchestrator::DatabaseAccess;
 use crate::outcome::Failure;
 use crate::state::{State, refused, status_of};
 use crate::table::Noun;
@@ -215,6 +216,7 @@ impl Create {
             authority: None,
             orchestrator: None,
             orchestrates: None,
+            database: DatabaseAccess::default(),
             // It opens its own services only, whatever it is asked for.
             posture: Posture::Published,
         };

@@ -499,6 +499,7 @@ impl Create {
             authority: None,
             orchestrator: None,
             orchestrates: session.host.orchestrates(),
+            database: session.database_access()?,
         };
         let start = settings.start;
         session.host.waiting(&format!("Starting Node {name}"));

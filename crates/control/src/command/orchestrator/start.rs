@@ -1,14 +1,15 @@
 //! `ockam orchestrator start`.
 
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 
 use clap::Args;
-use ockam_store::{IfRunning, NodeStart};
+use ockam_store::{DatabaseAddress, DatabaseAddressError, IfRunning, NodeStart, SealingKey};
 use serde_json::json;
 
 use crate::command::orchestrator::{first_code, here, join_string, view};
 use crate::command::sign_in_options::SignInOptions;
-use crate::command::{ChildOutput, Example, Run, Session, Stdin, text};
+use crate::command::{ChildOutput, Example, Note, Run, Session, Stdin, text};
 use crate::home::orchestrator::{self, HomeOrchestrator};
 use crate::managed::{self, ManagedNode, NodeSettings, Posture, Start as How, StatusEndpoint};
 use crate::noun::orchestrator::{NODE, NOUN};
@@ -61,11 +62,24 @@ impl Begin {
 
     /// What was said, as it is kept.
     pub(super) fn settings(&self) -> Result<OrchestratorSettings, Failure> {
+        if let Some(text) = &self.database {
+            let address: DatabaseAddress =
+                text.parse().map_err(|error: DatabaseAddressError| {
+                    Failure::new("--database cannot be used").caused_by(&error)
+                })?;
+            if has_password(text) && address.is_server() {
+                return Err(Failure::new("--database has a password in it, and every user of this machine can read arguments")
+                    .help("leave it out, and set OCKAM_ORCHESTRATOR_DATABASE to the whole address, or PGPASSWORD"));
+            }
+        }
+        let key_file = self.key_file.as_ref().map(std::path::absolute).transpose();
+        let key_file =
+            key_file.map_err(|error| Failure::new("--key-file is nowhere").caused_by(&error))?;
         Ok(OrchestratorSettings {
             public_address: self.public_address.clone(),
             process_address: self.process_address.clone(),
             database: self.database.clone(),
-            key_file: self.key_file.clone(),
+            key_file,
             sign_in: self.sign_in.settings()?,
         })
     }
@@ -114,6 +128,16 @@ impl Begin {
             sign_in: given.sign_in.or(before.sign_in),
         })
     }
+}
+
+/// Whether the address of a server has a password in it.
+fn has_password(address: &str) -> bool {
+    let server = address.split_once("://").map_or("", |(_, rest)| rest);
+    let user = server
+        .split('/')
+        .next()
+        .and_then(|server| server.rsplit_once('@'));
+    user.is_some_and(|(user, _)| user.contains(':')) || address.contains("password=")
 }
 
 /// Stores an Orchestrator that does not run yet.
@@ -177,10 +201,16 @@ impl Run for Start {
         {
             return self.leave_running(session, &state, before).await;
         }
-        let settings = match &before {
+        let mut settings = match &before {
             Some(before) => self.begin.over(before.settings.clone())?,
             None => self.begin.settings()?,
         };
+        let access = session.database_access()?;
+        if let Some(address) = &access.address {
+            // What says where it is, without the password.
+            settings.database = Some(address.to_string());
+        }
+        make_key(session, &settings)?;
         if let Some(listen) = &self.listen {
             orchestrator::public(&settings, listen)?;
         }
@@ -211,6 +241,32 @@ impl Run for Start {
     }
 }
 
+/// Tells systemd, where it asked for that, that the service is ready.
+fn notify(session: &Session<'_>) {
+    let Some(socket) = session.host.variable("NOTIFY_SOCKET") else {
+        return;
+    };
+    let sent = UnixDatagram::unbound().and_then(|own| own.send_to(b"READY=1", &socket));
+    if let Err(error) = sent {
+        tracing::warn!("systemd is not told that the service is ready: {error}");
+    }
+}
+
+/// Makes the file with the key where it was named and is not there.
+fn make_key(session: &Session<'_>, settings: &OrchestratorSettings) -> Result<(), Failure> {
+    let Some(path) = settings.key_file.as_ref().filter(|path| !path.exists()) else {
+        return Ok(());
+    };
+    SealingKey::create(path).map_err(|error| {
+        Failure::new("the key of the database cannot be made").caused_by(&error)
+    })?;
+    session.host.note(Note::Info(format!(
+        "Made {}, the key of the secrets in the database: keep a copy elsewhere",
+        path.display()
+    )));
+    Ok(())
+}
+
 impl Start {
     /// Runs it in this process until it is to end.
     async fn run_here(
@@ -239,11 +295,13 @@ impl Start {
             authority: None,
             orchestrator: Some(settings),
             orchestrates: session.host.orchestrates(),
+            database: session.database_access()?,
         };
         let running = ManagedNode::start(state.clone(), node).await?;
         let kept = here(&state).await?;
         let told = told(session, &state, &kept, "started").await;
         if told.is_ok() {
+            notify(session);
             session.host.end_of_process(Stdin::Ignore).await;
         }
         running.stop().await?;
@@ -306,6 +364,14 @@ async fn told(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_in_an_argument_is_noticed() {
+        assert!(has_password("postgres://u:p@h/d"));
+        assert!(has_password("postgres://h/d?user=u&password=p"));
+        assert!(!has_password("postgres://u@h:5432/d"));
+        assert!(!has_password("postgres://h/d?x=a:b@c"));
+    }
 
     #[test]
     fn another_database_is_not_taken_for_the_same() {
