@@ -363,6 +363,8 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<orchestrator::Start>(),
     Command::of::<orchestrator::Status>(),
     Command::of::<orchestrator::Stop>(),
+    Command::of::<orchestrator::Backup>(),
+    Command::of::<orchestrator::Restore>(),
     Command::of::<orchestrator::Install>(),
     Command::of::<orchestrator::Invite>(),
     Command::of::<orchestrator::Accounts>(),

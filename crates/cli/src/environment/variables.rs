@@ -174,6 +174,17 @@ pub(crate) const VARIABLES: &[Variable] = &[
         "",
         "the join string of the Orchestrator that `ockam enroll` enrolls with",
     ),
+    honoured(
+        "OCKAM_ORCHESTRATOR_DATABASE",
+        "",
+        "where the database of the Orchestrator is, with its password: postgres://.., before `--database`",
+    ),
+    honoured(
+        "OCKAM_DATABASE_KEY_FILE",
+        "",
+        "a file with the key that secrets in the database are sealed under: 64 hexadecimal digits",
+    ),
+    honoured("OCKAM_DATABASE_KEY", "", "the same key itself"),
     refused(
         "ENROLLMENT_TICKET",
         "as --enrollment-ticket of `node create`",

@@ -2,6 +2,7 @@
 
 mod asking;
 mod audit;
+mod backup;
 mod install;
 mod invite;
 mod lists;
@@ -20,6 +21,7 @@ use crate::state::{State, status_of};
 use crate::value::JoinString;
 
 pub(super) use audit::AuditVerify;
+pub(super) use backup::{Backup, Restore};
 pub(super) use install::Install;
 pub(super) use invite::Invite;
 pub(super) use lists::{Accounts, AuditList, Relays, Tickets};

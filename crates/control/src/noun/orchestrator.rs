@@ -37,6 +37,20 @@ pub(crate) static NOUN: Noun = Noun {
             forms: Forms::PLAIN,
         },
         Verb {
+            name: "backup",
+            about: "Copy all of the Orchestrator into a file, while it runs",
+            scope: Scope::Home,
+            who: Who::HomeOwner,
+            forms: Forms::JSON,
+        },
+        Verb {
+            name: "restore",
+            about: "Bring the Orchestrator back from a backup",
+            scope: Scope::Home,
+            who: Who::HomeOwner,
+            forms: Forms::JSON,
+        },
+        Verb {
             name: "install",
             about: "Have systemd keep the Orchestrator running",
             scope: Scope::Home,

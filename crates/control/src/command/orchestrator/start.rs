@@ -253,7 +253,10 @@ fn notify(session: &Session<'_>) {
 }
 
 /// Makes the file with the key where it was named and is not there.
-fn make_key(session: &Session<'_>, settings: &OrchestratorSettings) -> Result<(), Failure> {
+pub(super) fn make_key(
+    session: &Session<'_>,
+    settings: &OrchestratorSettings,
+) -> Result<(), Failure> {
     let Some(path) = settings.key_file.as_ref().filter(|path| !path.exists()) else {
         return Ok(());
     };
