@@ -47,6 +47,7 @@ use ockam_node::{FlowId, Node, StartError};
 use ockam_store::{Store, StoreError};
 use tokio::sync::Semaphore;
 
+use crate::metrics::Metrics;
 use crate::sign_in::SignIn;
 use limits::Limits;
 pub use limits::{Allowance, LimitOptions};
@@ -80,6 +81,8 @@ pub struct ControllerOptions {
     pub limits: LimitOptions,
     /// Time and random numbers.
     pub source: Arc<dyn Source>,
+    /// Where it is counted what it does.
+    pub metrics: Metrics,
 }
 
 impl ControllerOptions {
@@ -100,6 +103,7 @@ impl ControllerOptions {
             space_makers: SpaceMakers::default(),
             limits: LimitOptions::default(),
             source: Arc::new(SystemSource),
+            metrics: Metrics::default(),
         }
     }
 }

@@ -1,14 +1,23 @@
 //! One process of the Orchestrator: what runs in it, from its start to its end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use ockam_control::controller::message::SignInInfo;
+use ockam_control::hosted::{KeyLifetime, StoredIssuer};
 use ockam_control::{
     Eventual, Failure, Orchestrates, Orchestrating, OrchestratorCounts, OrchestratorStart, State,
 };
+use ockam_identity::OneTimeCode;
 use ockam_node::{Node, services};
+use ockam_store::StoreError;
 
+use crate::controller::{Audit, Controller, ControllerOptions, ControllerServices, SystemSource};
+use crate::first_administrator::{Administrators, FirstAdministrator};
 use crate::metrics::{Metrics, length};
+use crate::projects::hosting::Noted;
 use crate::projects::{Projects, ProjectsOptions};
+use crate::sign_in::{Oidc, SignIn};
 
 /// A program with an Orchestrator in it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,6 +42,9 @@ struct Orchestrator {
     state: State,
     metrics: Metrics,
     projects: Arc<Projects>,
+    controller: Arc<Controller>,
+    _services: ControllerServices,
+    _first_administrator: FirstAdministrator,
     _echo: services::Service,
 }
 
@@ -48,18 +60,77 @@ impl Orchestrator {
             .node
             .router()
             .add_consumer(echo.address(), start.channels);
-        let options = ProjectsOptions::new(start.public.clone(), start.controller.history.clone());
-        let projects = Projects::open(&start.node, &start.state, options)
+        let identifier = start.controller.identifier;
+        let history = start
+            .controller
+            .history
+            .verify(ockam_vault::fast(), None)
+            .map_err(|error| failed(&error))?;
+        let store = start.state.store();
+        let audit = Audit::new(store.clone(), Arc::new(SystemSource));
+        let projects = ProjectsOptions {
+            witness: Some(Arc::new(Noted(audit))),
+            ..ProjectsOptions::new(start.public.clone(), history)
+        };
+        let projects = Projects::open(&start.node, &start.state, projects)
             .await
             .map_err(|error| failed(&error))?;
         projects.open_to(start.listener);
-        tracing::info!(controller = %start.controller.identifier, public = %start.public, "the Orchestrator runs");
+        let metrics = Metrics::default();
+        let issuer = StoredIssuer::new(&start.state, identifier, KeyLifetime::USUAL);
+        let mut options = ControllerOptions::new(identifier, Arc::new(issuer), projects.clone());
+        options.metrics = metrics.clone();
+        if let Some(settings) = start.settings.sign_in {
+            options.sign_in_info = SignInInfo::from(&settings);
+            let provider = Oidc::new(settings).map_err(|error| failed(&error))?;
+            options.sign_in = Some(Arc::new(provider) as Arc<dyn SignIn>);
+        }
+        let controller = Controller::open(store.clone(), options);
+        let services = controller
+            .serve(&start.node, start.channels)
+            .map_err(|error| failed(&error))?;
+        let first_administrator = FirstAdministrator::keep(
+            Arc::new(Known(controller.clone())),
+            start.first_administrator,
+        )
+        .await?;
+        tracing::info!(controller = %identifier, public = %start.public, "the Orchestrator runs");
         Ok(Self {
             node: start.node,
             state: start.state,
-            metrics: Metrics::default(),
+            metrics,
             projects,
+            controller,
+            _services: services,
+            _first_administrator: first_administrator,
             _echo: echo,
+        })
+    }
+}
+
+/// The administrators that a controller knows.
+#[derive(Debug)]
+struct Known(Arc<Controller>);
+
+impl Administrators for Known {
+    fn any(&self) -> Eventual<'_, Result<bool, Failure>> {
+        Box::pin(async {
+            let any = self.0.has_administrator().await;
+            any.map_err(|error| Failure::internal("the administrators are not known", &error))
+        })
+    }
+
+    fn new_code(&self, lifetime: Duration) -> Eventual<'_, Result<OneTimeCode, Failure>> {
+        Box::pin(async move {
+            let failed = |error: &(dyn std::error::Error + 'static)| {
+                Failure::internal("no code for the first administrator could be made", error)
+            };
+            let text = self
+                .0
+                .first_administrator_code(lifetime)
+                .await
+                .map_err(|error| failed(&error))?;
+            text.parse().map_err(|error| failed(&error))
         })
     }
 }
@@ -67,15 +138,17 @@ impl Orchestrator {
 impl Orchestrating for Orchestrator {
     fn counts(&self) -> Eventual<'_, Result<OrchestratorCounts, Failure>> {
         Box::pin(async {
-            let projects = self.projects.count().await.map_err(|error| {
+            let failed = |error: StoreError| {
                 self.metrics.note_database_error();
-                Failure::internal("the projects are not known", &error)
-            })?;
+                Failure::internal("what there is cannot be counted", &error)
+            };
+            let (accounts, projects) = self.controller.count().await.map_err(failed)?;
             Ok(OrchestratorCounts {
+                accounts,
                 projects,
+                has_administrator: self.controller.has_administrator().await.map_err(failed)?,
                 relays: length(self.projects.counts().relays),
                 connections: length(self.node.connections().len()),
-                ..OrchestratorCounts::default()
             })
         })
     }

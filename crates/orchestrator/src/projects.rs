@@ -15,6 +15,7 @@
 
 mod change;
 mod follow;
+pub(crate) mod hosting;
 mod id;
 mod look;
 mod started;

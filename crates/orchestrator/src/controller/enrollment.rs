@@ -17,6 +17,7 @@ use super::requests::{Asked, Done, Refused};
 use super::rights::same;
 use super::source::new_id;
 use super::{Controller, SignIn};
+use crate::metrics::EnrolledBy;
 use crate::sign_in::SignInError;
 
 impl Controller {
@@ -37,6 +38,12 @@ impl Controller {
         match enrolled {
             Ok(account) => {
                 self.enrollments.fetch_add(1, Ordering::Relaxed);
+                let by = if token.access_token.starts_with(CODE) {
+                    EnrolledBy::Code
+                } else {
+                    EnrolledBy::SignIn
+                };
+                self.options.metrics.note_enrollment(by);
                 self.admit_guest(&account).await?;
                 Ok(Done::default().on(format!("account {} {}", account.id, account.email)))
             }

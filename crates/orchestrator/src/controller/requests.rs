@@ -166,6 +166,9 @@ impl Controller {
                 (refused.status(), Some(Zeroizing::new(body)))
             }
         };
+        self.options
+            .metrics
+            .note_request(service.address(), status.code());
         let response = Response::new(number(&*self.options.source), request.id, status);
         Some(Zeroizing::new(
             response.encode(body.as_ref().map(|body| body.as_slice())),
