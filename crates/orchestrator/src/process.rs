@@ -82,7 +82,7 @@ impl Orchestrator {
         options.metrics = metrics.clone();
         if let Some(settings) = start.settings.sign_in {
             options.sign_in_info = SignInInfo::from(&settings);
-            let provider = Oidc::new(settings).map_err(|error| failed(&error))?;
+            let provider = Oidc::open(settings).map_err(|error| failed(&error))?;
             options.sign_in = Some(Arc::new(provider) as Arc<dyn SignIn>);
         }
         let controller = Controller::open(store.clone(), options);
