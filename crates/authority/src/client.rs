@@ -504,7 +504,7 @@ async fn exchange(
     to.push_back(&Address::from_static(service))
         .map_err(ConnectError::from)?;
     let back = Route::from_hops([own.clone()]).map_err(ConnectError::from)?;
-    let message = zeroize::Zeroizing::new(request.encode(body));
+    let message = Zeroizing::new(request.encode(body));
     node.router()
         .send(&own, to, back, Buffer::from_slice(&message))
         .await?;

@@ -26,7 +26,8 @@ pub struct SignInError(pub String);
 #[derive(Debug)]
 pub struct Okta {
     service: Box<dyn SignIn>,
-    attributes: Vec<String>,
+    /// Those that are taken; all that are told, when the service itself leaves the others out.
+    attributes: Option<Vec<String>>,
 }
 
 impl Okta {
@@ -35,30 +36,56 @@ impl Okta {
     /// # Errors
     /// [`OktaError`] if one of them would give rights that only an admin gives. `spec: trust 11.2 (18)`
     pub fn new(service: Box<dyn SignIn>, attributes: Vec<String>) -> Result<Self, OktaError> {
-        let forbidden = |name: &String| {
-            [ROLE, TRUST_CONTEXT, PROJECT]
-                .into_iter()
-                .chain(RESERVED)
-                .any(|forbidden| forbidden == name)
-        };
-        match attributes.iter().find(|name| forbidden(name)) {
+        Self::check_attributes(&attributes)?;
+        Ok(Self {
+            service,
+            attributes: Some(attributes),
+        })
+    }
+
+    /// Members get what the service tells, except what gives rights that only an admin gives: for services that know
+    /// themselves what was configured.
+    #[must_use]
+    pub fn of(service: Box<dyn SignIn>) -> Self {
+        Self {
+            service,
+            attributes: None,
+        }
+    }
+
+    /// Refuses attributes that would give rights that only an admin gives. `spec: trust 11.2 (18)`
+    ///
+    /// # Errors
+    /// [`OktaError`] names the first of them.
+    pub fn check_attributes(attributes: &[String]) -> Result<(), OktaError> {
+        match attributes.iter().find(|name| is_forbidden(name)) {
             Some(name) => Err(OktaError(name.clone())),
-            None => Ok(Self {
-                service,
-                attributes,
-            }),
+            None => Ok(()),
         }
     }
 
     /// The attributes of whoever bears the token.
     pub(crate) async fn attributes(&self, token: &str) -> Result<MemberAttributes, SignInError> {
         let mut told = self.service.user_info(token).await?;
-        let mapped = self
-            .attributes
-            .iter()
-            .filter_map(|name| told.remove_entry(name));
+        let mapped: BTreeMap<String, String> = match &self.attributes {
+            Some(names) => names
+                .iter()
+                .filter_map(|name| told.remove_entry(name))
+                .collect(),
+            None => {
+                told.retain(|name, _| !is_forbidden(name));
+                told
+            }
+        };
         MemberAttributes::from_pairs(mapped).map_err(|error| SignInError(error.to_string()))
     }
+}
+
+fn is_forbidden(name: &str) -> bool {
+    [ROLE, TRUST_CONTEXT, PROJECT]
+        .into_iter()
+        .chain(RESERVED)
+        .any(|forbidden| forbidden == name)
 }
 
 /// An attribute that must not come from a sign-in service.

@@ -15,7 +15,7 @@ use crate::home::purpose_keys;
 use crate::state::State;
 
 pub use crate::home::purpose_keys::KeyLifetime;
-pub use crate::managed::{StoredHistories, StoredIdentity};
+pub use crate::managed::{StoredHistories, StoredIdentity, TenantUserInfo};
 
 /// Signs with the credential key of an identity of the home, which is renewed in time.
 #[derive(Debug)]

@@ -56,6 +56,7 @@ pub use self::histories::StoredHistories;
 pub(crate) use self::names::StoredNodes;
 pub use self::own_identity::StoredIdentity;
 pub use self::status_endpoint::StatusEndpoint;
+pub use sign_in::TenantUserInfo;
 
 use self::authority::RunningAuthority;
 use self::channel_listeners::KeptListener;

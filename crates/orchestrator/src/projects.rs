@@ -18,6 +18,7 @@ mod follow;
 pub(crate) mod hosting;
 mod id;
 mod look;
+pub(crate) mod okta;
 mod started;
 
 use std::collections::{BTreeMap, HashMap};

@@ -20,6 +20,8 @@ mod authority;
 mod home;
 mod portal;
 mod process;
+#[path = "../../../../tests/oidc/provider.rs"]
+mod provider;
 mod published;
 #[path = "../fixtures/published_home.rs"]
 mod published_home;
@@ -48,6 +50,7 @@ mod rotation;
 mod routes;
 mod second_user;
 mod sick_homes;
+mod sign_in;
 mod status;
 mod targets;
 mod tls;

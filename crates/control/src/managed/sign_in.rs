@@ -13,7 +13,7 @@ use crate::noun::authority::OktaSettings;
 use crate::outcome::Failure;
 
 /// The user information of one tenant. Its certificate is trusted by the given one alone.
-pub(crate) struct TenantUserInfo {
+pub struct TenantUserInfo {
     url: String,
     agent: ureq::Agent,
 }
@@ -23,7 +23,7 @@ impl TenantUserInfo {
     ///
     /// # Errors
     /// The certificate cannot be read, or the address is none of HTTPS.
-    pub(crate) fn new(okta: &OktaSettings) -> Result<Self, Failure> {
+    pub fn new(okta: &OktaSettings) -> Result<Self, Failure> {
         let base = okta.tenant_base_url.trim_end_matches('/');
         if !base.starts_with("https://") {
             return Err(Failure::new(

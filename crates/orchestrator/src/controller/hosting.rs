@@ -40,18 +40,12 @@ pub trait Hosting: Send + Sync + fmt::Debug + 'static {
     /// The tickets of a project and who used them.
     fn tickets<'a>(&'a self, project: &'a str) -> Eventual<'a, Vec<TicketItem>>;
 
-    /// Lets members sign in with Okta, or ends it.
-    fn configure_okta<'a>(
-        &'a self,
-        project: &'a str,
-        okta: Option<OktaConfig>,
-    ) -> Eventual<'a, ()> {
-        let _ = (project, okta);
-        Box::pin(async {
-            Err(HostingError::NotOffered(
-                "sign-in with Okta is not offered here",
-            ))
-        })
+    /// Whether members could sign in with this service. Whoever runs projects finds what was configured in the database.
+    ///
+    /// # Errors
+    /// [`HostingError::Unusable`] if it could not be asked, or would give rights.
+    fn check_okta(&self, okta: OktaConfig) -> Result<(), HostingError> {
+        crate::projects::okta::check(okta)
     }
 }
 

@@ -197,10 +197,7 @@ impl Controller {
         let okta: OktaConfig = asked.read()?;
         let project = asked.granted.project()?.id.clone();
         let kept = okta.encode().to_vec();
-        self.options
-            .hosting
-            .configure_okta(&project, Some(okta))
-            .await?;
+        self.options.hosting.check_okta(okta)?;
         self.note_okta(&project, Some(kept)).await
     }
 
@@ -217,7 +214,6 @@ impl Controller {
             return Err(Refused::NotOffered(OTHER_ADDON));
         }
         let project = asked.granted.project()?.id.clone();
-        self.options.hosting.configure_okta(&project, None).await?;
         self.note_okta(&project, None).await
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ockam_authority::{
-    Admins, Authority, AuthorityOptions, AuthorityServices, Listener, Service, Withdrawal,
+    Admins, Authority, AuthorityOptions, AuthorityServices, Listener, Okta, Service, Withdrawal,
 };
 use ockam_control::hosted::{
     KeyLifetime, StoredHistories, StoredIdentity, StoredIssuer, StoredMembers,
@@ -23,6 +23,7 @@ use ockam_wire::Address;
 use crate::cluster::Part;
 
 use super::id::Place;
+use super::okta::ProjectTenant;
 use super::{ProjectId, Projects, ProjectsError, SHARING};
 
 /// A project that runs. It ends when this is dropped.
@@ -87,6 +88,7 @@ impl Started {
             sharing: SHARING,
             listener: Some(Arc::new(listener)),
             witness: projects.options.witness.clone(),
+            okta: Some(Okta::of(Box::new(ProjectTenant::new(projects.store(), id)))),
             ..AuthorityOptions::new(id.as_str())
         };
         let authority = Authority::start(
@@ -345,12 +347,13 @@ fn failed(project: &ProjectId, error: &dyn std::error::Error) -> ProjectsError {
 }
 
 /// The services of an authority that is hosted (spec: trust 7.1).
-const SERVICES: [Service; 5] = [
+const SERVICES: [Service; 6] = [
     Service::DirectAuthenticator,
     Service::TokenIssuer,
     Service::TokenAcceptor,
     Service::CredentialIssuer,
     Service::WithdrawalNotices,
+    Service::Okta,
 ];
 const API: Address = Address::from_static("api");
 /// How long an initiator may take for its handshake.
