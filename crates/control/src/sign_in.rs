@@ -8,22 +8,20 @@
 //!
 //! Specification: trust 9.9.
 
+#[cfg(all(test, feature = "cli"))]
+mod against_a_provider;
 mod provider;
 mod settings;
 mod token;
 mod web;
 
 #[cfg(feature = "cli")]
-#[allow(dead_code, reason = "`enroll` is about to use it")]
 mod browser;
 #[cfg(feature = "cli")]
-#[allow(dead_code, reason = "`enroll` is about to use it")]
 mod callback;
 #[cfg(feature = "cli")]
-#[allow(dead_code, reason = "`enroll` is about to use it")]
 mod device;
 #[cfg(feature = "cli")]
-#[allow(dead_code, reason = "`enroll` is about to use it")]
 mod place;
 
 pub use provider::{Provider, ProviderError};
@@ -32,5 +30,4 @@ pub use token::AccessToken;
 pub use web::{Answer, Basic, Form, Roots, RootsError, Web, WebError, is_provider_address};
 
 #[cfg(feature = "cli")]
-#[allow(unused_imports, reason = "`enroll` is about to use them")]
 pub(crate) use self::{browser::browser, device::device, place::SignInPlace};
