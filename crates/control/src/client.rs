@@ -180,7 +180,7 @@ impl Client {
                 error,
             )
             .help(format!(
-                "if it does not run, start it with `ockam node start {}`",
+                "if it does not run, start it with `ockam node start {}`, or everything that has stopped with `ockam node start --all`",
                 self.node
             ))
         };

@@ -34,6 +34,10 @@ pub(super) async fn enroll(
     if code.is_none() || (wanted.known && !wanted.again) {
         match client.me().await {
             Ok(me) if !wanted.again => return Ok(Some(me.email)),
+            // Where nobody can sign in, what there is is fetched again.
+            Ok(me) if code.is_none() && !can_sign_in(session, client).await => {
+                return Ok(Some(me.email));
+            }
             Ok(_) => {}
             Err(error) if is_stranger(&error) => {}
             Err(error) => return Err(failed(&error)),
@@ -56,6 +60,16 @@ pub(super) async fn enroll(
         Ok(me) => Ok(Some(me.email)),
         Err(error) => Err(failed(&error)),
     }
+}
+
+/// Whether the controller, or the environment, names a provider.
+async fn can_sign_in(session: &Session<'_>, client: &ControllerClient) -> bool {
+    let configured = session.host.variable("OCKAM_AUTHENTICATOR_ENDPOINT");
+    configured.is_some_and(|value| !value.is_empty())
+        || client
+            .sign_in()
+            .await
+            .is_ok_and(|told| told.issuer.is_some())
 }
 
 async fn sign_in(
