@@ -106,14 +106,15 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<ChangeHistory, Failure> {
     ChangeHistory::decode(bytes).map_err(|error| Failure::unreadable("change history", error))
 }
 
-/// Whether the identity is known, or fewer than `most` histories are.
+/// Whether the identity is known, or fewer than `most` histories of others are: an Orchestrator has thousands of its own.
 async fn known(
     db: &mut Connection,
     identifier: &Identifier,
     most: i64,
 ) -> Result<bool, sqlx::Error> {
     sql::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM history WHERE identifier = $1) OR (SELECT COUNT(*) FROM history) < $2",
+        "SELECT EXISTS (SELECT 1 FROM history WHERE identifier = $1)
+            OR (SELECT COUNT(*) FROM history) < $2 + (SELECT COUNT(*) FROM identity)",
     )
     .bind(identifier.to_string())
     .bind(most)
