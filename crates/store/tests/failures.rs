@@ -130,12 +130,12 @@ async fn a_full_and_a_read_only_disk_are_named() {
             .output();
         status.is_ok_and(|output| output.status.success())
     };
-    if !mount("size=512k") {
+    if !mount("size=4m") {
         return;
     }
     let home = home(&disk);
     let store = Store::open(&home).await.unwrap();
-    fs::write(disk.join("filler"), vec![0; 512 * 1024]).unwrap_err();
+    fs::write(disk.join("filler"), vec![0; 4096 * 1024]).unwrap_err();
     let full = write_until_it_fails(&store).await;
     fs::remove_file(disk.join("filler")).unwrap();
     // With room again it goes on, and nothing is half there.
@@ -145,7 +145,7 @@ async fn a_full_and_a_read_only_disk_are_named() {
         .unwrap();
     store.close().await;
 
-    fs::write(disk.join("filler"), vec![0; 512 * 1024]).unwrap_err();
+    fs::write(disk.join("filler"), vec![0; 4096 * 1024]).unwrap_err();
     let creation = match Home::open(disk.join("other")) {
         Ok(other) => Store::open(&other)
             .await
