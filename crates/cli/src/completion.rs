@@ -147,11 +147,14 @@ fn with_names(root: Command, home: PathBuf, acting: Option<String>) -> Command {
         single.mut_subcommands(|verb| {
             let name = verb.get_name().to_owned();
             let there = Arc::clone(&there);
-            // `service start hop`
-            named(verb, &words, &name, &there)
-                .mut_subcommands(|below| named(below, &words, &name, &there))
+            all_named(verb, &words, &name, &there)
         })
     })
+}
+
+/// Also what is below a verb: `service start hop`, `project addon list`.
+fn all_named(command: Command, noun: &str, verb: &str, there: &Arc<There>) -> Command {
+    named(command, noun, verb, there).mut_subcommands(|below| all_named(below, noun, verb, there))
 }
 
 fn named(command: Command, noun: &str, verb: &str, there: &Arc<There>) -> Command {

@@ -7,7 +7,9 @@
 //! # Invariants
 //! An argument this program understands but cannot honour is refused before anything is changed.
 
+mod admins;
 mod argument;
+mod asking;
 mod authority;
 mod controller;
 mod credential;
@@ -26,8 +28,8 @@ pub(crate) mod orchestrator;
 mod passphrase;
 mod policy;
 mod project;
-mod project_admin;
 mod project_member;
+mod ready;
 mod relay;
 mod reset;
 mod run;
@@ -35,9 +37,13 @@ mod secure_channel;
 mod secure_channel_listener;
 mod service;
 mod session;
+mod share;
+mod sidecar;
 #[allow(dead_code, reason = "`orchestrator start` is about to have them")]
 mod sign_in_options;
+mod space;
 mod status;
+mod subscription;
 mod tcp_connection;
 mod tcp_inlet;
 mod tcp_listener;
@@ -333,14 +339,45 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<project::Delete>(),
     Command::of::<project::Create>(),
     Command::of::<project::Version>(),
+    Command::of::<project::addon::List>(),
+    Command::of::<project::addon::Disable>(),
+    Command::of::<project::addon::Okta>(),
+    Command::of::<project::addon::InfluxDb>(),
+    Command::of::<project::addon::Confluent>(),
+    Command::of::<project::addon::Instaclustr>(),
+    Command::of::<project::addon::Aiven>(),
+    Command::of::<project::addon::Redpanda>(),
+    Command::of::<project::addon::Warpstream>(),
+    Command::of::<project::addon::ApacheKafka>(),
     Command::of::<project_member::Add>(),
     Command::of::<project_member::Show>(),
     Command::of::<project_member::List>(),
     Command::of::<project_member::ListIds>(),
     Command::of::<project_member::Delete>(),
-    Command::of::<project_admin::Add>(),
-    Command::of::<project_admin::List>(),
-    Command::of::<project_admin::Delete>(),
+    Command::of::<admins::Add<admins::OfProject>>(),
+    Command::of::<admins::List<admins::OfProject>>(),
+    Command::of::<admins::Delete<admins::OfProject>>(),
+    Command::of::<space::Create>(),
+    Command::of::<space::Show>(),
+    Command::of::<space::List>(),
+    Command::of::<space::Delete>(),
+    Command::of::<admins::Add<admins::OfSpace>>(),
+    Command::of::<admins::List<admins::OfSpace>>(),
+    Command::of::<admins::Delete<admins::OfSpace>>(),
+    Command::of::<share::Create>(),
+    Command::of::<share::Service>(),
+    Command::of::<share::List>(),
+    Command::of::<share::Show>(),
+    Command::of::<share::Accept>(),
+    Command::of::<share::Revoke>(),
+    Command::of::<subscription::Show>(),
+    Command::of::<subscription::Attach>(),
+    Command::of::<subscription::List>(),
+    Command::of::<subscription::Unsubscribe>(),
+    Command::of::<subscription::UpdateContactInfo>(),
+    Command::of::<subscription::UpdateSpace>(),
+    Command::of::<sidecar::Outlet>(),
+    Command::of::<sidecar::Inlet>(),
     Command::of::<secure_channel::Create>(),
     Command::of::<secure_channel::Show>(),
     Command::of::<item::List<SecureChannel>>(),
@@ -412,23 +449,26 @@ pub fn clap_commands() -> impl Iterator<Item = clap::Command> {
                 .into_iter()
                 .chain(verbs)
                 .fold(group(noun.one, noun.about), |group, verb| {
-                    below(group, noun, verb)
+                    below(group, noun.one, verb.verb, verb)
                 }),
         };
         command.aliases(noun.aliases.iter().copied())
     })
 }
 
-/// Puts a verb below its noun; the second of two words below the first (`audit verify`).
-fn below(group: clap::Command, noun: &'static Noun, verb: &Command) -> clap::Command {
-    let Some((first, _)) = verb.verb.split_once(' ') else {
-        return group.subcommand(verb.clap());
+/// Puts a verb below its noun; the last of several words below those before (`audit verify`).
+fn below(group: clap::Command, path: &str, verb: &'static str, command: &Command) -> clap::Command {
+    let Some((first, rest)) = verb.split_once(' ') else {
+        return group.subcommand(command.clap());
     };
-    if group.find_subcommand(first).is_some() {
-        return group.mut_subcommand(first, |below| below.subcommand(verb.clap()));
-    }
-    let about = crate::table::about_group(noun.one, first);
-    group.subcommand(self::group(first, about).subcommand(verb.clap()))
+    let path = format!("{path} {first}");
+    let group = if group.find_subcommand(first).is_some() {
+        group
+    } else {
+        let about = crate::table::about_group(&path);
+        group.subcommand(self::group(first, about))
+    };
+    group.mut_subcommand(first, |inner| below(inner, &path, rest, command))
 }
 
 fn group(word: &'static str, about: &'static str) -> clap::Command {

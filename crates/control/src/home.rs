@@ -23,5 +23,7 @@ pub(crate) mod orchestrator;
 pub mod projects;
 pub(crate) mod purpose_keys;
 pub mod reset;
+#[cfg(feature = "cli")]
+pub(crate) mod spaces;
 pub mod trust;
 pub mod vaults;

@@ -60,7 +60,7 @@ pub use value::{
     Alias, AliasError, AttributeText, AttributeTextError, DurationText, DurationTextError, Email,
     EmailError, Expression, HostPort, HostPortError, JoinString, JoinStringError, NodeArgument,
     NodeArgumentError, PolicyTarget, ResourceName, ResourceNameError, Scheme, WorkerName,
-    WorkerNameError,
+    WorkerNameError, iso_8601,
 };
 
 #[cfg(feature = "cli")]
@@ -95,7 +95,10 @@ pub use noun::relay::{Relay, RelayInfo, RelaySpec};
 pub use noun::secure_channel::{ChannelItem, ChannelSpec, SecureChannel};
 pub use noun::secure_channel_listener::{Listener, ListenerSpec, SecureChannelListener};
 pub use noun::service::{Service, ServiceKind, ServiceSpec};
+pub use noun::share::{AcceptedItem, AccessItem, ReceivedItem, SentItem};
+pub use noun::space::{SpaceItem, SubscriptionItem};
 pub use noun::status::{Enrollment, IdentityStatus, OrchestratorVersion, ProgramVersion, Status};
+pub use noun::subscription::SubscriptionDetails;
 pub use noun::tcp_connection::{TcpConnection, TcpConnectionSpec};
 pub use noun::tcp_inlet::{InletSpec, InletStatus, TcpInlet};
 pub use noun::tcp_listener::{

@@ -1,5 +1,6 @@
 //! The nouns: for each one file with its row in the table, its names and records.
 
+pub(crate) mod admin;
 pub(crate) mod authority;
 pub(crate) mod credential;
 pub(crate) mod enroll;
@@ -21,7 +22,12 @@ pub(crate) mod run;
 pub(crate) mod secure_channel;
 pub(crate) mod secure_channel_listener;
 pub(crate) mod service;
+pub(crate) mod share;
+pub(crate) mod sidecar;
+pub(crate) mod space;
+pub(crate) mod space_admin;
 pub(crate) mod status;
+pub(crate) mod subscription;
 pub(crate) mod tcp_connection;
 pub(crate) mod tcp_inlet;
 pub(crate) mod tcp_listener;

@@ -36,7 +36,7 @@ impl Noun {
 /// One verb of a noun.
 #[derive(Debug)]
 pub struct Verb {
-    /// As the command line names it: `create`; one or two words; empty for a noun that stands for itself.
+    /// As the command line names it: `create`, or of several words: `audit verify`; empty for a noun that stands for itself.
     pub name: &'static str,
     /// One line of help.
     pub about: &'static str,
@@ -118,6 +118,12 @@ pub const RESOURCES: &[&Noun] = &[
     &noun::project::NOUN,
     &noun::project_member::NOUN,
     &noun::project_admin::NOUN,
+    &noun::space::NOUN,
+    &noun::space_admin::NOUN,
+    &noun::share::NOUN,
+    &noun::subscription::NOUN,
+    &noun::admin::NOUN,
+    &noun::sidecar::NOUN,
     &noun::secure_channel::NOUN,
     &noun::secure_channel_listener::NOUN,
     &noun::tcp_listener::NOUN,
@@ -135,19 +141,27 @@ pub const RESOURCES: &[&Noun] = &[
     &noun::migrate_database::NOUN,
 ];
 
-/// The first words of verbs of two words: noun, word, one line of help.
-pub(crate) const GROUPS: &[(&str, &str, &str)] = &[(
-    "orchestrator",
-    "audit",
-    "What was done and refused, in a log that shows when it was changed",
-)];
+/// What stands between a noun and the last word of a verb of several words, with one line of help.
+pub(crate) const GROUPS: &[(&str, &str)] = &[
+    ("project addon", "What a project can have beside members"),
+    ("project addon configure", "Give a project an addon"),
+    ("admin subscription", "Change subscriptions"),
+    (
+        "admin subscription update",
+        "Change what belongs to a subscription",
+    ),
+    (
+        "orchestrator audit",
+        "What was done and refused, in a log that shows when it was changed",
+    ),
+];
 
-/// One line of help for the first of two words of a verb.
-pub(crate) fn about_group(noun: &str, word: &str) -> &'static str {
+/// One line of help for the first words of a command of more words than these.
+pub(crate) fn about_group(words: &str) -> &'static str {
     GROUPS
         .iter()
-        .find(|group| group.0 == noun && group.1 == word)
-        .map_or("", |group| group.2)
+        .find(|(group, _)| *group == words)
+        .map_or("", |(_, about)| about)
 }
 
 /// The noun of this name or older name.
@@ -186,15 +200,9 @@ mod tests {
             let mut verbs = HashSet::new();
             for verb in noun.verbs {
                 assert!(verbs.insert(verb.name), "{} {}", noun.one, verb.name);
-                let words: Vec<&str> = verb.name.split(' ').collect();
-                match words.as_slice() {
-                    [_] => {}
-                    [first, _] => assert!(
-                        !about_group(noun.one, first).is_empty(),
-                        "{} {first} has no help",
-                        noun.one
-                    ),
-                    _ => panic!("{} {} has too many words", noun.one, verb.name),
+                for (at, _) in verb.name.match_indices(' ') {
+                    let group = format!("{} {}", noun.one, &verb.name[..at]);
+                    assert!(!about_group(&group).is_empty(), "{group} has no help");
                 }
                 assert!(
                     !verb.about.is_empty(),
@@ -215,7 +223,7 @@ mod tests {
     #[test]
     fn nouns_are_found_by_older_names() {
         assert_eq!(resource("forwarder").map(|noun| noun.one), Some("relay"));
-        assert!(resource("space").is_none());
+        assert!(resource("nothing").is_none());
     }
 
     /// One authorisation case for each verb: what is carried out in a node is asked for by its owner over the socket, what is

@@ -5,6 +5,7 @@ mod attribute;
 mod duration;
 mod email;
 mod host_port;
+mod instant;
 mod join_string;
 mod name;
 mod policy;
@@ -14,6 +15,7 @@ pub use attribute::{AttributeText, AttributeTextError};
 pub use duration::{DurationText, DurationTextError};
 pub use email::{Email, EmailError};
 pub use host_port::{HostPort, HostPortError, Scheme};
+pub use instant::iso_8601;
 pub use join_string::{JoinString, JoinStringError};
 pub use name::{Alias, AliasError, NodeArgument, NodeArgumentError};
 

@@ -26,6 +26,8 @@ pub struct Glance {
     pub scopes: Vec<String>,
     /// Projects.
     pub projects: Vec<String>,
+    /// Spaces.
+    pub spaces: Vec<String>,
     /// What nodes were asked for: node, noun and name.
     pub requests: Vec<(String, String, String)>,
 }
@@ -76,6 +78,9 @@ impl Glance {
                 .fetch_all(&mut *db)
                 .await?,
             projects: sqlx::query_scalar("SELECT name FROM project ORDER BY id")
+                .fetch_all(&mut *db)
+                .await?,
+            spaces: sqlx::query_scalar("SELECT name FROM space ORDER BY id")
                 .fetch_all(&mut *db)
                 .await?,
             requests: sqlx::query_as(

@@ -52,10 +52,8 @@ impl Asking {
         identity: &Identity,
         place: ControllerPlace,
     ) -> Result<Self, Failure> {
-        session
-            .unlock_for(state, identity.identity.as_ref())
-            .await?;
-        let identity = identities::find(state, identity.identity.as_ref()).await?;
+        let identity = who(state, &place.identifier, identity).await?;
+        session.unlock(state, &identity.vault).await?;
         let timeout = session.timeout()?;
         let client = ControllerClient::start(state, &identity, place.clone(), timeout).await?;
         Ok(Self {
@@ -63,6 +61,38 @@ impl Asking {
             identity,
             place,
         })
+    }
+}
+
+/// The identity that was named; else the default one if it is enrolled with the controller, else one that is.
+///
+/// # Errors
+/// There is none.
+pub(super) async fn who(
+    state: &State,
+    controller: &Identifier,
+    identity: &Identity,
+) -> Result<IdentityRecord, Failure> {
+    if identity.identity.is_some() {
+        return identities::find(state, identity.identity.as_ref()).await;
+    }
+    let store = state.store();
+    let default = store.default_identity().await.map_err(refused)?;
+    let enrolled = store.controller_enrollments().await.map_err(refused)?;
+    let is_enrolled = |record: &IdentityRecord| {
+        enrolled.iter().any(|enrolled| {
+            enrolled.controller == *controller && enrolled.identity == record.identifier
+        })
+    };
+    match default {
+        Some(default) if is_enrolled(&default) => Ok(default),
+        _ => {
+            let all = store.identities().await.map_err(refused)?;
+            match all.into_iter().find(is_enrolled) {
+                Some(other) => Ok(other),
+                None => identities::find(state, None).await,
+            }
+        }
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Live {
     Scopes,
     /// Projects that the home knows.
     Projects,
+    /// Spaces that the home knows.
+    Spaces,
     /// Authorities, by the ids of their projects.
     Authorities,
     /// Whatever a node was asked for that a policy can protect.
@@ -39,8 +41,12 @@ pub enum Live {
 
 /// What an argument of a command takes.
 pub fn live(noun: &str, verb: &str, argument: &Arg) -> Option<Live> {
-    // What is made does not exist yet.
-    if argument.is_positional() && verb == "create" {
+    let value = argument
+        .get_value_names()
+        .and_then(|names| names.first())
+        .map_or("", |name| name.as_str());
+    // What is made does not exist yet; the space that it is made in does.
+    if argument.is_positional() && verb == "create" && value != "SPACE" {
         return None;
     }
     let is = |kind: TypeId| argument.get_value_parser().type_id() == kind;
@@ -73,15 +79,12 @@ pub fn live(noun: &str, verb: &str, argument: &Arg) -> Option<Live> {
     if argument.is_positional() && names.into_iter().any(is) {
         return crate::table::resource(noun).map(|noun| Live::Things(noun.one));
     }
-    match argument
-        .get_value_names()
-        .and_then(|names| names.first())?
-        .as_str()
-    {
+    match value {
         "NODE" => Some(Live::Nodes),
         "ROUTE" => Some(Live::Routes),
         "SCOPE" => Some(Live::Scopes),
         "PROJECT" | "[SPACE] PROJECT" => Some(Live::Projects),
+        "SPACE" => Some(Live::Spaces),
         "AUTHORITY" => Some(Live::Authorities),
         "RELAY" => Some(Live::Things(noun::relay::NOUN.one)),
         _ => None,
@@ -107,6 +110,7 @@ impl Live {
             Self::Vaults => there.vaults.clone(),
             Self::Scopes => there.scopes.clone(),
             Self::Projects => there.projects.clone(),
+            Self::Spaces => there.spaces.clone(),
             Self::Authorities => there
                 .nodes
                 .iter()
@@ -208,6 +212,12 @@ mod tests {
                 Some(Live::Projects),
             ),
             (["node", "create"], "project", Some(Live::Projects)),
+            (["project", "create"], "space", Some(Live::Spaces)),
+            (["space", "create"], "name", None),
+            (["space", "show"], "name", Some(Live::Spaces)),
+            (["space-admin", "add"], "of", Some(Live::Spaces)),
+            (["project-admin", "list"], "of", Some(Live::Projects)),
+            (["project", "addon list"], "project", Some(Live::Projects)),
             (["authority", "show"], "name", Some(Live::Authorities)),
             (["authority", "create"], "project_identifier", None),
             (["policy", "show"], "resource", Some(Live::Things("policy"))),

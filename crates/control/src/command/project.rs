@@ -1,5 +1,6 @@
 //! `ockam project`.
 
+pub(super) mod addon;
 mod enroll;
 mod ticket;
 
@@ -7,15 +8,19 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ockam_identity::ProjectDetails;
-use ockam_store::ProjectRecord;
+use ockam_store::{ProjectName, ProjectRecord};
 use serde_json::json;
 
-use crate::command::{Example, Run, Session, flow, text};
+use crate::command::argument::Identity;
+use crate::command::asking::Asking;
+use crate::command::ready::until_ready;
+use crate::command::{Example, Note, Run, Session, flow, space, text};
 use crate::configuration::Source;
-use crate::home::projects;
+use crate::controller::message::CreateProject;
+use crate::home::{controllers, projects};
 use crate::noun::project::NOUN;
 use crate::outcome::{Code, Failure, Outcome};
-use crate::state::{State, refused};
+use crate::state::{State, refused, unused_name};
 use crate::table::Noun;
 
 pub(super) use self::enroll::{Enroll, enroll_once, read_ticket};
@@ -64,19 +69,25 @@ impl Run for Import {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct List {}
+pub(super) struct List {
+    #[command(flatten)]
+    identity: Identity,
+}
 
 impl Run for List {
     const NOUN: &'static Noun = &NOUN;
     const VERB: &'static str = "list";
 
     fn examples() -> Vec<Example> {
-        vec![Example::new("Those this home knows", "ockam project list")]
+        vec![Example::new(
+            "Those of the user, and those this home knows otherwise",
+            "ockam project list",
+        )]
     }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
-        let known = state.store().projects().await.map_err(refused)?;
+        let known = known(session, &state, &self.identity).await?;
         let views = known
             .iter()
             .map(projects::view)
@@ -103,6 +114,8 @@ pub(super) struct Show {
     /// The name or the id of the project; the default one when none is given
     #[arg(value_name = "PROJECT")]
     name: Option<String>,
+    #[command(flatten)]
+    identity: Identity,
 }
 
 impl Run for Show {
@@ -120,7 +133,7 @@ impl Run for Show {
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
-        let known = state.store().projects().await.map_err(refused)?;
+        let known = known(session, &state, &self.identity).await?;
         let names = names(&known);
         let wanted = self.name.map(|name| by_name(&known, name));
         let default = known
@@ -140,7 +153,7 @@ impl Run for Show {
 
 #[derive(Debug, Args)]
 pub(super) struct Delete {
-    /// The name or the id of the project; before it the space it belongs to, for one at the Orchestrator
+    /// The name or the id of the project; with the space before it, it is deleted at the Orchestrator too
     #[arg(value_name = "[SPACE] PROJECT", num_args = 1..=2)]
     project: Vec<String>,
     /// Forget all projects
@@ -149,6 +162,8 @@ pub(super) struct Delete {
     /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
+    #[command(flatten)]
+    identity: Identity,
 }
 
 impl Run for Delete {
@@ -156,19 +171,23 @@ impl Run for Delete {
     const VERB: &'static str = "delete";
 
     fn examples() -> Vec<Example> {
-        vec![Example::new(
-            "One that is not used any more",
-            "ockam project delete default --yes",
-        )]
+        vec![
+            Example::new(
+                "One of a space, at the Orchestrator",
+                "ockam project delete my-space web --yes",
+            ),
+            Example::new(
+                "Forget one that is not used any more",
+                "ockam project delete default --yes",
+            ),
+        ]
     }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let mut named = self.project;
         let name = named.pop();
-        if !named.is_empty() {
-            return Err(not_enrolled().help(
-                "a project of this home is forgotten with `ockam project delete PROJECT`, without a space",
-            ));
+        if let (Some(space), Some(name)) = (named.pop(), &name) {
+            return delete_there(session, &self.identity, &space, name, self.yes).await;
         }
         let state = session.open().await?;
         let known = state.store().projects().await.map_err(refused)?;
@@ -178,7 +197,15 @@ impl Run for Delete {
             yes: self.yes,
         };
         flow::delete(session, &NOUN, &names(&known), chosen, async |name| {
+            let is_there = known
+                .iter()
+                .any(|project| project.name.as_str() == name && project.controller.is_some());
             forget(&state, name).await?;
+            if is_there {
+                session.host.note(Note::Info(format!(
+                    "It is still there at the Orchestrator: `ockam project delete SPACE {name}` deletes it"
+                )));
+            }
             let plain = text::done(format!("The project {name} is forgotten"));
             Ok(Outcome::plain(plain)
                 .machine(name)
@@ -188,12 +215,63 @@ impl Run for Delete {
     }
 }
 
+/// Deletes a project at the controller.
+async fn delete_there(
+    session: &Session<'_>,
+    identity: &Identity,
+    space: &str,
+    name: &str,
+    yes: bool,
+) -> Result<(), Failure> {
+    let asking = Asking::start(session, identity).await?;
+    let space = asking.space(Some(space)).await?;
+    let there: Vec<ProjectRecord> = asking
+        .projects()
+        .await?
+        .into_iter()
+        .filter(|project| projects::details(project).is_ok_and(|told| told.space_id == space.id))
+        .collect();
+    let chosen = flow::Chosen {
+        name: Some(by_name(&there, name.to_owned())),
+        all: false,
+        yes,
+    };
+    flow::delete(session, &NOUN, &names(&there), chosen, async |name| {
+        let project = there
+            .iter()
+            .find(|project| project.name.as_str() == name)
+            .ok_or_else(|| flow::not_found(&NOUN, name))?;
+        let deleted = asking.client.delete_project(&space.id, &project.id).await;
+        deleted.map_err(|error| {
+            let object = format!("the project {name}, whose id is {}", project.id);
+            asking.failed(
+                &format!("the project {name} was not deleted"),
+                &object,
+                &error,
+            )
+        })?;
+        space::forget(&asking, &project.id).await?;
+        let plain = text::done(format!(
+            "The project {name} of the space {} has been deleted",
+            space.name
+        ));
+        Ok(Outcome::plain(plain)
+            .machine(name)
+            .json(json!({ "name": name })))
+    })
+    .await
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Create {
-    /// The space it belongs to
+    /// The name or the id of the space it belongs to
+    #[arg(value_name = "SPACE")]
     space: String,
     /// Its name; a random one when none is given
-    project: Option<String>,
+    #[arg(value_name = "NAME")]
+    project: Option<ProjectName>,
+    #[command(flatten)]
+    identity: Identity,
 }
 
 impl Run for Create {
@@ -207,13 +285,50 @@ impl Run for Create {
         )]
     }
 
-    async fn run<'a>(self, _session: &'a Session<'a>) -> Result<(), Failure> {
-        Err(not_enrolled().help(NO_CONTROLLER))
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let asking = Asking::start(session, &self.identity).await?;
+        let space = asking.space(Some(&self.space)).await?;
+        let name = match self.project {
+            Some(name) => name.to_string(),
+            None => unused_name(|_| false)?,
+        };
+        let request = CreateProject {
+            name: name.clone(),
+            users: Vec::new(),
+        };
+        let created = asking.client.create_project(&space.id, &request).await;
+        let created = created.map_err(|error| {
+            let object = format!("the space {}, whose id is {}", space.name, space.id);
+            asking.failed(
+                &format!("the project {name} was not created"),
+                &object,
+                &error,
+            )
+        })?;
+        session.host.note(Note::Info(format!(
+            "The project {name} is being made in the space {}",
+            space.name
+        )));
+        let ready = until_ready(session, &asking.client, created).await?;
+        let record = controllers::keep_project(&asking.state, &asking.controller, &ready).await?;
+        let view = projects::view(&record)?;
+        let mut lines = vec![text::done(format!(
+            "Created the project {} in the space {}",
+            record.name, space.name
+        ))];
+        lines.extend(described(&view).into_iter().map(text::more));
+        session
+            .host
+            .print(Outcome::plain(lines.join("\n")).json(json!(view)));
+        Ok(())
     }
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Version {}
+pub(super) struct Version {
+    #[command(flatten)]
+    identity: Identity,
+}
 
 impl Run for Version {
     const NOUN: &'static Noun = &NOUN;
@@ -226,8 +341,23 @@ impl Run for Version {
         )]
     }
 
-    async fn run<'a>(self, _session: &'a Session<'a>) -> Result<(), Failure> {
-        Err(not_enrolled().help(NO_CONTROLLER))
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let asking = Asking::start(session, &self.identity).await?;
+        let version = asking.client.version().await;
+        let version = version
+            .map_err(|error| asking.failed("the version is not known", "the version", &error))?;
+        let controller = version.version.unwrap_or_else(|| "N/A".to_owned());
+        let project = version.project_version.unwrap_or_else(|| "N/A".to_owned());
+        let plain = [
+            text::more(format!("Controller version: {controller}")),
+            text::more(format!("Project version: {project}")),
+        ];
+        session.host.print(
+            Outcome::plain(plain.join("\n"))
+                .machine(project.clone())
+                .json(json!({ "version": controller, "project_version": project })),
+        );
+        Ok(())
     }
 }
 
@@ -240,8 +370,25 @@ pub(super) fn not_enrolled() -> Failure {
     .help("`ockam enroll` starts an Orchestrator on this machine, or takes the join string of another one")
 }
 
-const NO_CONTROLLER: &str = "an authority of your own needs no Orchestrator: `ockam authority create` makes one, `ockam project ticket` lets \
-     members in";
+/// The projects that the caller has at a controller, and those of this home that no controller has.
+async fn known(
+    session: &Session<'_>,
+    state: &State,
+    identity: &Identity,
+) -> Result<Vec<ProjectRecord>, Failure> {
+    let Some(asking) = Asking::if_enrolled(session, identity).await? else {
+        return state.store().projects().await.map_err(refused);
+    };
+    let there = asking.projects().await?;
+    let all = state.store().projects().await.map_err(refused)?;
+    Ok(all
+        .into_iter()
+        .filter(|project| {
+            project.controller != Some(asking.controller)
+                || there.iter().any(|told| told.id == project.id)
+        })
+        .collect())
+}
 
 async fn forget(state: &State, name: &str) -> Result<(), Failure> {
     let users = projects::users(state, name).await?;

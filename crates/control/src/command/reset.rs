@@ -2,8 +2,9 @@
 
 use clap::Args;
 
-use crate::command::flow;
-use crate::command::{Example, Note, Run, Session, text};
+use crate::command::argument::Identity;
+use crate::command::asking::Asking;
+use crate::command::{Example, Note, Run, Session, flow, space, text};
 use crate::home::reset;
 use crate::noun::reset::NOUN;
 use crate::outcome::{Failure, Outcome};
@@ -31,12 +32,6 @@ impl Run for Reset {
     }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        if self.all {
-            return Err(Failure::new(
-                "--all would delete the spaces you have at the Orchestrator, which is not supported yet",
-            )
-            .help("leave it out to remove the state on this machine; nothing was changed"));
-        }
         if session.postgres().is_some() {
             // spec: command 3.5
             return Err(
@@ -45,12 +40,26 @@ impl Run for Reset {
                 ),
             );
         }
+        let there = if self.all {
+            // Before anything here is gone: without it nobody could ask any more.
+            Asking::if_enrolled(session, &Identity::default()).await?
+        } else {
+            None
+        };
         let question = "This will stop all nodes and delete all local state: identities, vaults and their keys.";
         if !self.yes && session.host.can_prompt() {
             session.host.note(Note::Warning(question.to_owned()));
         }
+        if there.is_some() && session.host.can_prompt() {
+            session.host.note(Note::Warning(
+                "Your spaces and projects at the Orchestrator will be deleted too.".to_owned(),
+            ));
+        }
         if !flow::confirmed(session, self.yes)? {
             return Ok(());
+        }
+        if let Some(asking) = there {
+            delete_spaces(&asking).await?;
         }
         let done = reset::reset(&session.host.home(), session.runtime_directory()).await?;
         if let Some(failure) = done.unreadable {
@@ -69,4 +78,19 @@ impl Run for Reset {
         )));
         Ok(())
     }
+}
+
+/// Deletes every space of the caller. When that fails nothing here is lost, so that it can be tried again.
+async fn delete_spaces(asking: &Asking<'_>) -> Result<(), Failure> {
+    for space in asking.spaces().await? {
+        space::delete(asking, &space).await.map_err(|failure| {
+            failure.help(
+                "nothing on this machine was deleted; without --all that is all that is deleted",
+            )
+        })?;
+        let deleted = format!("The space {} has been deleted", space.name);
+        asking.session.host.note(Note::Done(deleted));
+    }
+    asking.state.store().close().await;
+    Ok(())
 }

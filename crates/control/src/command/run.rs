@@ -39,38 +39,49 @@ impl Run for RunFile {
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let variables = Variables::read(&self.variable)?;
-        let origin = self.source()?.load(session).await?;
-        let document = Document::read(session, origin, &variables)?;
-        document.warn_of_unknown_keys(session, RUN_FILE, &[])?;
-        let ticket = match document.ticket()? {
-            Some(text) => Some(project::read_ticket(session, Some(&text)).await?),
-            None => None,
-        };
-        let mut plan = Plan::of(document, RUN_FILE, None)?;
-        plan.check(session).await?;
-        let state = session.open().await?;
-        plan.recall(&Owner::Run.known(&state).await?)?;
-        let home = plan.split_off_home();
-        let mut changes = home
-            .apply(session, &state, &Owner::Run, Mode::Apply)
-            .await?;
-        if let Some(ticket) = ticket {
-            session.unlock_for(&state, None).await?;
-            let identity = identities::find_or_default(&state, None).await?;
-            project::enroll_once(session, &state, ticket, &identity).await?;
-        }
-        let nodes = plan
-            .apply(session, &state, &Owner::Run, Mode::Apply)
-            .await?;
-        changes.extend(nodes);
-        if changes.iter().all(Changed::is_none) {
-            session.host.note(Note::Info("Nothing changed".to_owned()));
-        }
+        let source = self.source()?;
+        run(session, source, &variables).await?;
         if self.blocking {
             session.host.end_of_process(Stdin::Ignore).await;
         }
         Ok(())
     }
+}
+
+/// Does what a run file says.
+pub(super) async fn run(
+    session: &Session<'_>,
+    source: Source,
+    variables: &Variables,
+) -> Result<(), Failure> {
+    let origin = source.load(session).await?;
+    let document = Document::read(session, origin, variables)?;
+    document.warn_of_unknown_keys(session, RUN_FILE, &[])?;
+    let ticket = match document.ticket()? {
+        Some(text) => Some(project::read_ticket(session, Some(&text)).await?),
+        None => None,
+    };
+    let mut plan = Plan::of(document, RUN_FILE, None)?;
+    plan.check(session).await?;
+    let state = session.open().await?;
+    plan.recall(&Owner::Run.known(&state).await?)?;
+    let home = plan.split_off_home();
+    let mut changes = home
+        .apply(session, &state, &Owner::Run, Mode::Apply)
+        .await?;
+    if let Some(ticket) = ticket {
+        session.unlock_for(&state, None).await?;
+        let identity = identities::find_or_default(&state, None).await?;
+        project::enroll_once(session, &state, ticket, &identity).await?;
+    }
+    let nodes = plan
+        .apply(session, &state, &Owner::Run, Mode::Apply)
+        .await?;
+    changes.extend(nodes);
+    if changes.iter().all(Changed::is_none) {
+        session.host.note(Note::Info("Nothing changed".to_owned()));
+    }
+    Ok(())
 }
 
 impl RunFile {

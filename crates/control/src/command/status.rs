@@ -1,20 +1,23 @@
-//! `ockam status`: what there is on this machine. No network is asked.
+//! `ockam status`: what there is on this machine, and which Orchestrator it is enrolled with.
 
 use std::time::Duration;
 
 use clap::Args;
-use ockam_store::IdentityRecord;
-use serde_json::json;
+use ockam_store::{ControllerEnrollmentRecord, IdentityRecord};
+use ockam_wire::{MultiAddr, Protocol};
+use serde_json::{Value, json};
 
+use crate::command::argument::Identity;
+use crate::command::asking::Asking;
 use crate::command::node::resources_of_all;
 use crate::command::{Example, Run, Session, text};
-use crate::home::identities;
+use crate::home::{identities, projects, spaces};
 use crate::noun::node::{NodeResources, NodeStatus};
 use crate::noun::status::{Enrollment, IdentityStatus, NOUN, OrchestratorVersion, Status};
 use crate::outcome::{Failure, Outcome};
-use crate::state::refused;
+use crate::state::{State, refused};
 use crate::table::Noun;
-use crate::value::DurationText;
+use crate::value::{DurationText, iso_8601};
 
 #[derive(Debug, Args)]
 pub(super) struct Show {
@@ -37,14 +40,22 @@ impl Run for Show {
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
         let known = state.store().identities().await.map_err(refused)?;
+        let enrolled = state
+            .store()
+            .controller_enrollments()
+            .await
+            .map_err(refused)?;
         let nodes = state.nodes().await?;
         let patience = self.timeout.0.min(Duration::from_secs(1));
         let status = Status {
             ockam_version: session.host.version(),
-            orchestrator_version: OrchestratorVersion::default(),
-            spaces: Vec::new(),
-            projects: Vec::new(),
-            identities: known.iter().map(identity).collect(),
+            orchestrator_version: version(session, self.timeout.0).await?,
+            spaces: spaces_of(&state).await?,
+            projects: projects_of(&state).await?,
+            identities: known
+                .iter()
+                .map(|record| identity(record, &enrolled))
+                .collect(),
             nodes: resources_of_all(session, &state, &nodes, patience).await?,
         };
         session
@@ -54,13 +65,76 @@ impl Run for Show {
     }
 }
 
-fn identity(record: &IdentityRecord) -> IdentityStatus {
+/// What the controller says that it is; nothing when nobody here is enrolled, or it cannot be asked (spec: command 3.9.7).
+async fn version(session: &Session<'_>, limit: Duration) -> Result<OrchestratorVersion, Failure> {
+    let Some(asking) = Asking::if_enrolled(session, &Identity::default()).await? else {
+        return Ok(OrchestratorVersion::default());
+    };
+    session.host.waiting("Asking the Orchestrator");
+    let asked = tokio::time::timeout(limit, asking.client.version()).await;
+    let told = asked.ok().and_then(Result::ok);
+    Ok(
+        told.map_or_else(OrchestratorVersion::default, |told| OrchestratorVersion {
+            version: told.version,
+            project_version: told.project_version,
+        }),
+    )
+}
+
+async fn spaces_of(state: &State) -> Result<Vec<Value>, Failure> {
+    let known = state.store().spaces().await.map_err(refused)?;
+    known
+        .iter()
+        .map(|record| spaces::view(record).map(|view| json!(view)))
+        .collect()
+}
+
+/// With the addresses that a firewall has to let through (spec: command 3.10).
+async fn projects_of(state: &State) -> Result<Vec<Value>, Failure> {
+    let known = state.store().projects().await.map_err(refused)?;
+    known
+        .iter()
+        .map(|record| {
+            let view = projects::view(record)?;
+            let access = address(&view.access_route);
+            let authority = view.authority_access_route.as_deref().and_then(address);
+            let mut allow: Vec<&String> = access.iter().chain(&authority).collect();
+            allow.dedup();
+            let allow = json!(allow);
+            let mut json = json!(view);
+            if let Some(project) = json.as_object_mut() {
+                project.insert("egress_allow_list".to_owned(), allow);
+                project.insert("access_address".to_owned(), json!(access));
+                project.insert("authority_access_address".to_owned(), json!(authority));
+            }
+            Ok(json)
+        })
+        .collect()
+}
+
+/// The host and port that a route begins with.
+fn address(route: &str) -> Option<String> {
+    let route: MultiAddr = route.parse().ok()?;
+    match route.protocols() {
+        [Protocol::Ip4(ip), Protocol::Tcp(port), ..] => Some(format!("{ip}:{port}")),
+        [Protocol::Ip6(ip), Protocol::Tcp(port), ..] => Some(format!("[{ip}]:{port}")),
+        [Protocol::DnsAddr(name), Protocol::Tcp(port), ..] => Some(format!("{name}:{port}")),
+        _ => None,
+    }
+}
+
+fn identity(record: &IdentityRecord, enrolled: &[ControllerEnrollmentRecord]) -> IdentityStatus {
     let item = identities::item(record);
+    let mut enrolled = enrolled.iter();
+    let enrolled = enrolled.find(|enrolled| enrolled.identity == record.identifier);
     IdentityStatus {
         identifier: item.identifier,
         name: item.name,
         is_default: item.is_default,
-        status: Enrollment::NotEnrolled,
+        status: enrolled.map_or(Enrollment::NotEnrolled, |enrolled| Enrollment::Enrolled {
+            at: iso_8601(enrolled.enrolled_at),
+            email: enrolled.email.clone(),
+        }),
     }
 }
 
@@ -89,6 +163,16 @@ fn describe(status: &Status) -> String {
             lines.extend(items.iter().map(|item| text::more(format!("  {item}"))));
         }
     };
+    let named = |items: &[Value]| -> Vec<String> {
+        let names = items.iter().filter_map(|item| item.get("name")?.as_str());
+        names.map(str::to_owned).collect()
+    };
+    if !status.spaces.is_empty() {
+        section("Spaces", "", named(&status.spaces));
+    }
+    if !status.projects.is_empty() {
+        section("Projects", "", named(&status.projects));
+    }
     section(
         "Identities",
         "No Identities found on this machine",
@@ -103,12 +187,15 @@ fn describe(status: &Status) -> String {
 }
 
 fn identity_line(identity: &IdentityStatus) -> String {
-    let Enrollment::NotEnrolled = identity.status;
     let mark = default_mark(identity.is_default);
-    format!(
-        "{}{mark} {} not enrolled",
-        identity.name, identity.identifier
-    )
+    let status = match &identity.status {
+        Enrollment::NotEnrolled => "not enrolled".to_owned(),
+        Enrollment::Enrolled { email: None, .. } => "enrolled".to_owned(),
+        Enrollment::Enrolled {
+            email: Some(email), ..
+        } => format!("enrolled as {email}"),
+    };
+    format!("{}{mark} {} {status}", identity.name, identity.identifier)
 }
 
 fn node_line(node: &NodeResources) -> String {

@@ -9,6 +9,10 @@ use serde_json::Value;
 #[cfg(feature = "cli")]
 use crate::controller::message::{Project, Space};
 use crate::home::projects;
+#[cfg(feature = "cli")]
+use crate::home::spaces;
+#[cfg(feature = "cli")]
+use crate::outcome::Code;
 use crate::outcome::Failure;
 #[cfg(feature = "cli")]
 use crate::state::State;
@@ -41,10 +45,10 @@ pub(crate) async fn administered(
     store.controller(controller).await.map_err(refused)
 }
 
-/// Keeps what a controller says of a space.
+/// Keeps what a controller says of a space. One that is known from another controller stays as it is.
 ///
 /// # Errors
-/// It has a name that cannot be one, or the store cannot be written.
+/// It has a name or an id that cannot be one, is another controller's, or the store cannot be written.
 #[cfg(feature = "cli")]
 pub(crate) async fn keep_space(
     state: &State,
@@ -54,53 +58,67 @@ pub(crate) async fn keep_space(
     let name = space.name.parse().map_err(|error: NameError| {
         Failure::new("the space has a name that cannot be used").caused_by(&error)
     })?;
+    if !projects::is_id(&space.id) {
+        return Err(Failure::new("the space has an id that cannot be used"));
+    }
+    let details = serde_json::json!(spaces::item(space)).to_string();
+    let known = state.store().spaces().await.map_err(refused)?;
+    if let Some(known) = known.into_iter().find(|known| known.id == space.id) {
+        if known.controller != *controller {
+            return Err(of_another("space", known.name.as_str()));
+        }
+        if known.details == details {
+            return Ok(known);
+        }
+    }
     let new = NewSpace {
         id: space.id.clone(),
         name,
         controller: *controller,
-        details: space_details(space).to_string(),
+        details,
     };
     state.store().put_space(&new).await.map_err(refused)
 }
 
-/// A space as it is kept and shown (spec: command 3.10).
-#[cfg(feature = "cli")]
-pub(crate) fn space_details(space: &Space) -> Value {
-    serde_json::json!({
-        "id": space.id,
-        "name": space.name,
-        "users": space.users,
-        "subscription": space.subscription.as_ref().map(|subscription| serde_json::json!({
-            "name": subscription.name,
-            "is_free_trial": subscription.is_free_trial,
-            "marketplace": subscription.marketplace,
-            "start_date": subscription.start,
-            "end_date": subscription.end,
-        })),
-    })
-}
-
-/// Keeps what a controller says of a project that is ready.
+/// Keeps what a controller says of a project. One that is known from another controller stays as it is: with another route
+/// to it, that one would stand in between.
 ///
 /// # Errors
-/// Its histories do not verify, or it is known with another authority.
+/// Its histories do not verify, or it is known with another authority or from another controller.
 #[cfg(feature = "cli")]
 pub(crate) async fn keep_project(
     state: &State,
     controller: &Identifier,
     project: &Project,
 ) -> Result<ProjectRecord, Failure> {
-    let verified = project
-        .details()
-        .verify(ockam_vault::fast())
-        .map_err(|error| {
-            Failure::new(format!(
-                "the controller's project {} cannot be used",
-                project.name
-            ))
-            .caused_by(&error)
-        })?;
+    let details = project.details();
+    let known = state.store().project_with_id(&details.id).await;
+    if let Some(known) = known.map_err(refused)? {
+        if known.controller.is_some_and(|other| other != *controller) {
+            return Err(of_another("project", known.name.as_str()));
+        }
+        let is_same = known.controller.is_some() && known.details == details.to_json();
+        // While it is changed it may have no authority; what is known of it still holds.
+        if is_same || known.authority.is_some() && !project.is_ready() {
+            return Ok(known);
+        }
+    }
+    let verified = details.verify(ockam_vault::fast()).map_err(|error| {
+        Failure::new(format!(
+            "the controller's project {} cannot be used",
+            project.name
+        ))
+        .caused_by(&error)
+    })?;
     projects::store_of(state, &verified, Some(controller)).await
+}
+
+#[cfg(feature = "cli")]
+fn of_another(kind: &str, name: &str) -> Failure {
+    Failure::coded(
+        Code::AlreadyExists,
+        format!("the {kind} {name} is known from another controller"),
+    )
 }
 
 /// Whether the user with this address may be an administrator: one with another role is none; of those that are not named

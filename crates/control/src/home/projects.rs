@@ -245,8 +245,8 @@ fn checked(project: &VerifiedProject) -> Result<NewProject, Failure> {
     })
 }
 
-/// Whether a text can be the id of a project: it is a part of routes and of scopes.
-fn is_id(id: &str) -> bool {
+/// Whether a text can be the id of a project or a space: it is a part of routes, of scopes and of paths.
+pub(crate) fn is_id(id: &str) -> bool {
     !id.is_empty()
         && id.len() <= 200
         && !id

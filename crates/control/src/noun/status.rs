@@ -11,11 +11,11 @@ pub(crate) static NOUN: Noun = Noun {
     one: "status",
     kind: "status",
     many: "status",
-    about: "Show identities and nodes of this machine, and the version",
+    about: "Show identities, nodes, spaces and projects, and the versions",
     aliases: &[],
     verbs: &[Verb {
         name: "",
-        about: "Show identities and nodes of this machine, and the version",
+        about: "Show identities, nodes, spaces and projects, and the versions",
         scope: Scope::Home,
         who: Who::HomeOwner,
         forms: Forms::JSON,
@@ -27,11 +27,11 @@ pub(crate) static NOUN: Noun = Noun {
 pub struct Status {
     /// Of this program.
     pub ockam_version: ProgramVersion,
-    /// Of the Orchestrator, which is not asked: nothing here is enrolled with it.
+    /// Of the Orchestrator, as far as it answers.
     pub orchestrator_version: OrchestratorVersion,
-    /// Spaces of the Orchestrator.
+    /// Spaces of the Orchestrator, as this home was told of them.
     pub spaces: Vec<Value>,
-    /// Projects of the Orchestrator.
+    /// Projects that this home knows.
     pub projects: Vec<Value>,
     /// Identities of this machine.
     pub identities: Vec<IdentityStatus>,
@@ -71,8 +71,15 @@ pub struct IdentityStatus {
 }
 
 /// Whether the Orchestrator knows an identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Enrollment {
     /// It does not.
     NotEnrolled,
+    /// It does.
+    Enrolled {
+        /// Since when, as ISO 8601.
+        at: String,
+        /// How the Orchestrator calls whose identity it is.
+        email: Option<String>,
+    },
 }

@@ -278,7 +278,16 @@ macro_rules! numbered {
         }
 
         impl $name {
-            /// Its name in JSON.
+            /// All there are.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The one with this name.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|one| one.name() == name)
+            }
+
+            /// Its name in JSON and on the command line.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {

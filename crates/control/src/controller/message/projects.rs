@@ -127,11 +127,11 @@ numbered! {
     /// What somebody is.
     Role("a role") {
         /// Administers.
-        0 Admin "Admin",
+        0 Admin "admin",
         /// Is a member.
-        1 Guest "Guest",
+        1 Guest "guest",
         /// Uses one service.
-        2 ServiceUser "ServiceUser",
+        2 ServiceUser "service_user",
     }
 }
 
@@ -139,11 +139,11 @@ numbered! {
     /// Where somebody is what they are.
     Scope("a scope") {
         /// In a project.
-        0 Project "Project",
+        0 Project "project",
         /// At a service.
-        1 Service "Service",
+        1 Service "service",
         /// In a space.
-        2 Space "Space",
+        2 Space "space",
     }
 }
 
@@ -171,11 +171,11 @@ numbered! {
     /// How far an operation is.
     OperationStatus("the status of an operation") {
         /// Under way.
-        0 Started "Started",
+        0 Started "started",
         /// Done.
-        1 Succeeded "Succeeded",
+        1 Succeeded "succeeded",
         /// Not done.
-        2 Failed "Failed",
+        2 Failed "failed",
     }
 }
 

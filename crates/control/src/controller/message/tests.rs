@@ -125,7 +125,7 @@ fn projects_are_maps_with_numbers_as_keys() {
     assert_eq!(Project::decode(&full.encode()).as_ref(), Ok(&full));
     assert!(full.is_ready());
     let details = full.details();
-    assert_eq!(details.user_roles[0]["role"], "Admin");
+    assert_eq!(details.user_roles[0]["role"], "admin");
     is(
         &CreateProject {
             name: "n".to_owned(),

@@ -62,13 +62,13 @@ numbered! {
     /// Which invitations.
     InvitationKind("a kind of invitations") {
         /// All.
-        0 All "All",
+        0 All "all",
         /// Of the caller to others.
-        1 Sent "Sent",
+        1 Sent "sent",
         /// Of others to the caller, not taken yet.
-        2 Received "Received",
+        2 Received "received",
         /// Taken by the caller.
-        3 Accepted "Accepted",
+        3 Accepted "accepted",
     }
 }
 

@@ -1,0 +1,308 @@
+//! `ockam space`.
+
+use clap::Args;
+use ockam_store::{SpaceName, SpaceRecord};
+use serde_json::json;
+
+use crate::command::argument::Identity;
+use crate::command::asking::{Asking, note_not_enrolled};
+use crate::command::flow::{self, Chosen};
+use crate::command::{Example, Note, Run, Session, text};
+use crate::controller::message::CreateSpace;
+use crate::home::{controllers, projects, spaces};
+use crate::noun::space::{NOUN, SpaceItem};
+use crate::outcome::{Failure, Outcome};
+use crate::state::{refused, unused_name};
+use crate::table::Noun;
+use crate::value::Email;
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// Its name; a random one when none is given
+    #[arg(value_name = "NAME")]
+    name: Option<SpaceName>,
+    /// Who administers it too, as the controller knows them; after `--`
+    #[arg(value_name = "ADMIN", last = true)]
+    admins: Vec<Email>,
+    #[command(flatten)]
+    identity: Identity,
+}
+
+impl Run for Create {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "create";
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("A space of one's own", "ockam space create web"),
+            Example::new(
+                "One that somebody else administers too",
+                "ockam space create web -- alice@example.com",
+            ),
+        ]
+    }
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let asking = Asking::start(session, &self.identity).await?;
+        let name = match self.name {
+            Some(name) => name.to_string(),
+            None => unused_name(|_| false)?,
+        };
+        let what = format!("the space {name} was not created");
+        let request = CreateSpace {
+            name: name.clone(),
+            users: self.admins,
+        };
+        let created = asking.client.create_space(&request).await;
+        let created =
+            created.map_err(|error| asking.failed(&what, &format!("the space {name}"), &error))?;
+        let record = controllers::keep_space(&asking.state, &asking.controller, &created).await?;
+        let view = spaces::view(&record)?;
+        let plain = text::done(format!("Created the space {}", record.name));
+        session.host.print(Outcome::plain(plain).json(json!(view)));
+        Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    identity: Identity,
+}
+
+impl Run for List {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "list";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new("Those of the user", "ockam space list")]
+    }
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let known = known(session, &self.identity).await?;
+        let records = known.map_or_else(Vec::new, |(_, records)| records);
+        let views = records
+            .iter()
+            .map(spaces::view)
+            .collect::<Result<Vec<_>, _>>()?;
+        let plain = if views.is_empty() {
+            text::info("No Spaces found")
+        } else {
+            text::list(records.iter().zip(&views).map(|(record, view)| {
+                let mark = if record.is_default { " (default)" } else { "" };
+                format!(
+                    "Space {}{mark}\n{}",
+                    record.name,
+                    described(view).join("\n")
+                )
+            }))
+        };
+        session.host.print(Outcome::plain(plain).json(json!(views)));
+        Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The name or the id of the space; the default one when none is given
+    #[arg(value_name = "SPACE")]
+    name: Option<String>,
+    #[command(flatten)]
+    identity: Identity,
+}
+
+impl Run for Show {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "show";
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("The default one", "ockam space show"),
+            Example::new("One of several", "ockam space show web"),
+        ]
+    }
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let known = known(session, &self.identity).await?;
+        let records = known.map_or_else(Vec::new, |(_, records)| records);
+        let wanted = self.name.map(|name| by_name(&records, name));
+        let default = records
+            .iter()
+            .find(|space| space.is_default)
+            .map(|space| space.name.to_string());
+        flow::show(
+            session,
+            &NOUN,
+            &names(&records),
+            wanted,
+            default,
+            async |name| {
+                let record = among(&records, name)?;
+                let view = spaces::view(record)?;
+                let mut lines = vec![text::more(format!("Space {}", record.name))];
+                lines.extend(described(&view).into_iter().map(text::more));
+                Ok(Outcome::plain(lines.join("\n")).json(json!(view)))
+            },
+        )
+        .await
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Delete {
+    /// The name or the id of the space
+    #[arg(value_name = "SPACE")]
+    name: String,
+    /// Do not ask for confirmation
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    identity: Identity,
+}
+
+impl Run for Delete {
+    const NOUN: &'static Noun = &NOUN;
+    const VERB: &'static str = "delete";
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(
+            "One with all its projects",
+            "ockam space delete web --yes",
+        )]
+    }
+
+    async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
+        let known = known(session, &self.identity).await?;
+        let (asking, records) = match &known {
+            Some((asking, records)) => (Some(asking), records.as_slice()),
+            None => (None, [].as_slice()),
+        };
+        let chosen = Chosen {
+            name: Some(by_name(records, self.name)),
+            all: false,
+            yes: self.yes,
+        };
+        flow::delete(session, &NOUN, &names(records), chosen, async |name| {
+            let record = among(records, name)?;
+            let asking = asking.ok_or_else(|| flow::not_found(&NOUN, name))?;
+            delete(asking, record).await?;
+            let plain = text::done(format!("The space {name} has been deleted"));
+            Ok(Outcome::plain(plain)
+                .machine(name)
+                .json(json!({ "name": name })))
+        })
+        .await
+    }
+}
+
+/// Deletes the projects of a space one by one, then the space (spec: trust 9.3).
+pub(super) async fn delete(asking: &Asking<'_>, space: &SpaceRecord) -> Result<(), Failure> {
+    let name = &space.name;
+    let told = asking.told_projects().await?;
+    for project in told.iter().filter(|project| project.space_id == space.id) {
+        asking
+            .session
+            .host
+            .waiting(&format!("Deleting the project {}", project.name));
+        let deleted = asking
+            .client
+            .delete_project(&space.id, &project.id)
+            .await
+            .map_err(|error| {
+                let object = format!("the project {}, whose id is {}", project.name, project.id);
+                asking.failed(
+                    &format!("the space {name} was not deleted"),
+                    &object,
+                    &error,
+                )
+            });
+        deleted?;
+        forget(asking, &project.id).await?;
+    }
+    let deleted = asking.client.delete_space(&space.id).await;
+    deleted.map_err(|error| {
+        let object = format!("the space {name}, whose id is {}", space.id);
+        asking.failed(
+            &format!("the space {name} was not deleted"),
+            &object,
+            &error,
+        )
+    })?;
+    let forgotten = asking.state.store().delete_space(&space.id).await;
+    forgotten.map(drop).map_err(refused)
+}
+
+/// Forgets a project that was deleted at the controller; nodes that trust it keep it.
+pub(super) async fn forget(asking: &Asking<'_>, id: &str) -> Result<(), Failure> {
+    let known = asking.state.store().project_with_id(id).await;
+    let Some(known) = known.map_err(refused)? else {
+        return Ok(());
+    };
+    let nodes = projects::users(&asking.state, known.name.as_str()).await?;
+    if nodes.is_empty() {
+        let forgotten = asking.state.store().delete_project(id).await;
+        return forgotten.map(drop).map_err(refused);
+    }
+    asking.session.host.note(Note::Warning(format!(
+        "The project {} is still known here, as it is used by the node(s): {}",
+        known.name,
+        nodes.join(", ")
+    )));
+    Ok(())
+}
+
+/// The spaces of the caller, and whom to ask about them; nothing when nobody here is enrolled.
+async fn known<'a>(
+    session: &'a Session<'a>,
+    identity: &Identity,
+) -> Result<Option<(Asking<'a>, Vec<SpaceRecord>)>, Failure> {
+    let Some(asking) = Asking::if_enrolled(session, identity).await? else {
+        note_not_enrolled(session);
+        return Ok(None);
+    };
+    let records = asking.spaces().await?;
+    Ok(Some((asking, records)))
+}
+
+fn names(known: &[SpaceRecord]) -> Vec<String> {
+    known.iter().map(|space| space.name.to_string()).collect()
+}
+
+/// The name of the space that was named, perhaps by its id.
+fn by_name(known: &[SpaceRecord], name: String) -> String {
+    let is_name = known.iter().any(|space| space.name.as_str() == name);
+    match known.iter().find(|space| space.id == name) {
+        Some(space) if !is_name => space.name.to_string(),
+        _ => name,
+    }
+}
+
+fn among<'r>(known: &'r [SpaceRecord], name: &str) -> Result<&'r SpaceRecord, Failure> {
+    known
+        .iter()
+        .find(|space| space.name.as_str() == name)
+        .ok_or_else(|| flow::not_found(&NOUN, name))
+}
+
+/// What people want to know of a space.
+fn described(space: &SpaceItem) -> Vec<String> {
+    let mut lines = vec![format!("Id: {}", space.id)];
+    if !space.users.is_empty() {
+        lines.push(format!("Admins: {}", space.users.join(", ")));
+    }
+    if let Some(subscription) = &space.subscription {
+        let trial = if subscription.is_free_trial {
+            ", a free trial"
+        } else {
+            ""
+        };
+        let until = subscription.end_date.as_ref();
+        let until = until.map(|date| format!(" until {date}"));
+        lines.push(format!(
+            "Subscription: {}{trial}{}",
+            subscription.name,
+            until.unwrap_or_default()
+        ));
+    }
+    lines
+}
