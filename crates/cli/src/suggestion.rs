@@ -196,19 +196,11 @@ const OTHER_VERBS: &[(&str, &str)] = &[
     ("log", "logs"),
 ];
 
-const ORCHESTRATOR: &str = "It needs the Orchestrator; without one, a relay is a node of your own: \
-    `ockam relay create NAME --at /node/RELAY --to NODE`";
 const KAFKA: &str = "`ockam tcp-inlet` and `ockam tcp-outlet` carry TCP as it is";
 const UDP: &str = "Nodes connect over TCP, and through `ockam relay`";
 
 /// Commands of the published program that are not here, and what there is (docs/out-of-scope.md).
 const NOT_HERE: &[(&str, &str)] = &[
-    ("space", ORCHESTRATOR),
-    ("space-admin", ORCHESTRATOR),
-    ("subscription", ORCHESTRATOR),
-    ("admin", ORCHESTRATOR),
-    ("share", ORCHESTRATOR),
-    ("sidecar", ORCHESTRATOR),
     ("kafka-inlet", KAFKA),
     ("kafka-outlet", KAFKA),
     ("kafka-consumer", KAFKA),

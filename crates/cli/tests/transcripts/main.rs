@@ -78,6 +78,7 @@ transcripts! {
     policy
     policy_configuration
     project
+    project_addon
     project_admin
     questions
     relay
@@ -86,8 +87,12 @@ transcripts! {
     routing
     run
     secure_channel
+    share
+    sidecar
+    space
     status
     strict
+    subscription
     tcp_inlet
     tcp_outlet
     terminal

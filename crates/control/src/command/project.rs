@@ -23,7 +23,7 @@ use crate::outcome::{Code, Failure, Outcome};
 use crate::state::{State, refused, unused_name};
 use crate::table::Noun;
 
-pub(super) use self::enroll::{Enroll, enroll_once, read_ticket};
+pub(super) use self::enroll::{Enroll, enroll_once, read_ticket, sign_in_to_default};
 pub(super) use self::ticket::{Attributes, Bare, Ticket, WHICH_AUTHORITY};
 
 #[derive(Debug, Args)]

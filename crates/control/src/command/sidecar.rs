@@ -3,13 +3,14 @@
 use clap::Args;
 use serde_json::{Map, Value, json};
 
+use crate::command::project::sign_in_to_default;
 use crate::command::run::run;
 use crate::command::{Example, Note, Run, Session};
 use crate::configuration::{Source, Variables};
 use crate::noun::sidecar::NOUN;
 use crate::outcome::Failure;
 use crate::table::Noun;
-use crate::value::{HostPort, ResourceName};
+use crate::value::HostPort;
 
 /// How it becomes a member of the project.
 #[derive(Debug, Args)]
@@ -18,28 +19,16 @@ struct How {
     /// The ticket: itself, or a file or URL that holds it
     #[arg(long, value_name = "TICKET")]
     enroll_ticket: Option<String>,
-    /// Enroll through the sign-in service of the project
+    /// Become a member of the default project by signing in with the service that it is configured with
     #[arg(long)]
     okta: bool,
-}
-
-impl How {
-    /// What a run file says of it.
-    fn ticket(self) -> Result<String, Failure> {
-        self.enroll_ticket.ok_or_else(|| {
-            Failure::unsupported("--okta").help(
-                "enroll with `ockam project enroll --okta`, and leave the portal to `ockam tcp-inlet` or `ockam tcp-outlet`; or use \
-                 --enroll-ticket",
-            )
-        })
-    }
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Inlet {
     /// The name of the service, the same as on the other machine
-    #[arg(value_name = "SERVICE")]
-    service: ResourceName,
+    #[arg(value_name = "SERVICE", value_parser = service)]
+    service: String,
     /// Where clients connect to
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     from: HostPort,
@@ -62,7 +51,7 @@ impl Run for Inlet {
     }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        let service = self.service.to_string();
+        let service = self.service;
         let inlet = json!({
             "from": self.from.to_string(),
             "to": service,
@@ -77,8 +66,8 @@ impl Run for Inlet {
 #[derive(Debug, Args)]
 pub(super) struct Outlet {
     /// The name of the service, by which others reach it
-    #[arg(value_name = "SERVICE")]
-    service: ResourceName,
+    #[arg(value_name = "SERVICE", value_parser = service)]
+    service: String,
     /// Where the service is
     #[arg(long, value_name = "ADDRESS")]
     to: HostPort,
@@ -101,7 +90,7 @@ impl Run for Outlet {
     }
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
-        let service = self.service.to_string();
+        let service = self.service;
         let outlet = json!({
             "to": self.to.to_string(),
             "from": service,
@@ -109,6 +98,16 @@ impl Run for Outlet {
         });
         let file = json!({ "tcp-outlets": named(&service, outlet), "relays": [service] });
         carry_out(session, file, self.how, self.dry_run).await
+    }
+}
+
+/// A name that can be that of an outlet and of a relay, and stands in a policy as it is.
+fn service(text: &str) -> Result<String, String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if (1..=64).contains(&text.len()) && text.chars().all(is_part) {
+        Ok(text.to_owned())
+    } else {
+        Err("a service is named with 1 to 64 letters, digits, `_`, `.` and `-`".to_owned())
     }
 }
 
@@ -128,23 +127,24 @@ async fn carry_out(
     how: How,
     dry_run: bool,
 ) -> Result<(), Failure> {
-    let ticket = how.ticket()?;
+    let shown = how.enroll_ticket.as_ref().map(|_| "<the ticket>");
+    let ticket = if dry_run {
+        shown
+    } else {
+        how.enroll_ticket.as_deref()
+    };
+    if let (Some(file), Some(ticket)) = (file.as_object_mut(), ticket) {
+        file.insert("ticket".to_owned(), json!(ticket));
+    }
     if dry_run {
-        if let Some(file) = file.as_object_mut() {
-            file.insert("ticket".to_owned(), json!("<the ticket>"));
-        }
         for line in format!("{file:#}").lines() {
             session.host.note(Note::Line(line.to_owned()));
         }
         return Ok(());
     }
-    if let Some(file) = file.as_object_mut() {
-        file.insert("ticket".to_owned(), json!(ticket));
+    if how.okta {
+        sign_in_to_default(session).await?;
     }
-    run(
-        session,
-        Source::Inline(file.to_string()),
-        &Variables::read(&[])?,
-    )
-    .await
+    let source = Source::Inline(file.to_string());
+    run(session, source, &Variables::read(&[])?).await
 }

@@ -94,6 +94,25 @@ impl Enroll {
     }
 }
 
+/// Makes the default identity a member of the default project by signing in.
+pub(in crate::command) async fn sign_in_to_default(session: &Session<'_>) -> Result<(), Failure> {
+    let enroll = Enroll {
+        ticket: None,
+        okta: true,
+        skip_credential_issue: false,
+        timeout: DurationText(TIMEOUT),
+        identity: Identity::default(),
+        trust: Trust::default(),
+        retry: Retry::default(),
+    };
+    let enrolled = enroll.sign_in(session).await?;
+    session.host.note(Note::Done(format!(
+        "The identity {} is a member of the project {}",
+        enrolled.identity.name, enrolled.project.name
+    )));
+    Ok(())
+}
+
 /// How somebody is enrolled.
 struct Wanted<'a> {
     /// Who; the default identity when none is given.
