@@ -236,25 +236,14 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// Forgets a project that is not at the controller any more, unless something here still depends on it.
+    /// Forgets a project that is not at the controller any more, unless a node here uses it.
     async fn forget_unused(&self, gone: &ProjectRecord) -> Result<(), Failure> {
-        let name = gone.name.as_str();
-        if !projects::users(&self.state, name).await?.is_empty() {
-            return Ok(());
+        let users = projects::users(&self.state, gone.name.as_str()).await?;
+        if users.is_empty() {
+            let forgotten = self.state.store().delete_project(&gone.id).await;
+            forgotten.map_err(refused)?;
         }
-        let store = self.state.store();
-        for identity in store.identities().await.map_err(refused)? {
-            let enrolled = store.enrollments(&identity.identifier).await;
-            let mut enrolled = enrolled.map_err(refused)?.into_iter();
-            if enrolled.any(|enrolled| enrolled.project == gone.id) {
-                return Ok(());
-            }
-        }
-        store
-            .delete_project(&gone.id)
-            .await
-            .map(drop)
-            .map_err(refused)
+        Ok(())
     }
 
     /// Whether the identity is enrolled here, as far as this home knows.

@@ -61,7 +61,7 @@ pub(crate) async fn keep_space(
     if !projects::is_id(&space.id) {
         return Err(Failure::new("the space has an id that cannot be used"));
     }
-    let details = serde_json::json!(spaces::item(space)).to_string();
+    let details = space_details(space).to_string();
     let known = state.store().spaces().await.map_err(refused)?;
     if let Some(known) = known.into_iter().find(|known| known.id == space.id) {
         if known.controller != *controller {
@@ -78,6 +78,12 @@ pub(crate) async fn keep_space(
         details,
     };
     state.store().put_space(&new).await.map_err(refused)
+}
+
+/// A space as it is kept and shown (spec: command 3.10).
+#[cfg(feature = "cli")]
+pub(crate) fn space_details(space: &Space) -> Value {
+    serde_json::json!(spaces::item(space))
 }
 
 /// Keeps what a controller says of a project. One that is known from another controller stays as it is: with another route
