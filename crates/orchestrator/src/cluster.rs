@@ -212,8 +212,13 @@ impl Cluster {
             task.abort();
         }
         self.channels.close();
-        if let Err(error) = self.options.store.forget_process(&self.id, None).await {
-            tracing::debug!("the other processes could not be told: {error}");
+        let telling = self.options.store.forget_process(&self.id, None);
+        match tokio::time::timeout(TELLING, telling).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                tracing::debug!("the other processes could not be told: {error}");
+            }
+            Err(_) => tracing::debug!("the other processes could not be told in time"),
         }
     }
 
@@ -437,6 +442,8 @@ fn now() -> UnixTime {
 const CLUSTER: Address = Address::from_static("cluster");
 /// How long a process may take to connect to another.
 const CONNECTING: Duration = Duration::from_secs(5);
+/// How long the end of a process waits for the database.
+const TELLING: Duration = Duration::from_secs(2);
 /// Seconds for which it is kept that a name was given back.
 const KEPT_RELEASES: u64 = 60;
 const LOOKS_BETWEEN_TIDYING: u64 = 20;

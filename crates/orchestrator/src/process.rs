@@ -12,6 +12,7 @@ use ockam_identity::OneTimeCode;
 use ockam_node::{Node, services};
 use ockam_store::StoreError;
 
+use crate::cluster::{Cluster, ClusterOptions, Pace};
 use crate::controller::{Audit, Controller, ControllerOptions, ControllerServices, SystemSource};
 use crate::first_administrator::{Administrators, FirstAdministrator};
 use crate::metrics::{Metrics, length};
@@ -41,6 +42,7 @@ struct Orchestrator {
     node: Node,
     state: State,
     metrics: Metrics,
+    cluster: Arc<Cluster>,
     projects: Arc<Projects>,
     controller: Arc<Controller>,
     _services: ControllerServices,
@@ -68,8 +70,20 @@ impl Orchestrator {
             .map_err(|error| failed(&error))?;
         let store = start.state.store();
         let audit = Audit::new(store.clone(), Arc::new(SystemSource));
+        let cluster = Cluster::start(ClusterOptions {
+            node: start.node.clone(),
+            store: store.clone(),
+            identity: start.identity.clone(),
+            controller: identifier,
+            listener: start.listener,
+            reach: start.reach.clone(),
+            pace: Pace::default(),
+        })
+        .await
+        .map_err(|error| failed(&error))?;
         let projects = ProjectsOptions {
             witness: Some(Arc::new(Noted(audit))),
+            cluster: Some(cluster.clone()),
             ..ProjectsOptions::new(start.public.clone(), history)
         };
         let projects = Projects::open(&start.node, &start.state, projects)
@@ -99,6 +113,7 @@ impl Orchestrator {
             node: start.node,
             state: start.state,
             metrics,
+            cluster,
             projects,
             controller,
             _services: services,
@@ -167,6 +182,7 @@ impl Orchestrating for Orchestrator {
 
     fn stop(&self) -> Eventual<'_, ()> {
         Box::pin(async {
+            self.cluster.stop().await;
             self.projects.stop().await;
             self.state.store().close().await;
         })
