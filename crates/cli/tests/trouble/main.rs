@@ -25,6 +25,7 @@ mod provider;
 mod published;
 #[path = "../fixtures/published_home.rs"]
 mod published_home;
+mod quick_start;
 mod traffic;
 mod trial;
 mod wire;
