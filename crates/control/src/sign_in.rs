@@ -8,6 +8,8 @@
 //!
 //! Specification: trust 9.9.
 
+#[cfg(all(test, feature = "cli"))]
+mod against_a_provider;
 mod provider;
 mod settings;
 mod token;
