@@ -293,7 +293,10 @@ fn prepare(
 /// A node uses every core; a command that only asks one needs no threads.
 fn runtime(node: bool) -> io::Result<tokio::runtime::Runtime> {
     let mut builder = if node {
-        tokio::runtime::Builder::new_multi_thread()
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        // Room that is taken only when it is used: a build for debugging needs more than 2 MiB to ask a database server.
+        builder.thread_stack_size(8 * 1024 * 1024);
+        builder
     } else {
         tokio::runtime::Builder::new_current_thread()
     };
