@@ -1,6 +1,8 @@
 //! From the bytes of a request to the bytes of its answer: who asks, whether they may, statuses, the audit log.
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -153,8 +155,7 @@ impl Controller {
         let done = match caller {
             None => Err(Refused::NoChannel),
             Some(caller) => {
-                self.done(service, caller, &request, body.unwrap_or_default())
-                    .await
+                Box::pin(self.done(service, caller, &request, body.unwrap_or_default())).await
             }
         };
         let (status, body) = match done {
@@ -205,7 +206,7 @@ impl Controller {
                 Refused::NotEnrolled
             });
         };
-        let done = match self.grant(operation.who, account, &named).await {
+        let done = match Box::pin(self.grant(operation.who, account, &named)).await {
             Ok(granted) => {
                 let asked = Asked {
                     caller,
@@ -239,59 +240,67 @@ impl Controller {
         done
     }
 
-    async fn act(&self, operation: &Operation, asked: &Asked<'_>) -> Result<Done, Refused> {
+    /// Each in memory of its own: what is done for one request may be deep, and many wait at a time.
+    fn act<'a>(&'a self, operation: &Operation, asked: &'a Asked<'a>) -> Doing<'a> {
         match operation.act {
-            Act::Enroll => self.enroll(asked).await,
-            Act::AccountCredential => self.account_credential(asked).await,
-            Act::ProjectCredential => self.project_credential(asked).await,
-            Act::ListSpaces => self.list_spaces(asked).await,
-            Act::CreateSpace => self.create_space(asked).await,
-            Act::ShowSpace => self.show_space(asked),
-            Act::DeleteSpace => self.delete_space(asked).await,
-            Act::ListSpaceAdmins => self.space_admins(asked).await,
-            Act::AddSpaceAdmin => self.add_space_admin(asked).await,
-            Act::DeleteSpaceAdmin => self.delete_space_admin(asked).await,
-            Act::ListProjects => self.list_projects(asked).await,
-            Act::CreateProject => self.create_project(asked).await,
-            Act::ShowOperation => self.show_operation(asked),
-            Act::ShowProject => self.show_project(asked).await,
-            Act::DeleteProject => self.delete_project(asked).await,
-            Act::ListProjectAdmins => self.project_admins(asked).await,
-            Act::AddProjectAdmin => self.add_project_admin(asked).await,
-            Act::DeleteProjectAdmin => self.delete_project_admin(asked).await,
-            Act::ListAddons => self.list_addons(asked),
-            Act::ConfigureOkta => self.configure_okta(asked).await,
-            Act::ConfigureOther => self.configure_other(asked),
-            Act::DisableAddon => self.disable_addon(asked).await,
-            Act::ShowVersion => Ok(self.version()),
-            Act::Invite => self.invite(asked).await,
-            Act::InviteToService => self.invite_to_service(asked).await,
-            Act::ListInvitations => self.list_invitations(asked).await,
-            Act::ShowInvitation => self.show_invitation(asked).await,
-            Act::IgnoreInvitation => self.ignore_invitation(asked).await,
-            Act::RedeemInvitation => self.redeem_invitation(asked).await,
-            Act::ActivateSubscription => Err(Refused::NotOffered(
+            Act::Enroll => Box::pin(self.enroll(asked)),
+            Act::AccountCredential => Box::pin(self.account_credential(asked)),
+            Act::ProjectCredential => Box::pin(self.project_credential(asked)),
+            Act::ListSpaces => Box::pin(self.list_spaces(asked)),
+            Act::CreateSpace => Box::pin(self.create_space(asked)),
+            Act::ShowSpace => now(self.show_space(asked)),
+            Act::DeleteSpace => Box::pin(self.delete_space(asked)),
+            Act::ListSpaceAdmins => Box::pin(self.space_admins(asked)),
+            Act::AddSpaceAdmin => Box::pin(self.add_space_admin(asked)),
+            Act::DeleteSpaceAdmin => Box::pin(self.delete_space_admin(asked)),
+            Act::ListProjects => Box::pin(self.list_projects(asked)),
+            Act::CreateProject => Box::pin(self.create_project(asked)),
+            Act::ShowOperation => now(self.show_operation(asked)),
+            Act::ShowProject => Box::pin(self.show_project(asked)),
+            Act::DeleteProject => Box::pin(self.delete_project(asked)),
+            Act::ListProjectAdmins => Box::pin(self.project_admins(asked)),
+            Act::AddProjectAdmin => Box::pin(self.add_project_admin(asked)),
+            Act::DeleteProjectAdmin => Box::pin(self.delete_project_admin(asked)),
+            Act::ListAddons => now(self.list_addons(asked)),
+            Act::ConfigureOkta => Box::pin(self.configure_okta(asked)),
+            Act::ConfigureOther => now(self.configure_other(asked)),
+            Act::DisableAddon => Box::pin(self.disable_addon(asked)),
+            Act::ShowVersion => now(Ok(self.version())),
+            Act::Invite => Box::pin(self.invite(asked)),
+            Act::InviteToService => Box::pin(self.invite_to_service(asked)),
+            Act::ListInvitations => Box::pin(self.list_invitations(asked)),
+            Act::ShowInvitation => Box::pin(self.show_invitation(asked)),
+            Act::IgnoreInvitation => Box::pin(self.ignore_invitation(asked)),
+            Act::RedeemInvitation => Box::pin(self.redeem_invitation(asked)),
+            Act::ActivateSubscription => now(Err(Refused::NotOffered(
                 "every space has what it needs: nothing is sold here",
-            )),
-            Act::ListSubscriptions => Ok(Done::with(&Vec::<String>::new())),
-            Act::NoSubscription => Err(Refused::NotFound),
-            Act::ShowSignIn => Ok(Done::with(&self.options.sign_in_info)),
-            Act::ShowMe => self.me(asked),
-            Act::PageSpaces => self.page_spaces(asked).await,
-            Act::PageProjects => self.page_projects(asked).await,
-            Act::CreateCode => self.create_code(asked).await,
-            Act::PageCodes => self.page_codes(asked).await,
-            Act::DeleteCode => self.delete_code(asked).await,
-            Act::PageAccounts => self.page_accounts(asked).await,
-            Act::DeleteAccount => self.delete_account(asked).await,
-            Act::DeleteIdentifier => self.delete_identifier(asked).await,
-            Act::AddAdministrator => self.set_administrator(asked, true).await,
-            Act::DeleteAdministrator => self.set_administrator(asked, false).await,
-            Act::PageRelays => self.page_relays(asked).await,
-            Act::PageTickets => self.page_tickets(asked).await,
-            Act::PageAudit => self.page_audit(asked).await,
+            ))),
+            Act::ListSubscriptions => now(Ok(Done::with(&Vec::<String>::new()))),
+            Act::NoSubscription => now(Err(Refused::NotFound)),
+            Act::ShowSignIn => now(Ok(Done::with(&self.options.sign_in_info))),
+            Act::ShowMe => now(self.me(asked)),
+            Act::PageSpaces => Box::pin(self.page_spaces(asked)),
+            Act::PageProjects => Box::pin(self.page_projects(asked)),
+            Act::CreateCode => Box::pin(self.create_code(asked)),
+            Act::PageCodes => Box::pin(self.page_codes(asked)),
+            Act::DeleteCode => Box::pin(self.delete_code(asked)),
+            Act::PageAccounts => Box::pin(self.page_accounts(asked)),
+            Act::DeleteAccount => Box::pin(self.delete_account(asked)),
+            Act::DeleteIdentifier => Box::pin(self.delete_identifier(asked)),
+            Act::AddAdministrator => Box::pin(self.set_administrator(asked, true)),
+            Act::DeleteAdministrator => Box::pin(self.set_administrator(asked, false)),
+            Act::PageRelays => Box::pin(self.page_relays(asked)),
+            Act::PageTickets => Box::pin(self.page_tickets(asked)),
+            Act::PageAudit => Box::pin(self.page_audit(asked)),
         }
     }
+}
+
+/// What is being done.
+type Doing<'a> = Pin<Box<dyn Future<Output = Result<Done, Refused>> + Send + 'a>>;
+
+fn now<'a>(done: Result<Done, Refused>) -> Doing<'a> {
+    Box::pin(std::future::ready(done))
 }
 
 fn log(service: Service, caller: Option<&Caller>, request: &Request, refused: &Refused) {

@@ -14,6 +14,7 @@ use crate::world::{World, invitation};
 /// another project, the administrators of the space and of the project, an administrator of the Orchestrator.
 const fn expected(act: Act) -> [u16; 7] {
     const OK: u16 = 200;
+    const WRONG: u16 = 400;
     const NO: u16 = 403;
     const NONE: u16 = 404;
     const NEVER: u16 = 501;
@@ -44,12 +45,12 @@ const fn expected(act: Act) -> [u16; 7] {
         | Act::AddProjectAdmin
         | Act::DeleteProjectAdmin
         | Act::ListAddons
+        | Act::DisableAddon
         | Act::Invite
         | Act::InviteToService => [NO, NO, NONE, NONE, OK, OK, NONE],
-        // Nobody hosts them here.
-        Act::ConfigureOkta | Act::ConfigureOther | Act::DisableAddon => {
-            [NO, NO, NONE, NONE, NEVER, NEVER, NONE]
-        }
+        Act::ConfigureOther => [NO, NO, NONE, NONE, NEVER, NEVER, NONE],
+        // With a certificate that is none.
+        Act::ConfigureOkta => [NO, NO, NONE, NONE, WRONG, WRONG, NONE],
         Act::ShowInvitation => [NO, NO, OK, NONE, NONE, OK, NONE],
         Act::IgnoreInvitation | Act::RedeemInvitation => [NO, NO, OK, NONE, NONE, NONE, NONE],
         Act::ActivateSubscription => [NO, NO, NEVER, NEVER, NEVER, NEVER, NEVER],

@@ -166,11 +166,12 @@ impl Empty {
         body: Option<&[u8]>,
     ) -> (Status, Vec<u8>) {
         let request = Request::new(MessageId(7), method, path).encode(body);
-        let answer = self
-            .controller
-            .answer(service, Some(&asker.caller), &request)
-            .await
-            .unwrap();
+        let answer = Box::pin(
+            self.controller
+                .answer(service, Some(&asker.caller), &request),
+        )
+        .await
+        .unwrap();
         let (response, body) = Response::decode(&answer).unwrap();
         assert_eq!(response.re, MessageId(7));
         (response.status.unwrap(), body.unwrap_or_default().to_vec())
@@ -234,6 +235,10 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Box::pin(Self::start()).await
+    }
+
+    async fn start() -> Self {
         let empty = Empty::new().await;
         let administrator = Asker::new(10, "administrator@localhost");
         let code = empty
