@@ -46,7 +46,7 @@ pub enum CodeRedemption {
     /// One use is gone, and the identity acts for this account.
     Redeemed {
         /// The account.
-        account: AccountRecord,
+        account: Box<AccountRecord>,
         /// What was redeemed.
         code: CodeRecord,
     },
@@ -225,7 +225,10 @@ impl Store {
                 put_role(db, project, &account.email, code.role).await?;
             }
             let account = accounts::by_id(db, &account.id).await?.unwrap_or(account);
-            Ok(CodeRedemption::Redeemed { account, code })
+            Ok(CodeRedemption::Redeemed {
+                account: Box::new(account),
+                code,
+            })
         })
         .await
     }

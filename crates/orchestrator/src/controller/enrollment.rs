@@ -75,7 +75,7 @@ impl Controller {
             )
             .await?;
         match redeemed {
-            CodeRedemption::Redeemed { account, .. } => Ok(account),
+            CodeRedemption::Redeemed { account, .. } => Ok(*account),
             CodeRedemption::Unknown => Err(Refused::Forbidden(UNKNOWN_CODE)),
         }
     }
