@@ -135,7 +135,7 @@ impl Run for Service {
     fn examples() -> Vec<Example> {
         vec![Example::new(
             "With what `ockam project show` and `ockam project ticket` say",
-            "ockam share service 5f a@b.c $ALICE /tcp/1 $ALICE /tcp/1 $ALICE /service/x $TICKET",
+            "ockam share service 5f a@b.c $ALICE /tcp/1 $ALICE /tcp/1 $ALICE /service/x \"$TICKET\"",
         )]
     }
 

@@ -35,10 +35,7 @@ impl Run for Create {
     fn examples() -> Vec<Example> {
         vec![
             Example::new("A space of one's own", "ockam space create web"),
-            Example::new(
-                "One that somebody else administers too",
-                "ockam space create web -- alice@example.com",
-            ),
+            Example::new("One with a random name", "ockam space create"),
         ]
     }
 
