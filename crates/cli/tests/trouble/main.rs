@@ -45,6 +45,7 @@ mod loops;
 mod names;
 mod nodes;
 mod options;
+mod orchestrator;
 mod reload;
 mod restart;
 mod rotation;
