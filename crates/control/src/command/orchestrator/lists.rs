@@ -88,7 +88,7 @@ impl Run for Relays {
     fn examples() -> Vec<Example> {
         vec![Example::new(
             "From where relays are connected",
-            "ockam orchestrator relays --jq '.[] | [.name, .from]'",
+            "ockam orchestrator relays --jq 'map({name, from})'",
         )]
     }
 
@@ -148,7 +148,7 @@ impl Run for Tickets {
     fn examples() -> Vec<Example> {
         vec![Example::new(
             "Who used which ticket",
-            "ockam orchestrator tickets --jq '.[] | [.reference, .used[].by]'",
+            "ockam orchestrator tickets --jq 'map({reference, used})'",
         )]
     }
 

@@ -187,8 +187,8 @@ impl Run for Start {
                 "ockam orchestrator start -f --database postgres://ockam@db/ockam --key-file /run/secrets/key",
             ),
             Example::new(
-                "Whoever signs in with an address of one's own domain gets in",
-                "ockam orchestrator start --oidc-issuer https://id.example.com --oidc-client-id ockam --oidc-admit example.com",
+                "People sign in with a provider",
+                "ockam orchestrator start --oidc-issuer https://id.example.com --oidc-client-id ockam",
             ),
         ]
     }
