@@ -34,6 +34,9 @@ impl Run for Status {
             false => None,
         };
         let join = running_view.as_ref().map(join_string).transpose()?;
+        let is_administered = running_view
+            .as_ref()
+            .is_some_and(|view| view.counts.has_administrator);
         let status = OrchestratorStatus {
             node: found.node.name.to_string(),
             running: status.is_running(),
@@ -42,7 +45,9 @@ impl Run for Status {
             status_endpoint: found.node.status_endpoint.clone(),
             database: orchestrator::database_kind(&found.settings).to_owned(),
             join: join.map(|join| join.to_string()),
+            // The file goes a moment after it was used.
             first_administrator: orchestrator::first_administrator(&state)
+                .filter(|_| !is_administered)
                 .map(|path| path.display().to_string()),
             running_view,
         };
