@@ -228,6 +228,12 @@ impl Run for Start {
             .spawn_node(&arguments, ChildOutput::Discard)
             .await;
         if started.is_err() && before.is_none() {
+            if let Some(other) = orchestrator::find(&state).await?
+                && status_of(&other.node).is_running()
+            {
+                // Another command was faster.
+                return self.leave_running(session, &state, &other).await;
+            }
             // One that never ran is none.
             state
                 .store()
