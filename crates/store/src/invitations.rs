@@ -513,7 +513,7 @@ mod tests {
             .unwrap();
         let tasks: Vec<_> = (0..12)
             .map(|number: u8| {
-                let store = if number % 2 == 0 {
+                let store = if number.is_multiple_of(2) {
                     store.clone()
                 } else {
                     second.clone()

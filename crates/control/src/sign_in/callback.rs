@@ -30,10 +30,13 @@ pub(super) enum CallbackError {
     Ended,
 }
 
+/// The code that was brought, or why there is none.
+type Answer = Result<Zeroizing<String>, CallbackError>;
+
 struct Waiting {
     state: Zeroizing<String>,
     success: Option<String>,
-    answer: Mutex<Option<oneshot::Sender<Result<Zeroizing<String>, CallbackError>>>>,
+    answer: Mutex<Option<oneshot::Sender<Answer>>>,
 }
 
 impl Callback {

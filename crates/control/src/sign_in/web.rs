@@ -322,9 +322,9 @@ fn bearer_header(token: &AccessToken) -> Zeroizing<String> {
 fn certificates(pem: &str) -> Result<Vec<Certificate<'static>>, RootsError> {
     let mut found = Vec::new();
     for item in parse_pem(pem.as_bytes()) {
-        match item.map_err(|error| RootsError::Unreadable(error.to_string()))? {
-            PemItem::Certificate(certificate) => found.push(certificate),
-            _ => {}
+        let item = item.map_err(|error| RootsError::Unreadable(error.to_string()))?;
+        if let PemItem::Certificate(certificate) = item {
+            found.push(certificate);
         }
     }
     if found.is_empty() {

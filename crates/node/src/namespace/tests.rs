@@ -156,7 +156,7 @@ async fn gate_is_closed_until_it_is_opened() {
 }
 
 #[tokio::test]
-async fn guard_namespaces_do_not_see_each_other() {
+async fn namespaces_do_not_see_each_other() {
     let outer = Outer::start(true).await;
     let (one, two) = (
         Inner::start(&outer, "p1", true),
@@ -200,7 +200,7 @@ async fn guard_namespaces_do_not_see_each_other() {
 }
 
 #[tokio::test]
-async fn guard_peer_of_the_outer_node_is_nobody_inside() {
+async fn peer_of_the_outer_node_is_nobody_inside() {
     let outer = Outer::start(false).await;
     let inner = Inner::start(&outer, "p1", false);
     let mut seen = inner.mailbox("seen", inner.namespace.flow());
@@ -241,7 +241,7 @@ async fn guard_peer_of_the_outer_node_is_nobody_inside() {
 }
 
 #[tokio::test]
-async fn guard_worker_of_the_outer_node_cannot_send_into_an_inner_one() {
+async fn worker_of_the_outer_node_cannot_send_into_an_inner_one() {
     let outer = Outer::start(false).await;
     let inner = Inner::start(&outer, "p1", false);
     let client = Client::dial(&outer).await;
@@ -417,7 +417,7 @@ async fn gates_of_a_connection_are_bounded() {
 }
 
 #[tokio::test]
-async fn guard_linked_channel_leads_from_gate_to_gate_and_nowhere_else() {
+async fn linked_channel_leads_from_gate_to_gate_and_nowhere_else() {
     let (here, there) = (Outer::start(false).await, Outer::start(false).await);
     let (one, other) = (
         Inner::start(&here, "p1", false),

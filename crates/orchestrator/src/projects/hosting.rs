@@ -38,14 +38,14 @@ impl Hosting for Projects {
     fn create<'a>(&'a self, project: &'a str) -> Eventual<'a, Hosted> {
         Box::pin(async move {
             let id: ProjectId = project.parse().map_err(ProjectsError::from)?;
-            Ok(Projects::create(self, NewProject { id: Some(id) })
+            Ok(Self::create(self, NewProject { id: Some(id) })
                 .await?
                 .into())
         })
     }
 
     fn delete<'a>(&'a self, project: &'a str) -> Eventual<'a, ()> {
-        Box::pin(async move { gone_is_done(Projects::delete(self, project).await) })
+        Box::pin(async move { gone_is_done(Self::delete(self, project).await) })
     }
 
     fn describe<'a>(&'a self, projects: &'a [String]) -> Eventual<'a, BTreeMap<String, Hosted>> {
@@ -66,17 +66,17 @@ impl Hosting for Projects {
     ) -> Eventual<'a, ()> {
         Box::pin(async move {
             let controller = *self.options.controller.identifier();
-            Ok(Projects::admit(self, project, who, &attributes, &controller).await?)
+            Ok(Self::admit(self, project, who, &attributes, &controller).await?)
         })
     }
 
     fn dismiss<'a>(&'a self, project: &'a str, who: &'a Identifier) -> Eventual<'a, ()> {
-        Box::pin(async move { gone_is_done(Projects::dismiss(self, project, who).await) })
+        Box::pin(async move { gone_is_done(Self::dismiss(self, project, who).await) })
     }
 
     fn relays<'a>(&'a self, project: &'a str) -> Eventual<'a, Vec<RelayItem>> {
         Box::pin(async move {
-            let relays = Projects::relays(self, project).await?;
+            let relays = Self::relays(self, project).await?;
             Ok(relays
                 .into_iter()
                 .map(|relay| RelayItem {
@@ -92,7 +92,7 @@ impl Hosting for Projects {
 
     fn tickets<'a>(&'a self, project: &'a str) -> Eventual<'a, Vec<TicketItem>> {
         Box::pin(async move {
-            let tickets = Projects::tickets(self, project, TICKETS).await?;
+            let tickets = Self::tickets(self, project, TICKETS).await?;
             Ok(tickets
                 .into_iter()
                 .map(|ticket| TicketItem {

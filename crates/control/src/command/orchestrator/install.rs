@@ -173,10 +173,7 @@ fn unit(place: &Place, program: &Path, words: &[String]) -> Result<String, Failu
     }
     let home = match place {
         Place::Machine => "OCKAM_HOME=%S/ockam".to_owned(),
-        Place::User(home) => {
-            let home = quoted(&format!("OCKAM_HOME={}", home.display()))?;
-            home
-        }
+        Place::User(home) => quoted(&format!("OCKAM_HOME={}", home.display()))?,
     };
     let mut unit = format!(
         "# Written by `ockam orchestrator install`.\n\
@@ -294,9 +291,9 @@ mod tests {
 
     #[test]
     fn the_unit_of_a_user_has_the_home_of_that_user() {
-        let unit = of(&Place::User("/home/a b/100%".into()));
+        let unit = of(&Place::User("/srv/a b/100%".into()));
         assert!(
-            unit.contains("Environment=\"OCKAM_HOME=/home/a b/100%%\"\n"),
+            unit.contains("Environment=\"OCKAM_HOME=/srv/a b/100%%\"\n"),
             "{unit}"
         );
         assert!(unit.contains("WantedBy=default.target"));

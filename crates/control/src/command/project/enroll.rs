@@ -182,7 +182,18 @@ async fn enroll(
         .waiting(&format!("Enrolling with {}", asking.trusted.name()));
     let redeemed = redeem(session, &asking, &code, wanted.retry).await?;
     let project = projects::store(state, &project).await?;
-    enrolled(session, state, &asking, identity, project, redeemed, wanted).await
+    tell_if_known(session, &project, redeemed);
+    enrolled(session, state, &asking, identity, project, wanted).await
+}
+
+/// Says so when somebody was a member before (spec: command 3.9.6).
+fn tell_if_known(session: &Session<'_>, project: &ProjectRecord, redeemed: Redeemed) {
+    if redeemed == Redeemed::AlreadyMember {
+        session.host.note(Note::Info(format!(
+            "Identity is already enrolled with the project {}",
+            project.name
+        )));
+    }
 }
 
 /// Keeps that somebody is a member now, and fetches the credential.
@@ -192,7 +203,6 @@ async fn enrolled(
     asking: &Asking,
     identity: IdentityRecord,
     project: ProjectRecord,
-    redeemed: Redeemed,
     wanted: Wanted<'_>,
 ) -> Result<Enrolled, Failure> {
     state
@@ -204,13 +214,6 @@ async fn enrolled(
         })
         .await
         .map_err(refused)?;
-    if redeemed == Redeemed::AlreadyMember {
-        // spec: command 3.9.6
-        session.host.note(Note::Info(format!(
-            "Identity is already enrolled with the project {}",
-            project.name
-        )));
-    }
     let credential = match wanted.credential {
         Credential::Later => None,
         Credential::Now => Some(fetch(session, state, asking, &identity, wanted.retry).await?),

@@ -5,7 +5,7 @@
 use ockam_store::ProjectRecord;
 use serde::Deserialize;
 
-use super::{Enroll, Enrolled, enrolled};
+use super::{Enroll, Enrolled, enrolled, tell_if_known};
 use crate::command::Session;
 use crate::home::enrollment::Asking;
 use crate::home::trust::Trusted;
@@ -67,16 +67,8 @@ impl Enroll {
             })
             .await?;
         drop(token);
-        enrolled(
-            session,
-            &state,
-            &asking,
-            identity,
-            project,
-            redeemed,
-            self.wanted(),
-        )
-        .await
+        tell_if_known(session, &project, redeemed);
+        enrolled(session, &state, &asking, identity, project, self.wanted()).await
     }
 }
 
