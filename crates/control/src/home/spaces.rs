@@ -77,6 +77,10 @@ mod tests {
             .await
             .expect("it opens");
         let (ours, other) = (Identifier::new([1; 32]), Identifier::new([2; 32]));
+        for known in [&other, &ours] {
+            let stored = state.store().put_controller(known, "/tcp/1").await;
+            stored.expect("it is stored");
+        }
         let mut space = Space {
             id: "s-1".to_owned(),
             name: "default".to_owned(),
