@@ -259,8 +259,8 @@ mod tests {
         assert!(!text.contains("stranger"));
     }
 
-    #[test]
-    fn a_million_names_are_one_series() {
+    #[tokio::test]
+    async fn a_million_names_are_one_series() {
         let metrics = Metrics::default();
         for number in 0..1000 {
             metrics.note_request(&format!("service-{number}"), 404);
