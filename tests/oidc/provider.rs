@@ -24,6 +24,7 @@ pub(crate) enum Person {
 }
 
 /// The audience of tokens of the clients `ours` and `theirs`.
+#[allow(dead_code, reason = "each test program uses some of this")]
 pub(crate) const AUDIENCE: &str = "https://orchestrator.example";
 
 #[allow(dead_code, reason = "each test program uses some of this")]

@@ -17,7 +17,7 @@ const OUTLET: Address = Address::from_static("outlet");
 
 #[tokio::test]
 async fn portal_through_a_relay_of_another_process() {
-    let world = World::start().await;
+    let world = World::start();
     let [here, there] = [world.process().await, world.process().await];
     let relayed = Host::start();
     let _outlet = relayed.outlet(echo_target().await);
@@ -39,7 +39,7 @@ async fn portal_through_a_relay_of_another_process() {
 
 #[tokio::test]
 async fn relay_whose_process_dies_is_reached_where_its_node_connects_next() {
-    let world = World::start().await;
+    let world = World::start();
     let [here, there] = [world.process().await, world.process().await];
     let relayed = Host::start();
     let _outlet = relayed.outlet(echo_target().await);
@@ -70,7 +70,7 @@ async fn relay_whose_process_dies_is_reached_where_its_node_connects_next() {
 
 #[tokio::test]
 async fn forwarder_follows_a_relay_that_moves_to_a_third_process() {
-    let world = World::start().await;
+    let world = World::start();
     let [here, there, third] = [
         world.process().await,
         world.process().await,
@@ -102,7 +102,7 @@ async fn forwarder_follows_a_relay_that_moves_to_a_third_process() {
 
 #[tokio::test]
 async fn guard_w10_name_of_a_living_owner_cannot_be_taken_at_another_process() {
-    let world = World::start().await;
+    let world = World::start();
     let [here, there] = [world.process().await, world.process().await];
     let (owner, other) = (Host::start(), Host::start());
     let relay = owner.relay(&there, "n1").await;
@@ -131,7 +131,7 @@ async fn guard_w10_name_of_a_living_owner_cannot_be_taken_at_another_process() {
 
 #[tokio::test]
 async fn silent_owner_at_another_process_is_replaced() {
-    let world = World::start().await;
+    let world = World::start();
     let [here, there] = [world.process().await, world.process().await];
     let (owner, other) = (Host::start(), Host::start());
     let relay = owner.relay(&there, "n1").await;
@@ -151,7 +151,7 @@ async fn silent_owner_at_another_process_is_replaced() {
 
 #[tokio::test]
 async fn process_that_was_taken_for_dead_claims_again_what_it_has() {
-    let world = World::start().await;
+    let world = World::start();
     let [here, there] = [world.process().await, world.process().await];
     let relayed = Host::start();
     let _relay = relayed.relay(&there, "n1").await;
@@ -179,7 +179,7 @@ async fn process_that_was_taken_for_dead_claims_again_what_it_has() {
 
 #[tokio::test]
 async fn relay_that_ends_is_given_back() {
-    let world = World::start().await;
+    let world = World::start();
     let here = world.process().await;
     let relayed = Host::start();
     let relay = relayed.relay(&here, "n1").await;
@@ -196,7 +196,7 @@ async fn relay_that_ends_is_given_back() {
 
 #[tokio::test]
 async fn process_that_leaves_frees_what_it_had_at_once() {
-    let world = World::start().await;
+    let world = World::start();
     let [here, there] = [world.process().await, world.process().await];
     let relayed = Host::start();
     let _relay = relayed.relay(&there, "n1").await;
@@ -210,7 +210,7 @@ async fn process_that_leaves_frees_what_it_had_at_once() {
 
 #[tokio::test]
 async fn nobody_but_the_controller_speaks_to_the_entry_of_processes() {
-    let world = World::start().await;
+    let world = World::start();
     let here = world.process().await;
     let stranger = Host::start();
     let connection = stranger
@@ -249,7 +249,7 @@ async fn nobody_but_the_controller_speaks_to_the_entry_of_processes() {
 
 #[tokio::test]
 async fn what_comes_from_another_process_is_not_forwarded_again() {
-    let world = World::start().await;
+    let world = World::start();
     let [here, there, third] = [
         world.process().await,
         world.process().await,
@@ -319,7 +319,7 @@ struct World {
 }
 
 impl World {
-    async fn start() -> Self {
+    fn start() -> Self {
         let identity = Node::new(NodeOptions::default())
             .ephemeral_identity()
             .unwrap();

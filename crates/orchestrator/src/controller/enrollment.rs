@@ -206,7 +206,7 @@ impl Controller {
     pub(super) fn new_code(&self) -> ([u8; 32], Zeroizing<String>) {
         let mut bytes = Zeroizing::new([0; 32]);
         self.options.source.fill(&mut *bytes);
-        let text = Zeroizing::new(hex::encode(*bytes));
+        let text = Zeroizing::new(hex::encode(bytes.as_slice()));
         (hash(&OneTimeCode::take(&mut bytes)), text)
     }
 }

@@ -118,7 +118,7 @@ impl Controller {
         Ok(self.store.delete_hosted_project(id).await?)
     }
 
-    pub(super) async fn project_admins(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
+    pub(super) fn project_admins(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
         Ok(Done::with(&infos(own_admins(asked.granted.project()?))))
     }
 

@@ -79,7 +79,7 @@ impl Controller {
         Ok(Done::default().on(format!("space {} {}", space.id, space.name)))
     }
 
-    pub(super) async fn space_admins(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
+    pub(super) fn space_admins(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
         Ok(Done::with(&infos(asked.granted.space()?.admins.iter())))
     }
 
