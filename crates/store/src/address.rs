@@ -3,18 +3,16 @@
 //! **Invariants**: nothing here shows a password, in no text and in no error; a server that is not on this machine is
 //! spoken to in TLS, and must prove its name, unless the address says otherwise.
 //!
-//! Specification: `docs/protocol/3-command.md` 3.13.
+//! Specification: command 3.9.8.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use serde::Deserialize;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use thiserror::Error;
-use zeroize::Zeroizing;
 
 /// Where a database is.
 ///
@@ -57,14 +55,6 @@ pub enum DatabaseAddressError {
     /// It names no database, or no host.
     #[error("the address of the database names no {0}: write postgres://user@host:port/database")]
     Incomplete(&'static str),
-    /// The variable is set without those it needs.
-    #[error(
-        "OCKAM_DATABASE_INSTANCE is set without a user: set OCKAM_DATABASE_USER and OCKAM_DATABASE_PASSWORD, or OCKAM_DATABASE_USERNAME_AND_PASSWORD"
-    )]
-    NoUser,
-    /// The variable is not what it should be.
-    #[error(r#"{0} is not JSON of the form {{"username": "..", "password": ".."}}"#)]
-    UserAndPassword(&'static str),
 }
 
 impl DatabaseAddress {
@@ -72,35 +62,6 @@ impl DatabaseAddress {
     #[must_use]
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self(Place::File(path.into()))
-    }
-
-    /// The address that environment variables give, if they do: `OCKAM_DATABASE_CONNECTION_URL`, or
-    /// `OCKAM_DATABASE_INSTANCE` (`host:port/database`) with user and password.
-    ///
-    /// # Errors
-    /// They give none that can be used.
-    pub fn from_variables(
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<Option<Self>, DatabaseAddressError> {
-        let set = |name| variable(name).filter(|value| !value.is_empty());
-        if let Some(url) = set(CONNECTION_URL) {
-            let url = Zeroizing::new(url);
-            return Self::server(&url).map(Some);
-        }
-        let Some(instance) = set(INSTANCE) else {
-            return Ok(None);
-        };
-        // With or without the scheme.
-        let instance = instance
-            .split_once("://")
-            .map_or(&*instance, |(_, rest)| rest);
-        let address = Self::server(&format!("postgres://{instance}"))?;
-        let Place::Server(options) = address.0 else {
-            return Ok(Some(address));
-        };
-        let (user, password) = user_and_password(set)?;
-        let options = options.username(&user).password(&password);
-        Ok(Some(Self(Place::Server(Box::new(options)))))
     }
 
     /// Whether it is a database of a server.
@@ -166,27 +127,6 @@ impl DatabaseAddress {
     }
 }
 
-fn user_and_password(
-    set: impl Fn(&'static str) -> Option<String>,
-) -> Result<(String, Zeroizing<String>), DatabaseAddressError> {
-    /// What the variable of both holds.
-    #[derive(Deserialize)]
-    struct Both {
-        username: String,
-        password: String,
-    }
-    for name in USER_AND_PASSWORD {
-        if let Some(text) = set(name).map(Zeroizing::new) {
-            let both: Both = serde_json::from_str(&text)
-                .map_err(|_| DatabaseAddressError::UserAndPassword(name))?;
-            return Ok((both.username, Zeroizing::new(both.password)));
-        }
-    }
-    let user = set(USER).ok_or(DatabaseAddressError::NoUser)?;
-    let password = set(PASSWORD).unwrap_or_default();
-    Ok((user, Zeroizing::new(password)))
-}
-
 /// Whether nobody else can listen to what is said on the way.
 fn is_here(options: &PgConnectOptions) -> bool {
     let host = options.get_host();
@@ -250,15 +190,6 @@ impl From<&Path> for DatabaseAddress {
     }
 }
 
-const CONNECTION_URL: &str = "OCKAM_DATABASE_CONNECTION_URL";
-const INSTANCE: &str = "OCKAM_DATABASE_INSTANCE";
-const USER: &str = "OCKAM_DATABASE_USER";
-const PASSWORD: &str = "OCKAM_DATABASE_PASSWORD";
-/// The documented name, and the one that the published program reads.
-const USER_AND_PASSWORD: [&str; 2] = [
-    "OCKAM_DATABASE_USERNAME_AND_PASSWORD",
-    "OCKAM_DATABASE_USER_AND_PASSWORD",
-];
 const PARAMETERS: &[&str] = &[
     "sslmode",
     "ssl-mode",
@@ -353,41 +284,5 @@ mod tests {
             "".parse::<DatabaseAddress>().unwrap_err(),
             DatabaseAddressError::Empty
         );
-    }
-
-    #[test]
-    fn variables_give_an_address_whole_or_in_parts() {
-        let read = |set: &[(&str, &str)]| {
-            DatabaseAddress::from_variables(|name| {
-                let found = set.iter().find(|(set, _)| *set == name);
-                found.map(|(_, value)| (*value).to_owned())
-            })
-        };
-        assert!(read(&[("OCKAM_DATABASE_USER", "me")]).unwrap().is_none());
-        assert!(
-            read(&[("OCKAM_DATABASE_CONNECTION_URL", "")])
-                .unwrap()
-                .is_none()
-        );
-        let whole = read(&[("OCKAM_DATABASE_CONNECTION_URL", "postgres://me:hush@db:5/x")]);
-        assert_eq!(whole.unwrap().unwrap().to_string(), "postgres://me@db:5/x");
-        let instance = ("OCKAM_DATABASE_INSTANCE", "db:5/x");
-        let parts = [
-            instance,
-            ("OCKAM_DATABASE_USER", "me"),
-            ("OCKAM_DATABASE_PASSWORD", "hu/sh@"),
-        ];
-        assert_eq!(
-            read(&parts).unwrap().unwrap().to_string(),
-            "postgres://me@db:5/x"
-        );
-        for name in USER_AND_PASSWORD {
-            let json = (name, r#"{"username": "me", "password": "hush"}"#);
-            let address = read(&[instance, json]).unwrap().unwrap();
-            assert_eq!(address.to_string(), "postgres://me@db:5/x");
-            let error = read(&[instance, (name, "hush")]).unwrap_err();
-            assert!(!error.to_string().contains("hush"));
-        }
-        assert_eq!(read(&[instance]).unwrap_err(), DatabaseAddressError::NoUser);
     }
 }

@@ -59,8 +59,7 @@ const fn without(name: &'static str, about: &'static str) -> Variable {
 const TELEMETRY: &str = "telemetry; nothing is ever reported";
 const POSTGRES: &str = "PostgreSQL as the store; see OCKAM_DATABASE_CONNECTION_URL";
 const NO_POSTGRES: &str = "PostgreSQL as the store: every command that needs state fails";
-const ORCHESTRATOR: &str =
-    "the Orchestrator, of which this release asks for the administrators of projects alone";
+const HOSTED: &str = "the hosted Orchestrator; the one in this program has no pages";
 const UDP: &str = "UDP; this release has TCP";
 
 /// Every variable, in the order in which they are shown.
@@ -175,6 +174,16 @@ pub(crate) const VARIABLES: &[Variable] = &[
         "the join string of the Orchestrator that `ockam enroll` enrolls with",
     ),
     honoured(
+        "OCKAM_AUTHENTICATOR_ENDPOINT",
+        "",
+        "where `ockam enroll` signs in, in the published form, before what the Orchestrator says",
+    ),
+    honoured(
+        "OCKAM_AUTH0_CLIENT_ID",
+        "",
+        "the client that is registered there",
+    ),
+    honoured(
         "OCKAM_ORCHESTRATOR_DATABASE",
         "",
         "where the database of the Orchestrator is, with its password: postgres://.., before `--database`",
@@ -212,9 +221,11 @@ pub(crate) const VARIABLES: &[Variable] = &[
     without("OCKAM_RENDEZVOUS_SERVER", UDP),
     without("OCKAM_UDP_PENDING_MESSAGES_PER_PEER", UDP),
     without("OCKAM_UDP_MAX_ON_THE_WIRE_PACKET_SIZE", UDP),
-    without("OCKAM_AUTHENTICATOR_ENDPOINT", ORCHESTRATOR),
-    without("OCKAM_ORCHESTRATOR_UI_URL", ORCHESTRATOR),
-    without("OCKAM_DEVELOPER", ORCHESTRATOR),
+    without("OCKAM_ORCHESTRATOR_UI_URL", HOSTED),
+    without(
+        "OCKAM_DEVELOPER",
+        "what developers of the published program see",
+    ),
     without(
         "OCKAM_CONTROL_API_AUTHENTICATION_TOKEN",
         "the control API over HTTP, which this release does not have",

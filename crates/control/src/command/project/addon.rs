@@ -108,7 +108,7 @@ impl Run for Disable {
 
 #[derive(Debug, Args)]
 pub(in crate::command) struct Okta {
-    /// Where the tenant is, for example https://example.okta.com/oauth2/default
+    /// Where the tenant is, for example `https://example.okta.com/oauth2/default`
     #[arg(long, value_name = "URL")]
     tenant: String,
     /// Who may vouch for the server of the tenant, in PEM
