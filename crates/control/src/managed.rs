@@ -7,8 +7,8 @@
 //!
 //! # Invariants
 //! - A request that changes the node is in the store before it is acknowledged. A request that fails leaves nothing behind.
-//! - At start everything that was asked for is started again, in the order of [`restore::RESTORED`]; one thing that cannot be started
-//!   is logged and does not keep the node from starting.
+//! - At start everything that was asked for is started again, in the order of [`restore`]; one thing that cannot be started
+//!   is logged and does not keep the node from starting. Connections are taken when what they lead to runs.
 //! - The routable listener has no control worker: only the control socket commands the node.
 //!
 //! Specification: command 3.6, 3.7, 3.14; messaging 4.3, 5.
@@ -443,6 +443,7 @@ impl ManagedNode {
                 .start_authority(settings, identifier, channels)
                 .await?,
         );
+        managed.open_tcp_listeners();
         self.serve(socket, status, ());
         Ok(())
     }

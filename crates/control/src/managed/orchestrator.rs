@@ -176,6 +176,7 @@ impl ManagedNode {
             route,
         };
         drop(managed.orchestrator.set(running));
+        managed.open_tcp_listeners();
         self.serve(socket, status, ());
         Ok(())
     }

@@ -33,14 +33,19 @@ pub(crate) trait Restore {
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
-/// The nouns in the order in which they are restored: first what others stand on.
-pub(super) const RESTORED: [Row; 8] = [
+/// What others reach, in the order in which it is restored: first what others stand on. The listeners are bound, and opened
+/// when all of it runs: what comes for a worker that is not there is lost, and whoever sent it waits in vain.
+const SERVING: [Row; 4] = [
     Row::of::<TcpListener>(),
-    Row::of::<TcpConnection>(),
     Row::of::<Service>(),
     Row::of::<SecureChannelListener>(),
-    Row::of::<SecureChannel>(),
     Row::of::<TcpOutlet>(),
+];
+
+/// What leads elsewhere, or to this node itself.
+const LEADING: [Row; 4] = [
+    Row::of::<TcpConnection>(),
+    Row::of::<SecureChannel>(),
     Row::of::<TcpInlet>(),
     Row::of::<Relay>(),
 ];
@@ -48,7 +53,7 @@ pub(super) const RESTORED: [Row; 8] = [
 type Restoring<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
 
 /// One noun that is restored.
-pub(super) struct Row {
+struct Row {
     noun: &'static Noun,
     restore: for<'a> fn(&'a Arc<Managed>, &'a RequestRecord) -> Restoring<'a>,
 }
@@ -65,7 +70,7 @@ impl Row {
 }
 
 impl Managed {
-    /// Starts everything again that the node was asked for. What cannot be started is logged.
+    /// Starts everything again that the node was asked for, and opens its listeners. What cannot be started is logged.
     pub(super) async fn restore(self: &Arc<Self>) -> Result<(), Failure> {
         let requests = self
             .state
@@ -73,7 +78,14 @@ impl Managed {
             .requests(&self.name)
             .await
             .map_err(refused)?;
-        for row in &RESTORED {
+        self.restore_all(&SERVING, &requests).await;
+        self.open_tcp_listeners();
+        self.restore_all(&LEADING, &requests).await;
+        Ok(())
+    }
+
+    async fn restore_all(self: &Arc<Self>, rows: &[Row], requests: &[RequestRecord]) {
+        for row in rows {
             for request in requests.iter().filter(|one| one.noun == row.noun.one) {
                 if let Err(failure) = (row.restore)(self, request).await {
                     tracing::error!(
@@ -85,7 +97,6 @@ impl Managed {
                 }
             }
         }
-        Ok(())
     }
 }
 

@@ -41,27 +41,25 @@ impl Drop for KeptTcpListener {
     }
 }
 
-/// Binds a listener.
+/// Binds a listener, which is not open yet.
 pub(crate) async fn bind(
     node: &ockam_node::Node,
     address: &HostPort,
 ) -> Result<ockam_node::TcpListener, Failure> {
-    node.tcp_listen(&address.to_string())
-        .await
-        .map_err(|error| {
-            let failure = Failure::internal(format!("cannot listen at {address}"), &error);
-            match error.kind() {
-                // spec: command 3.3 (port taken)
-                std::io::ErrorKind::AddrInUse => failure
-                    .cause(format!(
-                        "Another process is already listening on port {}!",
-                        address.port()
-                    ))
-                    .help("choose another port, or 0 for a free one"),
-                std::io::ErrorKind::AddrNotAvailable => failure.help(NOT_OURS),
-                _ => failure,
-            }
-        })
+    node.tcp_bind(&address.to_string()).await.map_err(|error| {
+        let failure = Failure::internal(format!("cannot listen at {address}"), &error);
+        match error.kind() {
+            // spec: command 3.3 (port taken)
+            std::io::ErrorKind::AddrInUse => failure
+                .cause(format!(
+                    "Another process is already listening on port {}!",
+                    address.port()
+                ))
+                .help("choose another port, or 0 for a free one"),
+            std::io::ErrorKind::AddrNotAvailable => failure.help(NOT_OURS),
+            _ => failure,
+        }
+    })
 }
 
 /// What to do about an address that this machine does not have.
@@ -101,7 +99,18 @@ impl Managed {
         )
         .await?;
         self.open_way_in(running.flow(), WayIn::Plain);
+        // One that is restored opens when all it leads to runs.
+        if made == Made::Asked {
+            running.open();
+        }
         Ok(reservation.fill(KeptTcpListener { running })?.view())
+    }
+
+    /// Takes connections at every listener from now on.
+    pub(super) fn open_tcp_listeners(&self) {
+        for listener in self.tcp_listeners.all() {
+            listener.running.open();
+        }
     }
 
     fn listener_named(&self, name: &TransportName) -> Result<(String, Transport), Failure> {

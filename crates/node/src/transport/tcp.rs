@@ -41,7 +41,16 @@ use crate::queue::Queued;
 pub struct TcpListener {
     address: SocketAddr,
     flow: FlowId,
-    closed: Arc<watch::Sender<bool>>,
+    phase: Arc<watch::Sender<Phase>>,
+}
+
+/// How far a listener is; it only goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+enum Phase {
+    /// Whoever connects waits.
+    Bound,
+    Open,
+    Closed,
 }
 
 impl TcpListener {
@@ -55,14 +64,29 @@ impl TcpListener {
         self.flow
     }
 
+    /// Takes connections from now on, first those that were made since it was bound. A closed one stays closed.
+    pub fn open(&self) {
+        self.go_on(Phase::Open);
+    }
+
     /// Stops listening; accepted connections go on.
     pub fn close(&self) {
-        self.closed.send_replace(true);
+        self.go_on(Phase::Closed);
     }
 
     /// Whether it has stopped.
     pub fn is_closed(&self) -> bool {
-        *self.closed.borrow()
+        *self.phase.borrow() == Phase::Closed
+    }
+
+    fn go_on(&self, to: Phase) {
+        self.phase.send_if_modified(|phase| {
+            let later = *phase < to;
+            if later {
+                *phase = to;
+            }
+            later
+        });
     }
 }
 
@@ -100,20 +124,37 @@ impl Node {
     /// # Errors
     /// The address cannot be resolved or bound.
     pub async fn tcp_listen(&self, address: &str) -> io::Result<TcpListener> {
+        let listener = self.tcp_bind(address).await?;
+        listener.open();
+        Ok(listener)
+    }
+
+    /// Takes the place of [`Node::tcp_listen`] without taking connections: they wait until [`TcpListener::open`]. What a
+    /// service is sent before it runs is lost, so a node that starts opens its listener when everything runs.
+    ///
+    /// # Errors
+    /// The address cannot be resolved or bound.
+    pub async fn tcp_bind(&self, address: &str) -> io::Result<TcpListener> {
         let socket = listening_socket(address).await?;
-        let (closed, mut is_closed) = watch::channel(false);
+        let (phase, mut now) = watch::channel(Phase::Bound);
         let listener = TcpListener {
             address: socket.local_addr()?,
             flow: self.random_flow(),
-            closed: Arc::new(closed),
+            phase: Arc::new(phase),
         };
-        let node = self.clone();
-        let flow = listener.flow;
+        let (node, flow, held) = (self.clone(), listener.flow, listener.phase.clone());
+        let mut ends = now.clone();
         tokio::spawn(async move {
-            let accepting = accept(&node, socket, flow);
+            // Of its own, as the handle may be dropped.
+            let _phase = held;
+            let accepting = async {
+                if now.wait_for(|phase| *phase != Phase::Bound).await.is_ok() {
+                    accept(&node, socket, flow).await;
+                }
+            };
             tokio::select! {
                 () = accepting => {}
-                _ = is_closed.wait_for(|closed| *closed) => {}
+                _ = ends.wait_for(|phase| *phase == Phase::Closed) => {}
             }
             node.router().end_flow(flow);
         });

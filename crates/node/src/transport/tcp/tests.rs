@@ -43,6 +43,45 @@ async fn echo_answers_over_tcp() {
 }
 
 #[tokio::test]
+async fn who_connects_before_a_listener_is_open_is_served_when_it_is() {
+    let server = Node::new(NodeOptions::default());
+    let listener = server.tcp_bind("127.0.0.1:0").await.unwrap();
+    let address = listener.address().to_string();
+    let client = Node::new(NodeOptions::default());
+    let connecting = tokio::spawn({
+        let client = client.clone();
+        async move { client.tcp_connect(&address).await }
+    });
+    // Connected as the kernel sees it, and silent.
+    let mut stream = TcpStream::connect(listener.address()).await.unwrap();
+    stream.write_all(&[1]).await.unwrap();
+    assert!(server.connections().is_empty());
+    let echo = services::start_echo(&server, services::ECHO).unwrap();
+    server
+        .router()
+        .add_consumer(echo.address(), listener.flow());
+    listener.open();
+    let connection = connecting.await.unwrap().unwrap();
+    assert_eq!(ask(&client, connection.sender(), b"hello").await, b"hello");
+
+    listener.close();
+    listener.open();
+    assert!(listener.is_closed());
+}
+
+#[tokio::test]
+async fn a_listener_without_a_handle_goes_on() {
+    let server = Node::new(NodeOptions::default());
+    let address = {
+        let listener = server.tcp_listen("127.0.0.1:0").await.unwrap();
+        listener.address().to_string()
+    };
+    tokio::task::yield_now().await;
+    let client = Node::new(NodeOptions::default());
+    client.tcp_connect(&address).await.unwrap();
+}
+
+#[tokio::test]
 async fn published_frames_get_the_published_answer() {
     // spec: messaging 11.3 V15
     let (_server, listener, _echo) = server(Limits::default()).await;
