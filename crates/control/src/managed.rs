@@ -167,6 +167,10 @@ impl ManagedNode {
         {
             return Err(nodes::already_running(&settings.name));
         }
+        // One that was killed a moment ago.
+        if let Some(process) = prior.as_ref().and_then(|prior| prior.process) {
+            nodes::let_go(process).await?;
+        }
         // Whoever does not believe what is stored is told by the node itself: two processes of one name would take each
         // other's place in the store.
         let socket = state.socket(&settings.name)?;

@@ -50,6 +50,16 @@ impl ProcessMark {
         }
     }
 
+    /// Whether it was told to end and has not quite: until its last thread has ended it holds its files and sockets.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        look_up(self.pid).is_some_and(|found| {
+            found.started == self.started
+                && found.state == ProcessState::Zombie
+                && found.threads > 1
+        })
+    }
+
     /// Whether the process is alive.
     #[must_use]
     pub fn is_running(&self) -> bool {
@@ -60,6 +70,7 @@ impl ProcessMark {
 struct Found {
     started: u64,
     state: ProcessState,
+    threads: u64,
 }
 
 fn look_up(pid: u32) -> Option<Found> {
@@ -74,12 +85,13 @@ fn look_up(pid: u32) -> Option<Found> {
         Ok(()) | Err(rustix::io::Errno::PERM) => Some(Found {
             started: 0,
             state: ProcessState::Running,
+            threads: 1,
         }),
         Err(_) => None,
     }
 }
 
-/// Reads the state (field 3) and the start time (field 22) of `/proc/<pid>/stat`. Field 2 is the name of the program
+/// Reads the state (field 3), the threads (field 20) and the start time (field 22) of `/proc/<pid>/stat`. Field 2 is the name of the program
 /// in parentheses and may itself hold blanks and parentheses, so counting starts behind the last one.
 fn parse_stat(stat: &[u8]) -> Option<Found> {
     let end = stat.iter().rposition(|&byte| byte == b')')?;
@@ -89,8 +101,13 @@ fn parse_stat(stat: &[u8]) -> Option<Found> {
         "Z" | "X" | "x" => ProcessState::Zombie,
         _ => ProcessState::Running,
     };
-    let started = fields.nth(18)?.parse().ok()?;
-    Some(Found { started, state })
+    let threads = fields.nth(16)?.parse().ok()?;
+    let started = fields.nth(1)?.parse().ok()?;
+    Some(Found {
+        started,
+        state,
+        threads,
+    })
 }
 
 #[cfg(test)]
@@ -131,5 +148,37 @@ mod tests {
         let found = parse_stat(line).unwrap();
         assert_eq!(found.started, 4711);
         assert_eq!(found.state, ProcessState::Running);
+        assert_eq!(found.threads, 1);
+    }
+
+    mod needs_python3 {
+        use super::*;
+
+        #[test]
+        fn only_a_dead_process_with_threads_left_is_ending() {
+            // A thread that stays behind when the first one ends is what a killed process looks like for a moment.
+            let mut child = Command::new("python3")
+                .args(["-c", LEADER_ENDS])
+                .stdin(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mark = ProcessMark::of(child.id()).unwrap();
+            for _ in 0..6000 {
+                if mark.state() == ProcessState::Zombie {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            assert!(mark.is_ending());
+            drop(child.stdin.take());
+            child.wait().unwrap();
+            assert!(!mark.is_ending());
+            assert!(!ProcessMark::current().is_ending());
+        }
+
+        /// The first thread ends; another one reads until there is no more.
+        const LEADER_ENDS: &str = "import ctypes, os, threading
+threading.Thread(target=lambda: (os.read(0, 1), os._exit(0))).start()
+ctypes.CDLL(None).pthread_exit(None)";
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::process;
 use crate::trial::Trial;
@@ -30,8 +30,10 @@ fn uses_of_a_ticket_are_counted_exactly_once_whoever_redeems_and_whatever_is_kil
                 let (ticket, start, done) = (ticket.trim(), &start, &done);
                 threads.spawn(move || {
                     start.wait();
+                    let begun = Instant::now();
                     let enrolled = loop {
                         let told = member.run(&["project", "enroll", ticket]);
+                        assert!(begun.elapsed() < Duration::from_secs(300), "{told:#?}");
                         if told.code == Some(0) {
                             break true;
                         }

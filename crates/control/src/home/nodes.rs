@@ -173,7 +173,7 @@ pub(crate) async fn end(process: ProcessMark) -> Result<(), Failure> {
         }
         for _ in 0..POLLS {
             if !process.is_running() {
-                return Ok(());
+                return let_go(process).await;
             }
             tokio::time::sleep(POLL).await;
         }
@@ -184,10 +184,26 @@ pub(crate) async fn end(process: ProcessMark) -> Result<(), Failure> {
     ))
 }
 
+/// Waits until a process that ends has let go of its files and sockets, which it does with its last thread.
+pub(crate) async fn let_go(process: ProcessMark) -> Result<(), Failure> {
+    for _ in 0..POLLS_OF_THE_DEAD {
+        if !process.is_ending() {
+            return Ok(());
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Err(Failure::coded(
+        Code::Internal,
+        format!("process {} has ended and does not go away", process.pid),
+    ))
+}
+
 /// Shorter than the published program's 100 ms: stopping ten nodes should not take a second of waiting.
 const POLL: Duration = Duration::from_millis(20);
 /// Five seconds in all.
 const POLLS: u32 = 250;
+/// A minute: what keeps it is a machine that is very busy.
+const POLLS_OF_THE_DEAD: u32 = 3000;
 
 #[cfg(test)]
 mod tests {
