@@ -735,6 +735,7 @@ fn outlet(name: Option<&str>, target: &str) -> OutletSpec {
         to: target.parse().expect("an address"),
         skip_handshake: false,
         allow: None,
+        authorized: Vec::new(),
     }
 }
 

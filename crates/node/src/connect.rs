@@ -26,7 +26,7 @@ use crate::transport::Connection as TransportConnection;
 pub struct ConnectOptions {
     /// The identity to present in every channel on the way.
     pub identity: Arc<dyn OwnIdentity>,
-    /// Whom to accept at the end of the last channel; empty: anyone.
+    /// Whom to accept at the end of the last channel, or at that of the channel which the first hop belongs to; empty: anyone.
     pub authorized: Vec<Identifier>,
     /// How long all of it may take.
     pub timeout: Duration,
@@ -194,6 +194,11 @@ pub enum ConnectError {
     /// A channel could not be opened.
     #[error(transparent)]
     Channel(#[from] ChannelError),
+    /// Identifiers are asked for, and no channel is on the way in which anybody could prove to be one of them.
+    #[error(
+        "there is no secure channel on the way, so nobody can prove to be an authorized identifier"
+    )]
+    NobodyProves,
     /// The first hop is not a worker of this node.
     #[error("no worker is running at `{0}`")]
     NotRunning(Address),
@@ -329,6 +334,11 @@ impl Node {
                     }
                     connection.peer = self.router().channel_peer(&first);
                 }
+                if let Err(error) = authorized(connection, &options.authorized) {
+                    connection.close().await;
+                    reached.store(0, Ordering::Relaxed);
+                    return Err(error);
+                }
                 guard.finished = true;
                 let parts = connection.place.protocols().len();
                 reached.store(parts, Ordering::Relaxed);
@@ -447,5 +457,18 @@ impl Node {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether one of these is at the end of the channel that the connection goes through, if any are named. Channels that were
+/// opened for it have asked already; one that was there before has not.
+fn authorized(connection: &Connection, identifiers: &[Identifier]) -> Result<(), ConnectError> {
+    if identifiers.is_empty() || !connection.channels.is_empty() {
+        return Ok(());
+    }
+    match &connection.peer {
+        None => Err(ConnectError::NobodyProves),
+        Some(peer) if identifiers.contains(&peer.identifier) => Ok(()),
+        Some(peer) => Err(ChannelError::NotAuthorized(peer.identifier).into()),
     }
 }

@@ -21,6 +21,8 @@ pub enum DeniedBy {
     NoChannel,
     /// The peer has no credential that counts.
     NoCredential,
+    /// The resource is for identifiers that it names, and the peer is none of them.
+    NotAuthorized,
     /// A rule about addresses or identifiers.
     AccessRule,
     /// The worker was not opened to the connection or channel that the message came in through.
@@ -42,6 +44,7 @@ impl fmt::Display for DeniedBy {
             Self::NoPolicy => f.write_str("no policy"),
             Self::NoChannel => f.write_str("no secure channel"),
             Self::NoCredential => f.write_str("no credential"),
+            Self::NotAuthorized => f.write_str("not an authorized identifier"),
             Self::FlowControl => f.write_str("flow control"),
             Self::AccessRule => f.write_str("access rule"),
             Self::RelayName => f.write_str("relay name"),

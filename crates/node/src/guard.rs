@@ -6,6 +6,9 @@
 //!                                                        no: policy, attributes, evaluation
 //! ```
 //!
+//! Identifiers that a resource is pinned to come before all of that: no policy, and nothing that an authority says, lets
+//! anybody else in.
+//!
 //! Invariants: a decision is used while neither the attributes nor the policies have ticked, for at most a second, and
 //! never beyond the end of the credential that it was made with; using it allocates nothing. What fails denies.
 
@@ -54,6 +57,8 @@ struct Inner {
     attested: Attested,
     denials: Arc<Denials>,
     standing: Standing,
+    // Empty: whoever the policy lets in.
+    pinned: Vec<Identifier>,
     // Read for each message; written when a decision is made.
     decided: RwLock<HashMap<Option<Identifier>, Decided>>,
 }
@@ -97,6 +102,7 @@ impl Node {
                 attested: self.attested().clone(),
                 denials: self.router().shared_denials(),
                 standing,
+                pinned: Vec::new(),
                 decided: RwLock::default(),
             }),
         }
@@ -107,6 +113,34 @@ impl Guard {
     /// The name of what it protects.
     pub fn resource(&self) -> &str {
         &self.inner.resource
+    }
+
+    /// One like it that also denies whoever is none of these, whatever policies say; with no identifiers, one like it.
+    pub fn pinned_to(&self, identifiers: &[Identifier]) -> Self {
+        let Inner {
+            resource,
+            kind,
+            policies,
+            policy_changes,
+            attested,
+            denials,
+            standing,
+            pinned: _,
+            decided: _,
+        } = &*self.inner;
+        Self {
+            inner: Arc::new(Inner {
+                resource: resource.clone(),
+                kind: *kind,
+                policies: policies.clone(),
+                policy_changes: policy_changes.clone(),
+                attested: attested.clone(),
+                denials: denials.clone(),
+                standing: *standing,
+                pinned: identifiers.to_vec(),
+                decided: RwLock::default(),
+            }),
+        }
     }
 
     /// Both rules of a worker: the peer that a message comes from, and the one that it goes to.
@@ -211,6 +245,9 @@ impl Inner {
         peer: Option<&Identifier>,
         attributes: Option<&AttestedAttributes>,
     ) -> Decision {
+        if let Some(denied) = self.denied_by_pin(peer) {
+            return denied;
+        }
         let applied = self.policies.policy(&self.resource, self.kind);
         let given = applied
             .as_ref()
@@ -218,6 +255,8 @@ impl Inner {
         if !given {
             match self.standing {
                 Standing::Authority => {}
+                // Whom it is pinned to is said, and nobody else comes here.
+                Standing::Strict if !self.pinned.is_empty() => return Decision::Allowed,
                 Standing::Strict => return denied(DeniedBy::Strict),
                 Standing::Open => return Decision::Allowed,
             }
@@ -237,6 +276,17 @@ impl Inner {
             return denied(DeniedBy::NoCredential);
         }
         denied(DeniedBy::Policy(shortened(applied.policy.to_string())))
+    }
+
+    fn denied_by_pin(&self, peer: Option<&Identifier>) -> Option<Decision> {
+        if self.pinned.is_empty() {
+            return None;
+        }
+        match peer {
+            None => Some(denied(DeniedBy::NoChannel)),
+            Some(peer) if self.pinned.contains(peer) => None,
+            Some(_) => Some(denied(DeniedBy::NotAuthorized)),
+        }
     }
 
     /// spec: trust 6.5

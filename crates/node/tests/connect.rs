@@ -95,6 +95,31 @@ async fn pinned_identifier_is_that_of_the_last_channel() {
 }
 
 #[tokio::test]
+async fn pinned_identifier_counts_where_no_channel_is_opened_too() {
+    let server = Server::start().await;
+    let client = Client::start();
+    let pinned = *server.identity.history.identifier();
+    let wrong = *client.identity.history.identifier();
+    let plain = format!("{}/service/echo", server.tcp());
+    assert!(matches!(
+        client.connect_pinned(&plain, vec![pinned]).await,
+        Err(ConnectError::NobodyProves)
+    ));
+    assert!(client.node.connections().is_empty());
+    let earlier = client
+        .connect(&format!("{}/secure/api", server.tcp()))
+        .await
+        .unwrap();
+    let through = format!("{}/service/echo", earlier.route().first().unwrap());
+    let through = through.replace("0#", "/service/");
+    client.connect_pinned(&through, vec![pinned]).await.unwrap();
+    assert!(matches!(
+        client.connect_pinned(&through, vec![wrong]).await,
+        Err(ConnectError::Channel(ChannelError::NotAuthorized(there))) if there == pinned
+    ));
+}
+
+#[tokio::test]
 async fn address_that_cannot_be_connected_says_why() {
     let client = Client::start();
     for (to, expected) in [

@@ -182,7 +182,7 @@ fn an_initiator_that_a_listener_does_not_list_gets_no_channel() {
 }
 
 /// Sends something into an inlet; returns what comes back until the connection ends.
-fn sent_into(inlet: SocketAddr) -> Vec<u8> {
+pub fn sent_into(inlet: SocketAddr) -> Vec<u8> {
     let mut client = TcpStream::connect(inlet).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     drop(client.write_all(b"a secret for the true server"));

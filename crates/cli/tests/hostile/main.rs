@@ -33,5 +33,6 @@ mod guest;
 mod impostor;
 mod nonces;
 mod order;
+mod pins;
 mod secrecy;
 mod stolen_keys;

@@ -61,7 +61,12 @@ impl World {
 
     /// Makes an inlet at the client.
     pub fn inlet(&self, options: &str) -> SocketAddr {
-        let to = format!("{}/secure/api/service/outlet", self.server_route());
+        self.inlet_to("outlet", options)
+    }
+
+    /// The same to another outlet.
+    pub fn inlet_to(&self, outlet: &str, options: &str) -> SocketAddr {
+        let to = format!("{}/secure/api/service/{outlet}", self.server_route());
         let made = self.client.ok(&format!(
             "tcp-inlet create --at client --from 127.0.0.1:0 --to {to} {options}"
         ));

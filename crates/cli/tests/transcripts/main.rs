@@ -55,6 +55,7 @@ macro_rules! transcripts {
 transcripts! {
     arguments
     authority
+    authorized
     background
     configuration
     credential

@@ -474,6 +474,36 @@ fn printed(item: &PolicyItem) -> serde_json::Value {
 }
 
 fn answered(answer: &PolicyAnswer) -> String {
+    let Some(pins) = pinned(answer) else {
+        return by_policy(answer);
+    };
+    let by_policy_alone = answer
+        .explanation
+        .as_ref()
+        .is_none_or(|explanation| explanation.allowed);
+    match (answer.allowed, by_policy_alone) {
+        (false, true) => {
+            let because = "the peer is none of the identifiers that it is for";
+            [verdict(false, because), pins].join("\n")
+        }
+        (true, _) if answer.explanation.is_none() => {
+            let because = "the peer is one of the identifiers that it is for";
+            [verdict(true, because), pins].join("\n")
+        }
+        _ => [by_policy(answer), pins].join("\n"),
+    }
+}
+
+/// Whom the resource is for beside the policy, a line each.
+fn pinned(answer: &PolicyAnswer) -> Option<String> {
+    let lines = answer.authorized.iter();
+    let lines: Vec<_> = lines
+        .map(|only| text::more(format!("Only for: {only}")))
+        .collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+fn by_policy(answer: &PolicyAnswer) -> String {
     let what = match &answer.resource {
         PolicyTarget::Type(kind) => format!("resources of type {kind}"),
         PolicyTarget::Resource(name) => format!("{name} ({})", answer.kind),

@@ -1,6 +1,7 @@
 //! `ockam tcp-outlet`.
 
 use clap::Args;
+use ockam_identity::Identifier;
 use ockam_policy::Policy;
 use ockam_store::NodeRecord;
 use serde_json::{Value, json};
@@ -25,6 +26,9 @@ pub(super) struct Create {
     from: Option<WorkerName>,
     #[command(flatten)]
     at: At,
+    /// The only identifier that may use it, beside what the policy says; may be repeated
+    #[arg(long, value_name = "IDENTIFIER")]
+    authorized: Vec<Identifier>,
     #[command(flatten)]
     portal: PortalOptions,
     /// Use TLS towards the server, whose certificate must be valid for the host in --to. Trusted are the roots of the
@@ -98,6 +102,10 @@ impl Run for Create {
                 "One of several, at a node that is named",
                 "ockam tcp-outlet create db --at n1 --to db.internal:5432",
             ),
+            Example::new(
+                "Only for the identity with the identifier $ALICE, whatever an authority says of others",
+                "ockam tcp-outlet create --to 5000 --authorized $ALICE",
+            ),
         ]
     }
 
@@ -125,6 +133,7 @@ impl Run for Create {
             to: to.clone(),
             skip_handshake,
             allow,
+            authorized: self.authorized,
         };
         let status = client.create::<TcpOutlet>(&spec).await?;
         let address = text::service(status.name());
@@ -146,14 +155,22 @@ fn server(outlet: &OutletStatus) -> String {
     format!("{}{over}", outlet.to)
 }
 
-/// Adds to what is said of an outlet that it speaks TLS; of others nothing is added.
-fn with_tls(mut item: Value, outlet: &OutletStatus) -> Value {
-    if outlet.tls
-        && let Some(item) = item.as_object_mut()
-    {
-        item.insert("tls".to_owned(), true.into());
+/// Adds to what is said of an outlet that it speaks TLS, and whom it is pinned to; of others nothing is added.
+fn with_extras(mut item: Value, outlet: &OutletStatus) -> Value {
+    let Some(fields) = item.as_object_mut() else {
+        return item;
+    };
+    if outlet.tls {
+        fields.insert("tls".to_owned(), true.into());
+    }
+    if !outlet.authorized.is_empty() {
+        fields.insert("authorized".to_owned(), identifiers(outlet).into());
     }
     item
+}
+
+fn identifiers(outlet: &OutletStatus) -> Vec<String> {
+    outlet.authorized.iter().map(ToString::to_string).collect()
 }
 
 impl Listed for TcpOutlet {
@@ -172,7 +189,7 @@ impl Listed for TcpOutlet {
             .iter()
             .map(|outlet| {
                 let item = json!({ "from": text::service(outlet.name()), "to": outlet.to });
-                with_tls(item, outlet)
+                with_extras(item, outlet)
             })
             .collect();
         list.json(json)
@@ -188,19 +205,23 @@ impl Named for TcpOutlet {
 
     fn shown(outlet: &OutletStatus, node: &NodeRecord) -> Outcome {
         let address = text::service(outlet.name());
-        let plain = [
+        let mut plain = vec![
             text::more("Outlet"),
             text::more(format!("  On Node: {}", node.name)),
             text::more(format!("  From address: {address}")),
             text::more(format!("  To TCP server: {}", server(outlet))),
-        ]
-        .join("\n");
+        ];
+        plain.extend(
+            identifiers(outlet)
+                .iter()
+                .map(|only| text::more(format!("  Only for: {only}"))),
+        );
         let shown = json!({
             "node_name": node.name.as_str(),
             "worker_address": address,
             "to": outlet.to,
         });
-        Outcome::plain(plain).json(with_tls(shown, outlet))
+        Outcome::plain(plain.join("\n")).json(with_extras(shown, outlet))
     }
 
     fn deleted(done: Outcome, name: &str, node: &NodeRecord) -> Outcome {

@@ -24,7 +24,7 @@ pub(crate) struct KeptOutlet {
 
 impl KeptOutlet {
     fn view(&self) -> OutletStatus {
-        OutletStatus::new(self.running.address(), &self.spec.to)
+        OutletStatus::new(self.running.address(), &self.spec.to, &self.spec.authorized)
     }
 
     pub(super) fn is_same(&self, spec: &OutletSpec) -> bool {
@@ -74,6 +74,7 @@ impl Managed {
             .map_err(|_| Failure::new(format!("{} cannot be connected to", spec.to)))?;
         let mut options = OutletOptions::new(address, target);
         let guard = self.guard(&name, ResourceType::TcpOutlet);
+        let guard = guard.pinned_to(&spec.authorized);
         options.access = guard.access();
         options.guard = Some(Arc::new(guard));
         options.chunk = self.portal_chunk;
@@ -94,6 +95,7 @@ impl Managed {
         let given = self.give(made, &name, spec.allow.as_ref())?;
         if made == Made::Asked
             && self.node.is_strict()
+            && spec.authorized.is_empty()
             && !self.is_governed(&name, ResourceType::TcpOutlet)
         {
             return Err(nobody(&name));
@@ -138,7 +140,7 @@ fn nobody(name: &str) -> Failure {
         "nobody could use the outlet {name}: the node is strict, and nothing says who may"
     ))
     .help(
-        "say it with --allow EXPRESSION; or name who may come to the node with \
+        "say it with --allow EXPRESSION or --authorized IDENTIFIER; or name who may come to the node with \
          `ockam secure-channel-listener create NAME --authorized IDENTIFIER`; \
          or give the node an authority, for its members: `ockam node create --project NAME`",
     )

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use ockam_identity::Identifier;
 use ockam_node::{Access, AppliedPolicy, Guard, PolicySource};
 use ockam_policy::{Action, BooleanExpr, Environment, Policy, ResourceType};
 use ockam_store::NodeName;
@@ -329,6 +330,7 @@ impl Managed {
             kind,
             rule,
             explanation: None,
+            authorized: self.pinned_to(&name),
             allowed: rule == RuleKind::None && !self.node.is_strict(),
         };
         if rule != RuleKind::None {
@@ -337,7 +339,19 @@ impl Managed {
             answer.allowed = explanation.is_allowed();
             answer.explanation = Some(PolicyExplanation::new(&applied.policy, &explanation));
         }
+        if !answer.authorized.is_empty() {
+            let who = question.subject.identifier;
+            let named = who.is_some_and(|who| answer.authorized.contains(&who));
+            // Without any policy those that are named are all who may.
+            answer.allowed = named && (answer.allowed || rule == RuleKind::None);
+        }
         Ok(answer)
+    }
+
+    /// The identifiers that an outlet is pinned to.
+    fn pinned_to(&self, name: &str) -> Vec<Identifier> {
+        let outlet = self.outlets.find(name);
+        outlet.map_or_else(Vec::new, |outlet| outlet.spec.authorized.clone())
     }
 
     /// Who was denied what, the latest first.

@@ -137,6 +137,9 @@ pub struct PolicyAnswer {
     pub rule: RuleKind,
     /// Why it says what it says; nothing where no policy applies.
     pub explanation: Option<PolicyExplanation>,
+    /// The identifiers that the resource is pinned to, beside the policy; only said when there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "as_text::list")]
+    pub authorized: Vec<Identifier>,
     /// Whether the peer may.
     pub allowed: bool,
 }

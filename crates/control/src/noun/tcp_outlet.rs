@@ -1,5 +1,6 @@
 //! TCP outlets: where a portal leaves a node towards a server.
 
+use ockam_identity::Identifier;
 use ockam_policy::Policy;
 use ockam_wire::Address;
 use serde::{Deserialize, Serialize};
@@ -77,6 +78,9 @@ pub struct OutletSpec {
         with = "as_text::option"
     )]
     pub allow: Option<Policy>,
+    /// The only identifiers that may use it, beside what the policy says; without any the policy alone decides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "as_text::list")]
+    pub authorized: Vec<Identifier>,
 }
 
 /// An outlet as the node runs it.
@@ -93,17 +97,21 @@ pub struct OutletStatus {
     /// Whether it speaks TLS with the server; only said when it does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tls: bool,
+    /// The only identifiers that may use it; only said when there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "as_text::list")]
+    pub authorized: Vec<Identifier>,
 }
 
 impl OutletStatus {
     /// The status of an ordinary outlet.
-    pub fn new(address: &Address, to: &HostPort) -> Self {
+    pub fn new(address: &Address, to: &HostPort, authorized: &[Identifier]) -> Self {
         Self {
             to: to.to_string(),
             worker_addr: RawAddress::from(address),
             payload: None,
             privileged: false,
             tls: to.scheme() == Scheme::Tls,
+            authorized: authorized.to_vec(),
         }
     }
 

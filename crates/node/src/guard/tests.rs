@@ -118,6 +118,52 @@ async fn node_without_an_authority_is_open_until_a_policy_is_given() {
 }
 
 #[tokio::test]
+async fn pinned_resource_is_for_its_identifiers_and_only_as_far_as_the_policy_lets_them() {
+    let world = World::new();
+    let [pinned, other] = [(); 2].map(|()| world.member(&[("component", "web")]));
+    let outsider = subject();
+    let pins = [*pinned.identifier(), *outsider.identifier()];
+    let guard = world.guard.pinned_to(&pins);
+    assert!(guard.allows(Some(pinned.identifier())));
+    assert!(world.guard.allows(Some(other.identifier())));
+    assert_eq!(
+        guard.decide(Some(other.identifier())),
+        denied(DeniedBy::NotAuthorized)
+    );
+    assert_eq!(guard.decide(None), denied(DeniedBy::NoChannel));
+    // Being named makes nobody a member.
+    assert_eq!(
+        guard.decide(Some(outsider.identifier())),
+        denied(DeniedBy::NoCredential)
+    );
+    world.set("component=database");
+    assert!(!guard.allows(Some(pinned.identifier())));
+    world.set("component=web");
+    assert!(guard.allows(Some(pinned.identifier())));
+    assert!(!guard.allows(Some(other.identifier())));
+}
+
+#[tokio::test]
+async fn pins_hold_without_authority_and_policy_strict_or_not() {
+    let [pinned, other] = [(); 2].map(|()| subject());
+    for strict in [false, true] {
+        let node = Node::new(NodeOptions {
+            strict,
+            ..NodeOptions::default()
+        });
+        let policies = Arc::new(MemoryPolicies::default());
+        let guard = node.guard("outlet", ResourceType::TcpOutlet, policies);
+        let guard = guard.pinned_to(&[*pinned.identifier()]);
+        assert!(guard.allows(Some(pinned.identifier())));
+        assert_eq!(
+            guard.decide(Some(other.identifier())),
+            denied(DeniedBy::NotAuthorized)
+        );
+        assert_eq!(guard.decide(None), denied(DeniedBy::NoChannel));
+    }
+}
+
+#[tokio::test]
 async fn resource_without_any_policy_is_denied() {
     #[derive(Debug)]
     struct Nothing;
