@@ -744,6 +744,7 @@ fn inlet(to: &str) -> InletSpec {
         alias: None,
         from: "127.0.0.1:0".parse().expect("an address"),
         to: to.parse().expect("a route"),
+        or: None,
         identity: None,
         authorized: None,
         connection_wait: Some(DurationText(Duration::from_secs(10))),

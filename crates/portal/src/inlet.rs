@@ -26,6 +26,7 @@ use crate::backlog::Backlogs;
 use crate::connection::{
     Arrivals, Connection, Counters, Link, Pin, Remote, breaks, chunk_for, ends,
 };
+use crate::either::Either;
 use crate::guard::{Guard, Holders, Place, Watching};
 use crate::interceptor::{Interception, Interceptor};
 use crate::message::Reason;
@@ -33,7 +34,7 @@ use crate::session::{Attempts, Echo, Hints, Pace, Session, SessionStatus};
 use crate::socket::{Socket, reset_on_close};
 use crate::stream::{Dialect, Stream};
 use crate::way::{Way, attempts};
-use crate::{Activity, DEFAULT_CHUNK, Handshake, offers_streams};
+use crate::{Activity, DEFAULT_CHUNK, Handshake, speaks_streams};
 
 /// What an inlet is.
 #[derive(Debug, Clone)]
@@ -42,6 +43,8 @@ pub struct InletOptions {
     pub bind: String,
     /// The outlet.
     pub to: MultiAddr,
+    /// Where the outlet is looked for as well, at each connection anew; `to` wins when it is at both (spec: command 3.9.4).
+    pub or: Option<MultiAddr>,
     /// How the way to the outlet is connected.
     pub connect: ConnectOptions,
     /// Whom its connections may talk to; checked for every message.
@@ -72,6 +75,7 @@ impl InletOptions {
         Self {
             bind: bind.into(),
             to,
+            or: None,
             connect,
             access: Access::ALLOW_ALL,
             guard: None,
@@ -101,7 +105,7 @@ pub enum Nagle {
 #[derive(Debug)]
 pub struct Inlet {
     shared: Arc<Shared>,
-    session: Session<Way>,
+    session: Session<Either>,
     bound: SocketAddr,
     accepting: JoinHandle<()>,
     _watching: Watching,
@@ -116,16 +120,22 @@ impl Inlet {
     pub async fn start(node: &Node, options: InletOptions) -> io::Result<Self> {
         let listener = ockam_node::listening_socket(&options.bind).await?;
         let bound = listener.local_addr()?;
-        let way = Arc::new(Way {
+        let way = |to: &MultiAddr| Way {
             node: node.clone(),
-            to: options.to.clone(),
+            to: to.clone(),
             connect: options.connect.clone(),
             entrance: None,
             label: format!("inlet at {bound}"),
-        });
-        let session = Session::start(node, way, pace(&options), None, options.over.clone());
-        let (stop, stopped) = watch::channel(());
+        };
         let (holders, watching) = Holders::start(options.guard.clone());
+        let either = Arc::new(Either {
+            first: way(&options.to),
+            second: options.or.as_ref().map(way),
+            holders: holders.clone(),
+            handshake: options.handshake,
+        });
+        let session = Session::start(node, either, pace(&options), None, options.over.clone());
+        let (stop, stopped) = watch::channel(());
         let shared = Arc::new(Shared {
             node: node.clone(),
             holders,
@@ -377,7 +387,7 @@ impl Shared {
         };
         let router = self.node.router();
         let route = path.route().clone();
-        let dialect = self.dialect(&route, path);
+        let dialect = self.dialect(path);
         let backlog = self.backlogs.of(path.flow());
         let window = backlog.window();
         let stream = Stream::inlet(dialect, window);
@@ -451,15 +461,10 @@ impl Shared {
         }
     }
 
-    /// spec: extensions 4.2.1
-    fn dialect(&self, route: &Route, path: &Path) -> Dialect {
+    fn dialect(&self, path: &Path) -> Dialect {
         if self.options.handshake == Handshake::Skip {
-            return Dialect::SkipHandshake;
-        }
-        let through_channel = |peer: &Arc<ockam_node::ChannelPeer>| {
-            route.first().is_some_and(|first| first == peer.channel) && offers_streams(peer)
-        };
-        if route.len() == 2 && path.peer().is_some_and(through_channel) {
+            Dialect::SkipHandshake
+        } else if speaks_streams(path) {
             Dialect::Streams
         } else {
             Dialect::Published

@@ -11,7 +11,7 @@
 //!
 //! The cores know no sockets and no clock: `message` (codec), `stream` (one connection), `window` (credit), `backlog`
 //! (what waits), `admission` (limits), `http` (headers), `session::state`, `relay::name` and `relay::ownership`. Drivers:
-//! `connection` over a `socket`, which is TCP or `tls`; `inlet`, `outlet`, `relay`, `kept`, `session`.
+//! `connection` over a `socket`, which is TCP or `tls`; `inlet`, `either`, `outlet`, `relay`, `kept`, `session`.
 //!
 //! It does not do: TLS towards clients, UDP portals, policies (they are access rules given by the caller).
 //!
@@ -24,6 +24,7 @@
 mod admission;
 mod backlog;
 mod connection;
+mod either;
 mod guard;
 mod http;
 mod inlet;
@@ -55,7 +56,7 @@ pub use relay::{
 pub use session::{Heard, Hints, SessionStatus, Stuck};
 pub use tls::{NoRoots, Tls};
 
-use ockam_node::ChannelPeer;
+use ockam_node::{ChannelPeer, Connection};
 
 /// Whether an inlet waits for the outlet's answer before it reads its client (spec: messaging 7.9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,6 +71,15 @@ pub enum Handshake {
 /// Whether the peer can be asked for streams (spec: extensions 4.1).
 fn offers_streams(peer: &ChannelPeer) -> bool {
     peer.extensions.streams.is_some_and(|version| version >= 1)
+}
+
+/// Whether the outlet at the end of this way is asked for streams (spec: extensions 4.2.1).
+fn speaks_streams(path: &Connection) -> bool {
+    let route = path.route();
+    let through_channel = |peer: &ChannelPeer| {
+        route.first().is_some_and(|first| first == peer.channel) && offers_streams(peer)
+    };
+    route.len() == 2 && path.peer().is_some_and(|peer| through_channel(peer))
 }
 
 /// Content in one message (spec: messaging 1.10).

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ockam_node::{Access, Mailbox, Node, Rule};
-use ockam_wire::{Address, Buffer, Route};
+use ockam_wire::{Address, Buffer, MultiAddr, Route};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
@@ -71,6 +71,21 @@ impl Failed {
             stuck: Some(stuck),
             ..self
         }
+    }
+
+    /// The same, beside a failure of another way to the same.
+    pub(crate) fn beside(self, to: &MultiAddr, other_to: &MultiAddr, other: &Self) -> Self {
+        let why = if self.why == other.why {
+            self.why
+        } else {
+            format!("{to}: {}; {other_to}: {}", self.why, other.why)
+        };
+        Self { why, ..self }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn why(&self) -> &str {
+        &self.why
     }
 
     /// The same, when the first hop was not there.

@@ -76,11 +76,7 @@ mod needs_python3 {
                 .success();
             first.ockam("relay create postgres").success();
             first.ockam("relay create").success();
-            let project = first.ok("project show --jq .id");
-            let project = project.trim_matches('"');
-            let join = first
-                .ockam(&format!("orchestrator invite --project {project}"))
-                .success();
+            let join = first.ok("orchestrator invite --project default");
             let join = join.trim();
             second.ockam(&format!("enroll {join}")).success();
             assert_eq!(second.ok("enroll --jq .role"), "\"member\"");
@@ -110,6 +106,55 @@ mod needs_python3 {
                 "{said}"
             );
             assert_eq!(third.ok("project list"), "[]");
+        }
+
+        #[test]
+        fn a_name_is_an_outlet_behind_the_default_relay_or_else_a_relay() {
+            let trial = Trial::beside_others();
+            let (first, second) = (trial.home("first"), trial.home("second"));
+            let web = Web::start(&first);
+            let to = web.port;
+            first.ockam("enroll").success();
+            let said = first
+                .ockam("orchestrator invite --project defalut")
+                .failure();
+            assert!(said.contains("did you mean `default`?"), "{said}");
+            let join = first.ok("orchestrator invite --project default --role admin");
+            let file = second.path().with_extension("join");
+            std::fs::write(&file, join).unwrap();
+            second
+                .ockam(&format!("enroll {}", file.display()))
+                .success();
+            assert_eq!(second.ok("enroll --jq .role"), "\"admin\"");
+
+            // As the articles have it: nothing is called default.
+            first
+                .ockam(&format!("tcp-outlet create --to {to}"))
+                .success();
+            first.ockam("relay create postgres").success();
+            let behind_relay = "/forward_to_postgres/secure/api/service/outlet";
+            inlet_goes(&second, "named", behind_relay);
+            // A default relay that leads to another outlet changes nothing.
+            first.ockam("relay create").success();
+            inlet_goes(&second, "beside", behind_relay);
+            // With an outlet of that name behind it the published meaning holds.
+            first
+                .ockam(&format!("tcp-outlet create postgres --to {to}"))
+                .success();
+            let behind_default = "/forward_to_default/secure/api/service/postgres";
+            inlet_goes(&second, "published", behind_default);
+        }
+
+        fn inlet_goes(home: &Home, name: &str, place: &str) {
+            let port = free_port();
+            home.ockam(&format!(
+                "tcp-inlet create {name} --from {port} --to postgres"
+            ))
+            .success();
+            let page = page(home, port);
+            assert!(page.contains("HTTP/1.0 200 OK"), "{page}");
+            let shown = home.ok(&format!("tcp-inlet show {name} --jq .outlet_addr"));
+            assert!(shown.trim_matches('"').ends_with(place), "{shown}");
         }
 
         fn page(home: &Home, port: u16) -> String {

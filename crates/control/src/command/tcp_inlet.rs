@@ -31,7 +31,9 @@ pub(super) struct Create {
     /// Where clients connect: `7000`, `0.0.0.0:7000`; a free port when none is given
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     from: HostPort,
-    /// The route to the outlet, or the name of the outlet behind a relay of the default project; `outlet` when none is given
+    /// The route to the outlet; or a name alone, in the default project: that of the outlet behind the relay of --via,
+    /// without --via that of the outlet behind the relay `default`, else of the relay that leads to the outlet; `outlet`
+    /// when none is given
     #[arg(long, value_name = "ROUTE")]
     to: Option<String>,
     /// The relay of the default project that leads to the outlet; `default` when none is given
@@ -109,29 +111,46 @@ impl Create {
         }
     }
 
-    /// The route to an outlet behind a relay of the default project (spec: command 3.9.4). A plain word is the outlet.
-    async fn route_over_project(&self, state: &State) -> Result<MultiAddr, Failure> {
+    /// Where the outlet is behind a relay of the default project (spec: command 3.9.4). A name alone is that of the outlet
+    /// behind the relay `default`, or else of the relay that leads to the outlet.
+    async fn places_in_project(
+        &self,
+        state: &State,
+    ) -> Result<(MultiAddr, Option<MultiAddr>), Failure> {
         let Some(project) = projects::default(state).await? else {
             return Err(no_default_project().help(WHOLE_ROUTE));
         };
         projects::way(state, project.name.as_str())
             .await
             .map_err(|failure| failure.help(OTHER_ROUTE))?;
-        let relay = self.via.as_deref().unwrap_or("default");
-        let outlet = self.to.as_deref().unwrap_or("outlet");
-        let mut route = projects::named(&project)?;
-        let behind = format!("/service/forward_to_{relay}/secure/api/service/{outlet}");
-        behind
-            .parse()
-            .and_then(|behind| route.append(&behind))
-            .map_err(|error: ockam_wire::MultiAddrError| {
-                Failure::new("the names of relay and outlet cannot be part of a route")
-                    .caused_by(&error)
-            })?;
-        Ok(route)
+        let project = projects::named(&project)?;
+        let relay = self.via.as_deref().unwrap_or(DEFAULT_RELAY);
+        let outlet = self.to.as_deref().unwrap_or(DEFAULT_OUTLET);
+        let or = match (&self.to, &self.via) {
+            (Some(relay), None) => Some(behind(&project, relay, DEFAULT_OUTLET)?),
+            _ => None,
+        };
+        Ok((behind(&project, relay, outlet)?, or))
     }
 }
 
+/// The route to an outlet behind a relay of a project.
+fn behind(project: &MultiAddr, relay: &str, outlet: &str) -> Result<MultiAddr, Failure> {
+    let mut route = project.clone();
+    format!("/service/forward_to_{relay}/secure/api/service/{outlet}")
+        .parse()
+        .and_then(|behind| route.append(&behind))
+        .map_err(|error: ockam_wire::MultiAddrError| {
+            Failure::new("the names of relay and outlet cannot be part of a route")
+                .caused_by(&error)
+        })?;
+    Ok(route)
+}
+
+/// What a relay is called when nobody says.
+const DEFAULT_RELAY: &str = "default";
+/// What an outlet is called when nobody says.
+const DEFAULT_OUTLET: &str = "outlet";
 const WHOLE_ROUTE: &str = "`ockam enroll` gives you a project; or give the complete route with --to, for example \
     /node/n1/secure/api/service/outlet";
 const OTHER_ROUTE: &str =
@@ -150,6 +169,10 @@ impl Run for Create {
             Example::new(
                 "To the outlet behind the relay postgres",
                 "ockam tcp-inlet create --from 15432 --via postgres",
+            ),
+            Example::new(
+                "To the outlet postgres behind the relay of the default project, or to the outlet behind the relay postgres",
+                "ockam tcp-inlet create --from 15432 --to postgres",
             ),
             Example::new(
                 "A port of this machine that leads to an outlet of a node beside it",
@@ -173,9 +196,9 @@ impl Run for Create {
             session.check_default_project(WHOLE_ROUTE).await?;
         }
         let state = session.open().await?;
-        let to = match given {
-            Some(to) => to,
-            None => self.route_over_project(&state).await?,
+        let (to, or) = match given {
+            Some(to) => (to, None),
+            None => self.places_in_project(&state).await?,
         };
         // A route that leads nowhere is refused before a node is made for it.
         state.replace_nodes(&to).await?;
@@ -190,6 +213,7 @@ impl Run for Create {
             alias: self.alias.or(self.name),
             from: self.from,
             to,
+            or,
             identity: self.identity.identity,
             authorized: self.authorized,
             connection_wait: wait,

@@ -156,6 +156,7 @@ impl Managed {
         let bind = spec.from.to_string();
         let over = self.hints_below(&spec.to);
         let mut options = InletOptions::new(bind.as_str(), spec.to.clone(), connect);
+        options.or.clone_from(&spec.or);
         options.over = over;
         let guard = self.guard(alias.as_str(), ResourceType::TcpInlet);
         options.access = guard.access();

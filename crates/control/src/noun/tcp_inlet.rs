@@ -74,6 +74,13 @@ pub struct InletSpec {
     /// The route to the outlet, as the user means it: names of nodes are looked up anew at each connection.
     #[serde(with = "as_text")]
     pub to: MultiAddr,
+    /// Where the outlet is looked for as well, when its place was given as a name that says either.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "as_text::option"
+    )]
+    pub or: Option<MultiAddr>,
     /// The identity that opens channels on the way; the node's own when none is given.
     #[serde(default, with = "as_text::option")]
     pub identity: Option<IdentityName>,

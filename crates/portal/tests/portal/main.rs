@@ -6,6 +6,7 @@ mod authority;
 mod carrying;
 mod closing;
 mod credentials;
+mod either;
 mod kept;
 mod namespaces;
 mod policies;
