@@ -148,9 +148,7 @@ fn bounded(from: impl std::io::Read, name: &str) -> Result<Vec<u8>, Failure> {
 }
 
 fn too_large(name: &str) -> Failure {
-    Failure::new(format!(
-        "{name} is larger than 1 MiB, which no configuration is"
-    ))
+    Failure::new(format!("{name} is larger than the 1 MiB that is read"))
 }
 
 /// The largest text that is read.

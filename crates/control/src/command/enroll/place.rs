@@ -133,13 +133,26 @@ async fn read_join(session: &Session<'_>, given: &str) -> Result<JoinString, Fai
     let (source, name) = match given.trim() {
         "-" => (Source::Input, "the text on standard input".to_owned()),
         text if text.contains(',') => (Source::Inline(text.to_owned()), "the text".to_owned()),
-        file => (Source::File(file.into()), file.to_owned()),
+        file if Path::new(file).exists() => (Source::File(file.into()), file.to_owned()),
+        other => {
+            // A code without what comes before it is a secret too.
+            let shown = if other.len() < CODE_DIGITS {
+                other
+            } else {
+                "the argument"
+            };
+            return Err(Failure::new(format!(
+                "{shown} is neither a join string nor a file that holds one"
+            ))
+            .help(JOIN_STRING));
+        }
     };
-    let text = Zeroizing::new(source.load(session).await?.text);
+    let load = source.load(session).await;
+    let text = Zeroizing::new(load.map_err(|failure| failure.help(JOIN_STRING))?.text);
     text.trim().parse().map_err(|error| {
         Failure::new(format!("{name} is no join string"))
             .caused_by(&error)
-            .help("copy it again, whole and on one line; `ockam orchestrator status` prints one without a code, `ockam orchestrator invite` one with a code")
+            .help(JOIN_STRING)
     })
 }
 
@@ -169,6 +182,9 @@ pub(super) async fn turn(session: &Session<'_>, state: &State) -> Result<File, F
     }
 }
 
+const JOIN_STRING: &str = "a join string is one line, /dnsaddr/HOST/tcp/PORT/service/api,I.. and, of an invitation, another \
+    comma and 64 digits; `ockam orchestrator status` prints one without a code, `ockam orchestrator invite` one with a code";
+const CODE_DIGITS: usize = 64;
 /// The join string, when it is not an argument.
 const JOIN: &str = "OCKAM_JOIN";
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(100);

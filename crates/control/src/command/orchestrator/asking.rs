@@ -9,12 +9,15 @@ use crate::command::{Note, Session, controller};
 use crate::controller::ControllerPlace;
 use crate::controller::client::{Asked, ControllerClient};
 use crate::controller::message::{Page, PageRequest, ProjectPageRequest};
-use crate::outcome::Failure;
+use crate::hint;
+use crate::outcome::{Code, Failure};
+use crate::state::{State, refused};
 
 /// An Orchestrator and who asks it.
 pub(super) struct Asking {
     pub(super) client: ControllerClient,
     pub(super) place: ControllerPlace,
+    state: State,
 }
 
 impl Asking {
@@ -25,7 +28,40 @@ impl Asking {
         Ok(Self {
             client: asking.client,
             place: asking.place,
+            state,
         })
+    }
+
+    /// The id of the project that was named: by the name it has here or at the Orchestrator, or by its id.
+    pub(super) async fn project_id(&self, named: &str) -> Result<String, Failure> {
+        let kept = self.state.store().projects().await.map_err(refused)?;
+        let mut known: Vec<(String, String)> = kept
+            .into_iter()
+            .filter(|project| project.controller == Some(self.place.identifier))
+            .map(|project| (project.name.to_string(), project.id))
+            .collect();
+        if let Some(id) = id_among(&known, named)? {
+            return Ok(id);
+        }
+        let told = self.client.projects_page(&page(None, LARGEST_PAGE)).await;
+        let told = self.answered(told, "the projects are not known")?.items;
+        known.extend(told.into_iter().map(|project| (project.name, project.id)));
+        known.sort();
+        known.dedup();
+        if let Some(id) = id_among(&known, named)? {
+            return Ok(id);
+        }
+        // An administrator of the Orchestrator may name one that is not listed to them.
+        if uuid_like(named) {
+            return Ok(named.to_owned());
+        }
+        let failure = Failure::coded(
+            Code::NotFound,
+            format!("there is no project {named} at this Orchestrator, as far as you can see"),
+        )
+        .help("`ockam project create SPACE NAME` makes one; others are named by their id");
+        let names = known.iter().map(|(name, _)| name.as_str());
+        Err(hint::among(failure, named, "projects", names))
     }
 
     /// What came of a request.
@@ -78,6 +114,36 @@ impl Asking {
     }
 }
 
+/// The id of the project with this id, or of the only one with this name.
+fn id_among(known: &[(String, String)], named: &str) -> Result<Option<String>, Failure> {
+    if known.iter().any(|(_, id)| id == named) {
+        return Ok(Some(named.to_owned()));
+    }
+    let mut ids: Vec<&str> = known
+        .iter()
+        .filter(|(name, _)| name == named)
+        .map(|(_, id)| id.as_str())
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    match ids.as_slice() {
+        [] => Ok(None),
+        [id] => Ok(Some((*id).to_owned())),
+        ids => Err(
+            Failure::new(format!("several projects are called {named}")).help(format!(
+                "name the one that is meant by its id: {}",
+                hint::listed(ids)
+            )),
+        ),
+    }
+}
+
+/// Whether a text has the form of the ids that an Orchestrator gives.
+fn uuid_like(text: &str) -> bool {
+    let groups = text.split('-').map(str::len);
+    groups.eq([8, 4, 4, 4, 12]) && text.chars().all(|c| c == '-' || c.is_ascii_hexdigit())
+}
+
 /// Which part of a list.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Part {
@@ -112,3 +178,35 @@ pub(super) fn project_page(
 
 /// Items of one answer.
 const LARGEST_PAGE: u64 = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_is_named_by_its_name_or_its_id() {
+        let known = [("web", "1"), ("web", "2"), ("db", "3"), ("1", "4")]
+            .map(|(name, id)| (name.to_owned(), id.to_owned()));
+        assert_eq!(id_among(&known, "db"), Ok(Some("3".to_owned())));
+        assert_eq!(id_among(&known, "1"), Ok(Some("1".to_owned())));
+        assert_eq!(id_among(&known, "nobody"), Ok(None));
+        let several = id_among(&known, "web").expect_err("there are two");
+        assert!(
+            several.help.is_some_and(|help| help.ends_with("1, 2")),
+            "both are named"
+        );
+    }
+
+    #[test]
+    fn only_what_looks_like_an_id_is_asked_for_unseen() {
+        assert!(uuid_like("84502ce0-d9a0-a91b-ae29-026b84e19be6"));
+        for text in [
+            "",
+            "default",
+            "84502ce0",
+            "84502ce0-d9a0-a91b-ae29-026b84e19bex",
+        ] {
+            assert!(!uuid_like(text), "{text}");
+        }
+    }
+}

@@ -28,8 +28,8 @@ pub(in crate::command) struct Invite {
     /// How many accounts it makes
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     uses: u64,
-    /// The id of a project that they come to
-    #[arg(long, value_name = "ID")]
+    /// The name or the id of a project that they come to
+    #[arg(long, value_name = "PROJECT")]
     project: Option<String>,
     /// What they are in that project
     #[arg(
@@ -66,6 +66,10 @@ impl Run for Invite {
                 "ockam orchestrator invite bob@example.com --administrator",
             ),
             Example::new(
+                "A machine that may relay in the project default",
+                "ockam orchestrator invite --project default --role admin",
+            ),
+            Example::new(
                 "Twenty machines, within an hour",
                 "ockam orchestrator invite --uses 20 --expires-in 1h",
             ),
@@ -74,14 +78,18 @@ impl Run for Invite {
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let asking = Asking::start(session, &self.who).await?;
+        let project = match &self.project {
+            Some(named) => Some(asking.project_id(named).await?),
+            None => None,
+        };
         let wanted = NewInvitation {
             email: self.email.clone(),
             administrator: Some(self.administrator),
             ttl_secs: Some(self.expires_in.0.as_secs()),
             uses: Some(self.uses),
             space_id: None,
-            project_id: self.project.clone(),
-            project_admin: self.project.is_some().then_some(self.role == Role::Admin),
+            project_admin: project.is_some().then_some(self.role == Role::Admin),
+            project_id: project,
         };
         let made = asking.client.new_code(&wanted).await;
         let made = asking.answered(made, "nobody was invited")?;
