@@ -5,14 +5,18 @@ usage: ./demo [--keep]
   --keep    leave the nodes and the web server running, and say how to stop them
 
 It starts an Orchestrator and a node, each a background process, in a home of its own under the temporary directory, and
-touches nothing else. Then it says how the same is done between two machines.
+touches nothing else. Then it does the same between two machines, for which two homes stand, with PostgreSQL and psql where
+they are installed, else with a web server and curl. All that reaches or leaves that Orchestrator is recorded.
 Set OCKAM_DEMO_BINARY to use a program that is built already.
 """
 
 import argparse
+import contextlib
+import glob
 import json
 import os
 import pathlib
+import pwd
 import secrets
 import shutil
 import signal
@@ -21,6 +25,8 @@ import string
 import subprocess
 import sys
 import tempfile
+import textwrap
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -62,6 +68,76 @@ def listening(number):
         return probe.connect_ex(("127.0.0.1", number)) == 0
 
 
+class Recorder:
+    """Passes connections on to a port of this machine, and keeps every byte in either direction."""
+
+    def __init__(self, port, to):
+        self.to, self.streams = to, []
+        self.socket = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.socket.accept()
+                far = socket.create_connection(("127.0.0.1", self.to))
+                for source, sink in ((near, far), (far, near)):
+                    source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+
+    def _copy(self, source, sink):
+        stream = bytearray()
+        self.streams.append(stream)
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                stream += data
+                sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
+
+    def holds(self, marker):
+        return any(marker.encode() in stream for stream in self.streams)
+
+    def recorded(self):
+        return sum(map(len, self.streams))
+
+
+class Postgres:
+    """A PostgreSQL server on loopback, with a table of notes that holds a marker."""
+
+    def __init__(self, demo, number, marker):
+        folder = demo.work / "postgres"
+        folder.mkdir()
+        run = {"cwd": folder, "stdin": subprocess.DEVNULL, "env": {"PATH": os.environ["PATH"], "LC_ALL": "C"}}
+        if os.geteuid() == 0:
+            # It refuses to be root.
+            user = pwd.getpwnam("postgres")
+            demo.work.chmod(0o755)
+            os.chown(folder, user.pw_uid, user.pw_gid)
+            run |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        subprocess.run([self.program("initdb"), "-A", "trust", "-U", "demo", "-N", "-E", "UTF8", "-D", "data"], check=True,
+                       capture_output=True, **run)
+        log = (folder / "log").open("wb")
+        demo.children["postgres"] = subprocess.Popen([self.program("postgres"), "-D", "data", "-k", "", "-h", "127.0.0.1", "-p",
+                                                      str(number)], stdout=log, stderr=log, start_new_session=True, **run)
+        notes = ["psql", "-h", "127.0.0.1", "-p", str(number), "-U", "demo", "-c",
+                 f"CREATE TABLE notes AS SELECT '{marker}' AS line", "postgres"]
+        wait_for("the database", lambda: subprocess.run(notes, stdin=subprocess.DEVNULL, capture_output=True).returncode == 0)
+
+    @staticmethod
+    def program(name):
+        return shutil.which(name) or next(iter(sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), reverse=True)), None)
+
+    @classmethod
+    def is_here(cls):
+        if os.geteuid() == 0:
+            try:
+                pwd.getpwnam("postgres")
+            except KeyError:
+                return False
+        return bool(shutil.which("psql") and cls.program("initdb") and cls.program("postgres"))
+
+
 def alive(pid):
     try:
         state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
@@ -88,6 +164,7 @@ class Demo:
             if not name.startswith("OCKAM") and name not in ("QUIET", "NO_COLOR", "NO_INPUT")
         }
         self.environment["OCKAM_HOME"] = str(self.work / "home")
+        self.homes = ["home"]
 
     def build(self):
         binary = os.environ.get("OCKAM_DEMO_BINARY")
@@ -114,33 +191,37 @@ class Demo:
                                  start_new_session=True)
         self.children[name] = child
 
-    def run(self, why, command, show=True, check=None):
+    def run(self, why, command, show=True, check=None, home="home"):
         """Prints a sentence and the real command, runs it in a shell, prints what it answered."""
         if show:
-            say(f"\n{why}")
-            say("$ " + command.replace(" | ", " \\\n    | "))
+            if why:
+                say(f"\n{why}")
+            say(f"{'' if home == 'home' else home}$ " + command.replace(" | ", " \\\n    | "))
         result = subprocess.run(
-            ["sh", "-c", command], env=self.environment, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, errors="replace", timeout=COMMAND_SECONDS,
+            ["sh", "-c", command], env=self.environment | {"OCKAM_HOME": str(self.work / home)}, cwd=self.work,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=COMMAND_SECONDS,
         )
         good = result.returncode == 0 and (check is None or check(result.stdout))
-        self.note_nodes()
+        if home not in self.homes:
+            self.homes.append(home)
+        self.note_nodes(home)
         if not good:
             raise Failed(
                 f"this command failed with exit code {result.returncode}:\n\n$ {command}\n"
                 f"{result.stdout}\n{result.stderr}".rstrip() + self.node_logs())
         if show and result.stdout.strip():
-            say("\n".join("  " + line for line in result.stdout.replace("\r", "").strip().splitlines()))
+            printed = textwrap.dedent(result.stdout.replace("\r", "").strip("\n"))
+            say("\n".join("  " + line.rstrip() for line in printed.splitlines()))
         return result.stdout
 
-    def note_nodes(self):
+    def note_nodes(self, home):
         """Remembers the process of every node, so that the end can be checked."""
         if not hasattr(self, "binary"):
             return
         try:
             listed = subprocess.run(
-                [self.binary, "node", "list", "--output", "json"], env=self.environment, stdin=subprocess.DEVNULL,
-                capture_output=True, text=True, timeout=COMMAND_SECONDS)
+                [self.binary, "node", "list", "--output", "json"], env=self.environment | {"OCKAM_HOME": str(self.work / home)},
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=COMMAND_SECONDS)
             for node in json.loads(listed.stdout or "[]"):
                 pid = node.get("pid") or (node.get("status") or {}).get("pid")
                 if pid:
@@ -150,10 +231,10 @@ class Demo:
 
     def node_logs(self):
         text = ""
-        for log in sorted((self.work / "home" / "nodes").glob("*/*.log")):
+        for log in sorted(self.work.glob("*/nodes/*/*.log")):
             lines = log.read_text(errors="replace").splitlines()[-30:]
             if lines:
-                text += f"\n\nThe end of {log.parent.name}/{log.name}:\n" + "\n".join(lines)
+                text += f"\n\nThe end of {log.relative_to(self.work)}:\n" + "\n".join(lines)
         return text
 
     def job(self):
@@ -182,31 +263,68 @@ class Demo:
         self.run("An inlet: a port of this machine that leads through the relay, in an encrypted channel, to the outlet.",
                  f"ockam tcp-inlet create --from {inlet}")
         self.run("The client talks to a port of its own machine and reaches the web server.",
-                 f"curl --silent --show-error --max-time 20 --head 127.0.0.1:{inlet}", check=lambda out: " 200 " in out)
+                 f"curl --head 127.0.0.1:{inlet}", check=lambda out: " 200 " in out)
         seconds = time.monotonic() - start
         page = self.run("", f"curl --silent --show-error --max-time 20 127.0.0.1:{inlet}/index.html", show=False)
         if marker not in page:
             raise Failed(f"the page that came through the portal does not hold the marker:\n{page}")
         say(f"\n  The page with the marker came through the portal. From `ockam enroll` to the answer it took {seconds:.1f} s.")
-        self.second_story()
+        self.second_story(web, marker)
         self.inlet = inlet
 
-    def second_story(self):
-        say("\nThe same between two machines that no connection reaches from outside")
-        say("  where both reach it  ockam orchestrator start --listen 0.0.0.0:6252 --public-address HOST:6252")
-        say("                       ockam enroll; ockam orchestrator invite --project ID --role admin, once for each machine")
-        say("  each machine         ockam enroll FILE, with what was printed")
-        say("  beside the database  ockam tcp-outlet create --to 5432; ockam relay create postgres")
-        say("  beside the client    ockam tcp-inlet create --from 15432 --via postgres; psql --host localhost --port 15432")
+    def second_story(self, web, marker):
+        """Two machines; the homes stand for them, and a recorder for whoever looks at the lines."""
+        start = time.monotonic()
+        listen, public, target, inlet = port(6253), port(6254), port(5432), port(15432)
+        recorder = Recorder(public, listen)
+        say("\nThe same between two machines. An Orchestrator runs where both reach it; they themselves need not be reached by anybody.")
+        say("Here a home of its own stands for each machine, and every byte to or from the Orchestrator goes through a recorder.")
+        self.run("", f"ockam orchestrator start --listen 127.0.0.1:{listen} --public-address 127.0.0.1:{public}", home="orchestrator")
+        self.run("", "ockam enroll", home="orchestrator")
+        for machine in ("database", "client"):
+            self.run("", f"ockam orchestrator invite --project default --role admin > {machine}.join", home="orchestrator")
+        postgres = Postgres.is_here()
+        if postgres:
+            Postgres(self, target, marker)
+            self.environment |= {"PGUSER": "demo", "PGDATABASE": "postgres", "PGCONNECT_TIMEOUT": "20"}
+        else:
+            say("\n  PostgreSQL and psql are not installed here: the web server and curl stand for them.")
+            target = web
+        self.run("Beside the database, which listens on loopback:", "ockam enroll database.join", home="database")
+        self.run("", f"ockam tcp-outlet create --to {target}", home="database")
+        self.run("", "ockam relay create postgres", home="database")
+        self.run("Beside the client:", "ockam enroll client.join", home="client")
+        self.run("", f"ockam tcp-inlet create --from {inlet} --via postgres", home="client")
+        if postgres:
+            query = f"psql --host localhost --port {inlet} --command 'SELECT line FROM notes'"
+        else:
+            query = f"curl --silent 127.0.0.1:{inlet}/index.html"
+        self.run("", query, check=lambda out: marker in out, home="client")
+        if recorder.holds(marker):
+            raise Failed("the marker passed the Orchestrator in clear")
+        control = secrets.token_hex(32)
+        with socket.create_connection(("127.0.0.1", public)) as clear:
+            clear.sendall(control.encode())
+            wait_for("a marker that is sent in clear", lambda: recorder.holds(control))
+        say(f"\n  The marker came from the database; it is not among the {recorder.recorded()} bytes that reached or left the Orchestrator.")
+        say(f"  Another marker, sent there in clear, was found at once: the search works. All of this took {time.monotonic() - start:.1f} s.")
+        for home in ("client", "database", "orchestrator"):
+            self.delete_nodes(home)
+        if postgres:
+            database = self.children.pop("postgres")
+            database.terminate()
+            database.wait(COMMAND_SECONDS)
+
+    def delete_nodes(self, home):
+        if hasattr(self, "binary"):
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                subprocess.run([self.binary, "node", "delete", "--all", "--yes"], stdin=subprocess.DEVNULL, capture_output=True,
+                               env=self.environment | {"OCKAM_HOME": str(self.work / home)}, timeout=COMMAND_SECONDS)
 
     def stop(self):
         """Stops and removes everything; tells what is left, if anything."""
-        if hasattr(self, "binary"):
-            try:
-                subprocess.run([self.binary, "node", "delete", "--all", "--yes"], env=self.environment,
-                               stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_SECONDS)
-            except (OSError, subprocess.TimeoutExpired):
-                pass
+        for home in self.homes:
+            self.delete_nodes(home)
         for child in self.children.values():
             child.terminate()
         for child in self.children.values():

@@ -106,17 +106,19 @@ class Person:
         self.folder = stage.work / name
         self.folder.mkdir()
         self.environment = stage.environment | {"OCKAM_HOME": str(self.folder / "ockam"), "HOME": str(self.folder)}
+        # What runs their commands.
+        self.shell = ["sh", "-c"]
 
     def get(self, command, seconds=COMMAND_SECONDS):
         """Runs a command that is no part of the story, gives what it prints."""
-        done = subprocess.run(["sh", "-c", command], env=self.environment, cwd=self.folder, stdin=subprocess.DEVNULL,
+        done = subprocess.run([*self.shell, command], env=self.environment, cwd=self.folder, stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, errors="replace", timeout=seconds)
         must(done.returncode == 0, f"{self.name}: `{command}` ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
         return done.stdout.strip()
 
     def quietly(self, command, seconds=COMMAND_SECONDS):
         """Runs a command of which only the code matters."""
-        return subprocess.run(["sh", "-c", command], env=self.environment, cwd=self.folder, stdin=subprocess.DEVNULL,
+        return subprocess.run([*self.shell, command], env=self.environment, cwd=self.folder, stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=seconds).returncode
 
     def json(self, command):
@@ -126,7 +128,7 @@ class Person:
     def try_(self, command, seconds=COMMAND_SECONDS):
         """Runs a command on a terminal; shows it and what its user sees."""
         say(f"\n{self.name}$ {shortened(command)}")
-        code, output = on_terminal(["sh", "-c", command], self.environment, self.folder, seconds)
+        code, output = on_terminal([*self.shell, command], self.environment, self.folder, seconds)
         text = shown(output)
         if text:
             say(text)

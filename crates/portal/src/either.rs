@@ -39,7 +39,10 @@ impl Dial for Either {
         let look = |way| self.look(way, budget);
         match choose(look(&self.first), look(second)).await {
             Ok(held) => held.take(),
-            Err((first, other)) => Err(first.beside(&self.first.to, &second.to, &other)),
+            Err(failed) => {
+                let (first, other) = *failed;
+                Err(first.beside(&self.first.to, &second.to, &other))
+            }
         }
     }
 
@@ -162,7 +165,7 @@ impl Drop for Held {
 async fn choose<T>(
     first: impl Future<Output = Result<(Standing, T), Failed>>,
     second: impl Future<Output = Result<(Standing, T), Failed>>,
-) -> Result<T, (Failed, Failed)> {
+) -> Result<T, Box<(Failed, Failed)>> {
     use Standing::{Denies, Serves};
     let begun = Instant::now();
     tokio::pin!(first, second);
@@ -183,7 +186,7 @@ async fn choose<T>(
         first = &mut first => either(first, second),
         () = sleep_until(until) => match second {
             Ok((Serves | Denies, second)) => Ok(second),
-            Err(second) => Err((Failed::new("it took too long"), second)),
+            Err(second) => either(Err(Failed::new("it took too long")), Err(second)),
         },
     }
 }
@@ -192,11 +195,11 @@ async fn choose<T>(
 fn either<T>(
     first: Result<(Standing, T), Failed>,
     second: Result<(Standing, T), Failed>,
-) -> Result<T, (Failed, Failed)> {
+) -> Result<T, Box<(Failed, Failed)>> {
     match (first, second) {
         (Ok((Standing::Serves, found)), _) | (_, Ok((Standing::Serves, found))) => Ok(found),
         (Ok((Standing::Denies, found)), _) | (_, Ok((Standing::Denies, found))) => Ok(found),
-        (Err(first), Err(second)) => Err((first, second)),
+        (Err(first), Err(second)) => Err(Box::new((first, second))),
     }
 }
 
@@ -268,12 +271,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn when_both_fail_both_say_why() {
-        let (first, second) = choose(after(20, fails("one")), after(10, fails("two")))
-            .await
-            .unwrap_err();
+        let failed = choose(after(20, fails("one")), after(10, fails("two"))).await;
+        let (first, second) = *failed.expect_err("both failed");
         let both = first.beside(
-            &"/service/a".parse().unwrap(),
-            &"/service/b".parse().unwrap(),
+            &"/service/a".parse().expect("an address"),
+            &"/service/b".parse().expect("an address"),
             &second,
         );
         assert_eq!(both.why(), "/service/a: one; /service/b: two");
