@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn entries_are_never_changed_and_a_chain_that_was_is_found_out() {
+    async fn guard_o07_entries_are_never_changed_and_a_chain_that_was_is_found_out() {
         let (_home, store) = store().await;
         for number in 0..5 {
             store

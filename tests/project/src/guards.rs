@@ -11,7 +11,13 @@ fn listed() -> BTreeSet<Guard> {
     let audit = ["1", "2", "3", "4", "5", "6", "b", "c1"].map(|item| Guard::new("11_1", item));
     let weak = (1..=28).map(|number| Guard::new("11_2", &number.to_string()));
     let messaging = (1..=41).map(|number| Guard::new("w", &number.to_string()));
-    audit.into_iter().chain(weak).chain(messaging).collect()
+    let orchestrator = (1..=9).map(|number| Guard::new("o", &number.to_string()));
+    audit
+        .into_iter()
+        .chain(weak)
+        .chain(messaging)
+        .chain(orchestrator)
+        .collect()
 }
 
 #[test]
@@ -77,6 +83,8 @@ fn rows_and_names_are_read_as_they_are_written() {
         ("guard_11_2_7_x", Some("11.2 (7)")),
         ("guard_11_1_b_x", Some("11.1 (B)")),
         ("guard_w05_x", Some("W5")),
+        ("guard_o09_x", Some("O9")),
+        ("guard_other", None),
         ("guard_x", None),
     ] {
         let read = Guard::of_test(test).map(|guard| guard.to_string());
@@ -129,12 +137,21 @@ impl Guard {
                 return Some(Self::new(section, rest.split('_').next()?));
             }
         }
-        let item = name.strip_prefix('w')?.split('_').next()?;
-        item.parse::<u8>().ok()?;
-        Some(Self::new("w", item))
+        let item = name.split('_').next()?;
+        Self::lettered(item)
     }
 
-    /// From `11.1 (C.1)` or `W5`.
+    /// From `w05` or `o5`.
+    fn lettered(text: &str) -> Option<Self> {
+        let section = ["w", "o"]
+            .into_iter()
+            .find(|section| text.starts_with(section))?;
+        let item = text.strip_prefix(section)?;
+        item.parse::<u8>().ok()?;
+        Some(Self::new(section, item))
+    }
+
+    /// From `11.1 (C.1)`, `W5` or `O5`.
     fn of_row(cell: &str) -> Option<Self> {
         let cell = cell.to_lowercase();
         if let Some((section, item)) = cell.split_once(" (") {
@@ -143,9 +160,7 @@ impl Guard {
                 .starts_with("11.")
                 .then(|| Self::new(&section.replace('.', "_"), &item));
         }
-        let item = cell.strip_prefix('w')?;
-        item.parse::<u8>().ok()?;
-        Some(Self::new("w", item))
+        Self::lettered(&cell)
     }
 }
 
@@ -153,7 +168,7 @@ impl std::fmt::Display for Guard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let item = self.item.to_uppercase();
         match self.section.as_str() {
-            "w" => write!(f, "W{item}"),
+            section @ ("w" | "o") => write!(f, "{}{item}", section.to_uppercase()),
             section => write!(f, "{} ({item})", section.replace('_', ".")),
         }
     }

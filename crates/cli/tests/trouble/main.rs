@@ -42,6 +42,7 @@ mod garbage;
 mod homes;
 mod http;
 mod loops;
+mod malicious;
 mod names;
 mod nodes;
 mod options;

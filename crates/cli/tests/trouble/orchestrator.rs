@@ -123,7 +123,7 @@ fn it_says_how_it_is_and_what_it_does() {
 }
 
 #[test]
-fn the_code_of_the_first_administrator_is_in_its_file_and_nowhere_else() {
+fn guard_o09_the_code_of_the_first_administrator_is_in_its_file_and_nowhere_else() {
     let trial = Trial::beside_others();
     let home = trial.home("home");
     let told = home.ok("orchestrator start") + &home.ok("orchestrator status");
@@ -168,7 +168,7 @@ mod needs_root {
     use std::os::unix::process::CommandExt as _;
 
     #[test]
-    fn a_second_user_cannot_read_the_code_of_the_first_administrator() {
+    fn guard_o09_a_second_user_cannot_read_the_code_of_the_first_administrator() {
         let trial = Trial::beside_others();
         let home = trial.home("home");
         home.ok("orchestrator start");

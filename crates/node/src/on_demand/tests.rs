@@ -69,7 +69,7 @@ async fn hook_is_not_asked_for_what_it_cannot_know() {
 }
 
 #[tokio::test]
-async fn stranger_who_guesses_names_is_slowed_down_and_its_neighbour_is_not() {
+async fn guard_o04_stranger_who_guesses_names_is_slowed_down_and_its_neighbour_is_not() {
     let world = World::new();
     for number in 0..=GUESSES {
         assert!(
@@ -87,7 +87,7 @@ async fn stranger_who_guesses_names_is_slowed_down_and_its_neighbour_is_not() {
 }
 
 #[tokio::test]
-async fn names_looked_up_at_the_same_time_are_bounded() {
+async fn guard_o04_names_looked_up_at_the_same_time_are_bounded() {
     let world = World::new();
     let sending: Vec<_> = (0..200)
         .map(|number| {
@@ -117,7 +117,7 @@ async fn names_looked_up_at_the_same_time_are_bounded() {
 }
 
 #[tokio::test]
-async fn bytes_that_wait_are_bounded() {
+async fn guard_o04_bytes_that_wait_are_bounded() {
     let world = World::new();
     let mut sending = Vec::new();
     for number in 0..40 {
@@ -154,7 +154,7 @@ async fn hook_that_panics_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn names_that_strangers_invent_take_bounded_memory() {
+async fn guard_o04_names_that_strangers_invent_take_bounded_memory() {
     let starters = Starters::default();
     let now = Instant::now();
     for number in 0..3 * MANY_NAMES {

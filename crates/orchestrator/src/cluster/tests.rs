@@ -209,7 +209,7 @@ async fn process_that_leaves_frees_what_it_had_at_once() {
 }
 
 #[tokio::test]
-async fn nobody_but_the_controller_speaks_to_the_entry_of_processes() {
+async fn guard_o03_nobody_but_the_controller_speaks_to_the_entry_of_processes() {
     let world = World::start();
     let here = world.process().await;
     let stranger = Host::start();
@@ -248,7 +248,7 @@ async fn nobody_but_the_controller_speaks_to_the_entry_of_processes() {
 }
 
 #[tokio::test]
-async fn what_comes_from_another_process_is_not_forwarded_again() {
+async fn guard_o03_what_comes_from_another_process_is_not_forwarded_again() {
     let world = World::start();
     let [here, there, third] = [
         world.process().await,

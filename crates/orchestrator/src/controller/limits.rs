@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_codes_cost_more_and_the_source_pays_for_all_its_identities() {
+    fn guard_o06_wrong_codes_cost_more_and_the_source_pays_for_all_its_identities() {
         let limits = Limits::new(LimitOptions::default());
         let source = Some("192.0.2.1:4000".parse().unwrap());
         let mut guesses = 0;

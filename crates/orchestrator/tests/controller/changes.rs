@@ -285,7 +285,7 @@ async fn nobody_comes_by_an_account_with_a_code_for_its_address() {
 }
 
 #[tokio::test]
-async fn what_is_done_and_refused_is_in_the_audit_log_without_secrets() {
+async fn guard_o08_what_is_done_and_refused_is_in_the_audit_log_without_secrets() {
     let world = World::new().await;
     let code = new_code(&world.empty, &world.administrator, "late@example.com").await;
     let path = format!("/v0/{}", world.project.id);
@@ -335,7 +335,7 @@ async fn what_is_done_and_refused_is_in_the_audit_log_without_secrets() {
 }
 
 #[tokio::test]
-async fn whoever_tries_codes_is_held_up() {
+async fn guard_o06_whoever_tries_codes_is_held_up() {
     let world = World::new().await;
     let mut statuses = Vec::new();
     for number in 0..30 {

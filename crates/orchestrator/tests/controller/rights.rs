@@ -167,7 +167,7 @@ fn path(pattern: &str, world: &World) -> String {
 }
 
 #[tokio::test]
-async fn each_operation_is_for_whom_the_table_of_expectations_says() {
+async fn guard_o05_each_operation_is_for_whom_the_table_of_expectations_says() {
     let mut world = World::new().await;
     for operation in OPERATIONS {
         for (who, expected) in expected(operation.act).into_iter().enumerate() {
@@ -209,7 +209,7 @@ async fn each_operation_is_for_whom_the_table_of_expectations_says() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_and_what_is_not_theirs_look_alike() {
+async fn guard_o05_what_is_not_there_and_what_is_not_theirs_look_alike() {
     let world = World::new().await;
     for operation in OPERATIONS
         .iter()

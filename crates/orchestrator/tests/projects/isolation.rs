@@ -37,7 +37,7 @@ async fn equal_names_in_two_projects_are_two_things() {
 }
 
 #[tokio::test]
-async fn a_member_of_one_project_gets_nothing_of_another() {
+async fn guard_o02_a_member_of_one_project_gets_nothing_of_another() {
     let (_home, process) = orchestrator().await;
     let (a, b) = (process.create().await, process.create().await);
     let member = process.member(&a, &[("ockam-relay", "*")]).await;
@@ -69,7 +69,7 @@ async fn a_member_of_one_project_gets_nothing_of_another() {
 }
 
 #[tokio::test]
-async fn an_administrator_or_enroller_of_one_project_cannot_act_in_another() {
+async fn guard_o02_an_administrator_or_enroller_of_one_project_cannot_act_in_another() {
     let (_home, process) = orchestrator().await;
     let (a, b) = (process.create().await, process.create().await);
     let admin = process.admin(&a).await;
@@ -115,7 +115,7 @@ async fn an_administrator_or_enroller_of_one_project_cannot_act_in_another() {
 }
 
 #[tokio::test]
-async fn a_ticket_of_one_project_is_unknown_to_another() {
+async fn guard_o02_a_ticket_of_one_project_is_unknown_to_another() {
     let (_home, process) = orchestrator().await;
     let (a, b) = (process.create().await, process.create().await);
     let admin = process.admin(&a).await;
@@ -135,7 +135,7 @@ async fn a_ticket_of_one_project_is_unknown_to_another() {
 }
 
 #[tokio::test]
-async fn a_stranger_gets_handshakes_and_nothing_else() {
+async fn guard_o02_a_stranger_gets_handshakes_and_nothing_else() {
     let (_home, process) = orchestrator().await;
     let project = process.create().await;
     let owner = process.member(&project, &[("ockam-relay", "db")]).await;
