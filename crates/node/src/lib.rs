@@ -57,7 +57,7 @@ pub use flow_control::{FlowId, InvalidFlowId, Producer};
 pub use guard::{Decision, Guard};
 pub use message::{ChannelPeer, LocalMessage, Origin};
 pub use names::{NodeNames, ProjectWay, UnknownNode};
-pub use namespace::{Namespace, NamespaceHandle};
+pub use namespace::{Entrance, Namespace, NamespaceHandle};
 pub use node::{Limits, Node, NodeOptions};
 pub use on_demand::{OnDemand, OnDemandFuture, OnDemandGuard, Started};
 pub use own_identity::{

@@ -45,6 +45,15 @@ pub struct Namespace {
     guard: WorkerGuard,
 }
 
+/// What a gate is made with.
+#[derive(Debug, Clone, Copy)]
+pub struct Entrance<'a> {
+    /// What becomes [`Namespace::flow`], so that what is reached through the gate can be opened to it before there is one.
+    pub flow: FlowId,
+    /// The ways into the outer node that the gate is opened to.
+    pub ways: &'a [FlowId],
+}
+
 impl Node {
     /// Lets messages that come for `name` go on in `inner`. Nobody reaches the gate before it was
     /// [opened](Namespace::open_to).
@@ -52,6 +61,23 @@ impl Node {
     /// # Errors
     /// The address is in use, or `inner` has a gate already, or it holds this node.
     pub fn enter(&self, name: Address, inner: &Self) -> Result<Namespace, StartError> {
+        let entrance = Entrance {
+            flow: self.random_flow(),
+            ways: &[],
+        };
+        self.enter_through(name, inner, &entrance)
+    }
+
+    /// The same, through a gate that is open from its first moment on: what comes for one that is not open yet is lost.
+    ///
+    /// # Errors
+    /// As [`Node::enter`].
+    pub fn enter_through(
+        &self,
+        name: Address,
+        inner: &Self,
+        entrance: &Entrance<'_>,
+    ) -> Result<Namespace, StartError> {
         let (outer, inner) = (self.router(), inner.router());
         if !inner.set_outer(outer) {
             return Err(StartError::Entered(name));
@@ -60,12 +86,12 @@ impl Node {
             name: name.clone(),
             outer: outer.downgrade(),
             inner: inner.clone(),
-            flow: self.random_flow(),
+            flow: entrance.flow,
             links: RwLock::default(),
             ways: Arc::new(Mutex::new(Ways::Open(HashMap::new()))),
         });
         let guard = outer
-            .start_inline(&name, gate.clone(), Access::ALLOW_ALL)
+            .start_inline_open_to(&name, gate.clone(), Access::ALLOW_ALL, entrance.ways)
             .inspect_err(|_| inner.unset_outer())?;
         Ok(Namespace { gate, guard })
     }

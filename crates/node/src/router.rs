@@ -84,6 +84,7 @@ impl Router {
                 Kind::Mailbox(queue.clone()),
                 access.clone(),
                 Behind::default(),
+                &[],
             )?);
         }
         let Some(address) = addresses.first() else {
@@ -106,7 +107,25 @@ impl Router {
         worker: Arc<dyn Inline>,
         access: Access,
     ) -> Result<WorkerGuard, StartError> {
-        self.start(address, Kind::Inline(worker), access, Behind::default())
+        self.start(
+            address,
+            Kind::Inline(worker),
+            access,
+            Behind::default(),
+            &[],
+        )
+    }
+
+    /// The same, opened to messages that enter with one of these flows from its first moment on.
+    pub(crate) fn start_inline_open_to(
+        &self,
+        address: &Address,
+        worker: Arc<dyn Inline>,
+        access: Access,
+        consumed: &[FlowId],
+    ) -> Result<WorkerGuard, StartError> {
+        let behind = Behind::default();
+        self.start(address, Kind::Inline(worker), access, behind, consumed)
     }
 
     /// Starts an inline worker that leads out of the node: the sender of a transport, the encryptor of a channel.
@@ -117,7 +136,7 @@ impl Router {
         access: Access,
         behind: Behind,
     ) -> Result<WorkerGuard, StartError> {
-        self.start(address, Kind::Inline(worker), access, behind)
+        self.start(address, Kind::Inline(worker), access, behind, &[])
     }
 
     /// Sends a message that originates at the local address `from`: waits for room where it ends, then runs the chain.
@@ -293,9 +312,14 @@ impl Router {
         let Some(entry) = self.entry(address.name()) else {
             return false;
         };
-        if !entry.consumer.add(id) {
-            return true;
+        if entry.consumer.add(id) {
+            self.note_consumer(&entry, id);
         }
+        true
+    }
+
+    /// So that the permission ends with the flow.
+    fn note_consumer(&self, entry: &Arc<Entry>, id: FlowId) {
         let mut consumers = self
             .inner
             .consumers
@@ -305,8 +329,7 @@ impl Router {
         if known.len() == known.capacity() {
             known.retain(|known| known.strong_count() > 0);
         }
-        known.push(Arc::downgrade(&entry));
-        true
+        known.push(Arc::downgrade(entry));
     }
 
     /// The ids that `address` consumes.
@@ -604,6 +627,7 @@ impl Router {
         kind: Kind,
         access: Access,
         behind: Behind,
+        consumed: &[FlowId],
     ) -> Result<WorkerGuard, StartError> {
         if address.transport() != ockam_wire::TransportType::LOCAL || address.name().is_empty() {
             return Err(StartError::NotLocal(address.to_string()));
@@ -617,6 +641,9 @@ impl Router {
             gone: OnceLock::new(),
             gates: AtomicUsize::new(0),
         });
+        for &id in consumed {
+            entry.consumer.add(id);
+        }
         let mut workers = self
             .inner
             .workers
@@ -627,6 +654,9 @@ impl Router {
         }
         workers.insert(Box::from(address.name()), entry.clone());
         drop(workers);
+        for &id in consumed {
+            self.note_consumer(&entry, id);
+        }
         self.inner.started.notify_waiters();
         Ok(WorkerGuard {
             router: Arc::downgrade(&self.inner),

@@ -130,6 +130,32 @@ async fn closed_gate_ends_the_channels_inside_and_leaves_the_connection() {
 }
 
 #[tokio::test]
+async fn a_gate_with_an_entrance_is_open_from_the_first_moment() {
+    let outer = Outer::start(false).await;
+    let node = Node::new(NodeOptions::default());
+    let echo = services::start_echo(&node, services::ECHO).unwrap();
+    let ways = [outer.listener.flow()];
+    let entrance = Entrance {
+        flow: outer.node.random_flow(),
+        ways: &ways,
+    };
+    node.router().add_consumer(echo.address(), entrance.flow);
+    let namespace = outer.node.enter_through(name("p1"), &node, &entrance);
+    let namespace = namespace.unwrap();
+    assert_eq!(namespace.flow(), entrance.flow);
+    let client = Client::dial(&outer).await;
+    assert_eq!(
+        client.ask(&[services::ECHO], b"x").await.payload.as_slice(),
+        b"x"
+    );
+    // The permission ends with the way.
+    outer.listener.close();
+    while !outer.node.router().consumed_by(namespace.name()).is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn what_is_open_to_channels_only_is_not_reached_through_the_gate() {
     let outer = Outer::start(true).await;
     let inner = Inner::start(&outer, "p1", true);

@@ -12,8 +12,8 @@ use ockam_control::hosted::{
 };
 use ockam_identity::{ChangeHistory, Identifier, UnixTime, VerifiedHistory};
 use ockam_node::{
-    Access, Authority as Trusted, ChannelListener, FlowId, ListenerOptions, Namespace, Node,
-    NodeOptions, Rule, SecureChannel, services,
+    Access, Authority as Trusted, ChannelListener, Entrance, FlowId, ListenerOptions, Namespace,
+    Node, NodeOptions, Rule, SecureChannel, services,
 };
 use ockam_policy::ResourceType;
 use ockam_portal::{ByCredential, RelayInfo, RelayService, RelayServiceOptions};
@@ -45,7 +45,7 @@ pub(super) struct Started {
 }
 
 impl Started {
-    /// Starts a project. Nobody reaches it before it was opened.
+    /// Starts a project, which is reached over the ways that are known now.
     pub(super) async fn begin(
         projects: &Projects,
         id: &ProjectId,
@@ -156,15 +156,16 @@ impl Started {
                 .add_consumer(address, authority_inside);
         }
 
-        // Last: what is reached through the gates is there.
+        // Last: what is reached through the gates is there. Strangers reach the listener of channels and nothing else.
         let gates = [
-            enter(projects, &Place::Node(id.clone()), &node)?,
-            enter(projects, &Place::Authority(id.clone()), &authority_node)?,
+            enter(projects, &Place::Node(id.clone()), &node, &listeners[0])?,
+            enter(
+                projects,
+                &Place::Authority(id.clone()),
+                &authority_node,
+                &listeners[1],
+            )?,
         ];
-        for ((listener, gate), node) in listeners.iter().zip(&gates).zip([&node, &authority_node]) {
-            // Strangers reach the listener of channels and nothing else.
-            node.router().add_consumer(listener.address(), gate.flow());
-        }
         if let Some(part) = &part {
             part.open(gates[0].handle());
         }
@@ -297,12 +298,24 @@ async fn listen(
         .map_err(|error| ProjectsError::Failed(error.to_string()))
 }
 
-fn enter(projects: &Projects, place: &Place, node: &Node) -> Result<Namespace, ProjectsError> {
+fn enter(
+    projects: &Projects,
+    place: &Place,
+    node: &Node,
+    listener: &ChannelListener,
+) -> Result<Namespace, ProjectsError> {
     let name = Address::local(place.to_string())
         .map_err(|error| ProjectsError::Failed(error.to_string()))?;
+    let ways = projects.ways().clone();
+    let entrance = Entrance {
+        flow: projects.outer.random_flow(),
+        ways: &ways,
+    };
+    node.router()
+        .add_consumer(listener.address(), entrance.flow);
     projects
         .outer
-        .enter(name, node)
+        .enter_through(name, node, &entrance)
         .map_err(|error| failed(place.project(), &error))
 }
 
