@@ -47,7 +47,7 @@ pub struct AuthorityClient {
     pub authority: Identifier,
     /// The way to the authority's channel listener: it ends with the listener's address, as `/service/api` or `/secure/api`.
     pub route: MultiAddr,
-    /// How long one request may take, its connection included.
+    /// How long one request may take, its connection included; connecting has a minute at most.
     pub timeout: Duration,
 }
 
@@ -248,7 +248,7 @@ impl AuthorityClient {
         let options = ConnectOptions {
             identity: self.identity.clone(),
             authorized: vec![self.authority],
-            timeout: self.timeout,
+            timeout: self.timeout.min(LONGEST_CONNECT),
         };
         let way = to_listener(&self.route)?;
         Ok(self.node.connect(&way, options).await?)
@@ -307,14 +307,8 @@ impl AuthorityClient {
         path: &str,
         body: Option<&[u8]>,
     ) -> Result<Answer, RequestError> {
-        let options = ConnectOptions {
-            identity: self.identity.clone(),
-            authorized: vec![self.authority],
-            timeout: self.timeout,
-        };
         let deadline = tokio::time::Instant::now() + self.timeout;
-        let way = to_listener(&self.route)?;
-        let connection = self.node.connect(&way, options).await?;
+        let connection = self.connect().await?;
         let exchange = exchange(&self.node, &connection, service, method, path, body);
         let answer = tokio::time::timeout_at(deadline, exchange)
             .await
@@ -572,6 +566,8 @@ fn number() -> u32 {
 
 /// Most characters of an authority's message that are shown.
 const MAX_TOLD: usize = 300;
+/// A listener that is there answers sooner. One that is not never does: what is sent there is dropped without a word.
+const LONGEST_CONNECT: Duration = Duration::from_secs(60);
 
 const TOKENS: &str = "enrollment_token_issuer";
 const ACCEPTOR: &str = "enrollment_token_acceptor";

@@ -206,7 +206,7 @@ fn either<T>(
 /// How long an outlet may take to say that it is there; longer when connecting took longer.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 /// How much longer the first place may take than the second; longer when the second took longer.
-const HEAD_START: Duration = Duration::from_millis(500);
+const HEAD_START: Duration = Duration::from_millis(400);
 
 #[cfg(test)]
 mod tests {
@@ -233,7 +233,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_first_place_wins_though_it_is_a_little_slower() {
-        let chosen = choose(after(450, serves("first")), after(10, serves("second"))).await;
+        let chosen = choose(after(350, serves("first")), after(10, serves("second"))).await;
         assert_eq!(chosen.ok(), Some("first"));
         let chosen = choose(after(3900, serves("first")), after(2000, serves("second"))).await;
         assert_eq!(chosen.ok(), Some("first"));
