@@ -24,7 +24,7 @@ use crate::message::{
     AddMember, CreateToken, MAX_WITHDRAWALS, MemberAttributes, Notices, Question,
 };
 use crate::okta::Okta;
-use crate::sharing::{Act, Deed, Listener, Reference, Sharing, Witness};
+use crate::sharing::{Act, Deed, Listener, Reference, Sharing};
 use crate::subscribers::{Further, Subscribers};
 
 /// Who is an admin beside those whom the account authority names. `spec: trust 7.2, 11.2 (17)`
@@ -59,8 +59,6 @@ pub struct AuthorityOptions {
     pub sharing: Sharing,
     /// Who is told of withdrawals at once.
     pub listener: Option<Arc<dyn Listener>>,
-    /// Who is told of changes.
-    pub witness: Option<Arc<dyn Witness>>,
     /// What hashes one-time codes and draws them.
     pub provider: &'static dyn Provider,
     /// The time; that of the system unless a test says otherwise.
@@ -80,7 +78,6 @@ impl AuthorityOptions {
             okta: None,
             sharing: Sharing::default(),
             listener: None,
-            witness: None,
             provider: ockam_vault::fast(),
             clock: Arc::new(issuing::system_time),
         }
@@ -175,7 +172,7 @@ impl<M: Members> Authority<M> {
         let named: Vec<Identifier> = named.into_iter().collect();
         if !named.is_empty() {
             members
-                .change(&named, |who, member| match pre_trusted.get(who) {
+                .change(&named, None, |who, member| match pre_trusted.get(who) {
                     Some(attributes) => {
                         pre_trust(identifier, attributes, member, now, options.sharing)
                     }
@@ -297,7 +294,8 @@ impl<M: Members> Authority<M> {
         }
         let now = self.clock.now();
         let added_by = *caller.identifier();
-        self.change_one(&add.member, |member| {
+        let deed = self.deed(caller, now, Act::AddMember(&add.member));
+        self.change_one(&add.member, &deed, |member| {
             if !admin && member.is_some_and(is_protected) {
                 // spec: trust 11.2 (26)
                 return Err("Non-admin is trying to change an enroller or a pre-trusted member");
@@ -314,7 +312,6 @@ impl<M: Members> Authority<M> {
         })
         .await?;
         drop(order);
-        self.witness(caller, Act::AddedMember(&add.member)).await;
         Ok(())
     }
 
@@ -327,14 +324,15 @@ impl<M: Members> Authority<M> {
         self.enroller(caller, NOT_ENROLLER).await?;
         let order = self.order.write().await;
         let MayEnroll { admin } = self.enroller(caller, NOT_ENROLLER).await?;
-        let before = self.options.sharing.void_before(self.clock.now());
-        self.change_one(who, |member| match member {
+        let now = self.clock.now();
+        let before = self.options.sharing.void_before(now);
+        let deed = self.deed(caller, now, Act::RemoveMember(who));
+        self.change_one(who, &deed, |member| match member {
             None => Ok(Change::Keep),
             Some(member) => removable(member, admin).map(|()| Change::Remove(before)),
         })
         .await?;
         drop(order);
-        self.witness(caller, Act::RemovedMember(who)).await;
         Ok(())
     }
 
@@ -342,17 +340,18 @@ impl<M: Members> Authority<M> {
     pub(crate) async fn remove_members(&self, caller: &Caller) -> Result<(), Refused> {
         const NOT_ENROLLER: &str = "Non-enroller is trying to delete members";
         let mut after = None;
-        let mut removed = 0;
         loop {
             let batch = {
                 let _order = self.order.write().await;
                 let MayEnroll { admin } = self.enroller(caller, NOT_ENROLLER).await?;
                 let batch = self.members.identifiers(after.as_ref(), BATCH).await?;
-                let moment = self.options.sharing.void_before(self.clock.now());
+                let now = self.clock.now();
+                let moment = self.options.sharing.void_before(now);
+                let deed = self.deed(caller, now, Act::RemoveMembers);
                 let mut gone = Vec::new();
                 let withdrawals = self
                     .members
-                    .change(&batch, |who, member| match member {
+                    .change(&batch, Some(&deed), |who, member| match member {
                         Some(member)
                             if who != caller.identifier() && removable(&member, admin).is_ok() =>
                         {
@@ -362,13 +361,11 @@ impl<M: Members> Authority<M> {
                         _ => Change::Keep,
                     })
                     .await?;
-                removed += gone.len();
                 self.tell(&withdrawals, &gone).await;
                 batch
             };
             after = batch.last().copied();
             if batch.len() < BATCH {
-                self.witness(caller, Act::RemovedMembers(removed)).await;
                 return Ok(());
             }
         }
@@ -421,21 +418,23 @@ impl<M: Members> Authority<M> {
             uses,
         };
         let hash = CodeHash::of(&code, self.options.provider);
-        self.members.put_code(&hash, &record).await?;
+        let deed = self.deed(caller, now, Act::IssueCode(Reference::of(&hash), uses));
+        self.members.put_code(&hash, &record, &deed).await?;
         tracing::info!(by = %caller.identifier(), uses, expires_at = record.expires_at.0, "a one-time code was issued");
-        let reference = Reference::of(&hash);
-        self.witness(caller, Act::IssuedCode(reference, uses)).await;
         Ok(code)
     }
 
     pub(crate) async fn redeem(&self, caller: &Caller, code: &OneTimeCode) -> Result<(), Refused> {
         let hash = CodeHash::of(code, self.options.provider);
         let now = self.clock.now();
-        match self.members.redeem(&hash, caller.identifier(), now).await? {
+        let deed = self.deed(caller, now, Act::RedeemCode(Reference::of(&hash)));
+        match self
+            .members
+            .redeem(&hash, caller.identifier(), &deed)
+            .await?
+        {
             Redemption::Enrolled => {
                 tracing::info!(member = %caller.identifier(), "a one-time code was redeemed");
-                let reference = Reference::of(&hash);
-                self.witness(caller, Act::RedeemedCode(reference)).await;
                 Ok(())
             }
             Redemption::AlreadyMember => Err(Refused::Forbidden("Already a member".to_owned())),
@@ -513,7 +512,8 @@ impl<M: Members> Authority<M> {
         let order = self.order.write().await;
         let now = self.clock.now();
         let who = *caller.identifier();
-        self.change_one(&who, |member| {
+        let deed = self.deed(caller, now, Act::SignIn);
+        self.change_one(&who, &deed, |member| {
             // spec: trust 11.2 (18). Whoever signed in before may do so again; nobody else's row is touched.
             if member.is_some_and(|member| member.added_by != who || is_protected(member)) {
                 return Err("Already a member");
@@ -531,7 +531,6 @@ impl<M: Members> Authority<M> {
         })
         .await?;
         drop(order);
-        self.witness(caller, Act::SignedIn).await;
         Ok(())
     }
 
@@ -585,14 +584,17 @@ impl<M: Members> Authority<M> {
     async fn change_one(
         &self,
         who: &Identifier,
+        deed: &Deed<'_>,
         mut decide: impl FnMut(Option<&Member>) -> Result<Change, &'static str> + Send,
     ) -> Result<(), Refused> {
         let mut refused = None;
         let mut removed = false;
         let withdrawals = self
             .members
-            .change(std::slice::from_ref(who), |_, member| {
-                match decide(member.as_ref()) {
+            .change(
+                std::slice::from_ref(who),
+                Some(deed),
+                |_, member| match decide(member.as_ref()) {
                     Ok(change) => {
                         removed = matches!(change, Change::Remove(_));
                         change
@@ -601,8 +603,8 @@ impl<M: Members> Authority<M> {
                         refused = Some(refusal);
                         Change::Keep
                     }
-                }
-            })
+                },
+            )
             .await?;
         let gone = if removed {
             std::slice::from_ref(who)
@@ -664,14 +666,13 @@ impl<M: Members> Authority<M> {
         self.subscribers.tell(withdrawals, gone);
     }
 
-    async fn witness(&self, caller: &Caller, act: Act<'_>) {
-        if let Some(witness) = &self.options.witness {
-            let deed = Deed {
-                project: &self.options.project,
-                by: caller.identifier(),
-                act,
-            };
-            witness.saw(deed).await;
+    /// What is noted of what a caller does.
+    fn deed<'a>(&'a self, caller: &'a Caller, at: UnixTime, act: Act<'a>) -> Deed<'a> {
+        Deed {
+            project: &self.options.project,
+            by: caller.identifier(),
+            at,
+            act,
         }
     }
 }

@@ -39,4 +39,4 @@ pub use okta::{Okta, OktaError, SignIn, SignInError, UserInfoFuture};
 pub use placing::{dismiss, place};
 pub use requests::{Answer, Service};
 pub use service::AuthorityServices;
-pub use sharing::{Act, Deed, Listener, Reference, Sharing, Witness};
+pub use sharing::{Act, Deed, Listener, Reference, Sharing};

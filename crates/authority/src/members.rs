@@ -10,6 +10,7 @@ use ockam_identity::{Identifier, OneTimeCode, UnixTime};
 use ockam_vault::Provider;
 
 use crate::message::MemberAttributes;
+use crate::sharing::Deed;
 
 /// A member as an authority knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,10 +134,12 @@ pub trait Members: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Known>, MembersError>> + Send;
 
     /// Decides about each of these identifiers by what is known of it, and does what was decided. Returns the withdrawals
-    /// that came of it. With the credentials of somebody the one-time codes that it asked for are void.
+    /// that came of it. With the credentials of somebody the one-time codes that it asked for are void. If anything changes,
+    /// the deed is noted in the same transaction.
     fn change(
         &self,
         who: &[Identifier],
+        deed: Option<&Deed<'_>>,
         decide: impl FnMut(&Identifier, Option<Member>) -> Change + Send,
     ) -> impl Future<Output = Result<Vec<Withdrawal>, MembersError>> + Send;
 
@@ -157,20 +160,21 @@ pub trait Members: Send + Sync + 'static {
     /// All pre-trusted members; only asked for at the start.
     fn pre_trusted(&self) -> impl Future<Output = Result<Vec<Identifier>, MembersError>> + Send;
 
-    /// Remembers a code.
+    /// Remembers a code, and notes the deed.
     fn put_code(
         &self,
         hash: &CodeHash,
         code: &Code,
+        deed: &Deed<'_>,
     ) -> impl Future<Output = Result<(), MembersError>> + Send;
 
-    /// Takes one use off a code and makes `who` a member with its attributes. Codes that ended by `now` are unknown, and so
-    /// are to somebody who was removed those that are older than that.
+    /// Takes one use off a code and makes `who` a member with its attributes. Codes that ended by the time of the deed are unknown, and so
+    /// are to somebody who was removed those that are older than that. If there is a new member, the deed is noted.
     fn redeem(
         &self,
         hash: &CodeHash,
         who: &Identifier,
-        now: UnixTime,
+        deed: &Deed<'_>,
     ) -> impl Future<Output = Result<Redemption, MembersError>> + Send;
 
     /// Withdrawals behind this place in the order, at most `limit`.

@@ -10,6 +10,7 @@ use crate::members::{
     Change, Code, CodeHash, Known, Member, Members, MembersError, Redemption, Standing, Withdrawal,
     is_older_than_removal,
 };
+use crate::sharing::Deed;
 
 /// Members, codes and withdrawals in memory.
 #[derive(Debug, Default)]
@@ -76,6 +77,7 @@ impl Members for MemoryMembers {
     async fn change(
         &self,
         who: &[Identifier],
+        _: Option<&Deed<'_>>,
         mut decide: impl FnMut(&Identifier, Option<Member>) -> Change + Send,
     ) -> Result<Vec<Withdrawal>, MembersError> {
         let mut state = self.state();
@@ -129,7 +131,12 @@ impl Members for MemoryMembers {
             .collect())
     }
 
-    async fn put_code(&self, hash: &CodeHash, code: &Code) -> Result<(), MembersError> {
+    async fn put_code(
+        &self,
+        hash: &CodeHash,
+        code: &Code,
+        _: &Deed<'_>,
+    ) -> Result<(), MembersError> {
         self.state().codes.insert(*hash, code.clone());
         Ok(())
     }
@@ -138,8 +145,9 @@ impl Members for MemoryMembers {
         &self,
         hash: &CodeHash,
         who: &Identifier,
-        now: UnixTime,
+        deed: &Deed<'_>,
     ) -> Result<Redemption, MembersError> {
+        let now = deed.at;
         let mut state = self.state();
         if state.members.contains_key(who) {
             return Ok(Redemption::AlreadyMember);

@@ -23,7 +23,7 @@ pub async fn place<M: Members>(
     sharing: Sharing,
 ) -> Result<(), MembersError> {
     members
-        .change(std::slice::from_ref(who), |_, member| {
+        .change(std::slice::from_ref(who), None, |_, member| {
             let placed = match &member {
                 Some(member) => with_what_stays(attributes, member),
                 None => attributes.clone(),
@@ -58,7 +58,7 @@ pub async fn dismiss<M: Members>(
     sharing: Sharing,
 ) -> Result<(), MembersError> {
     members
-        .change(std::slice::from_ref(who), |_, _| {
+        .change(std::slice::from_ref(who), None, |_, _| {
             Change::Remove(sharing.void_before(now))
         })
         .await

@@ -3,8 +3,6 @@
 //! Specification: extensions 4.5.5.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 
 use ockam_identity::{Identifier, UnixTime};
 
@@ -42,39 +40,35 @@ pub trait Listener: Send + Sync + fmt::Debug + 'static {
     fn withdrawn(&self, withdrawals: &[Withdrawal], gone: &[Identifier]);
 }
 
-/// Is told who changed what, after it was changed and before that is answered.
-pub trait Witness: Send + Sync + fmt::Debug + 'static {
-    /// This was done.
-    fn saw<'a>(&'a self, deed: Deed<'a>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
-}
-
-/// Who changed what.
+/// Who changes what: noted with the change, in one transaction, where members are kept with a log.
 #[derive(Clone, Copy, Debug)]
 pub struct Deed<'a> {
     /// The project of the authority.
     pub project: &'a str,
     /// Who asked for it.
     pub by: &'a Identifier,
+    /// When.
+    pub at: UnixTime,
     /// What.
     pub act: Act<'a>,
 }
 
-/// What was changed.
+/// What is changed.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Act<'a> {
-    /// Somebody became a member, or another one than before.
-    AddedMember(&'a Identifier),
+    /// Somebody becomes a member, or another one than before.
+    AddMember(&'a Identifier),
     /// Somebody is one no longer.
-    RemovedMember(&'a Identifier),
-    /// So many are not any longer.
-    RemovedMembers(usize),
-    /// A one-time code was made that so many can redeem.
-    IssuedCode(Reference, u64),
-    /// A one-time code was redeemed.
-    RedeemedCode(Reference),
-    /// Somebody became a member by signing in.
-    SignedIn,
+    RemoveMember(&'a Identifier),
+    /// Many are not any longer.
+    RemoveMembers,
+    /// A one-time code is made that so many can redeem.
+    IssueCode(Reference, u64),
+    /// A one-time code is redeemed.
+    RedeemCode(Reference),
+    /// Somebody becomes a member by signing in.
+    SignIn,
 }
 
 /// What a one-time code is called where it is told of: the beginning of its hash, of which nobody gets back to the code.

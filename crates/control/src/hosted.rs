@@ -2,12 +2,13 @@
 
 use ockam_authority::message::MemberAttributes;
 use ockam_authority::{
-    Change, Code, CodeHash, IssueError, IssueFuture, Issuer, Known, Member, Members, MembersError,
-    Redemption, Standing, Statement, Withdrawal,
+    Act, Change, Code, CodeHash, Deed, IssueError, IssueFuture, Issuer, Known, Member, Members,
+    MembersError, Redemption, Standing, Statement, Withdrawal,
 };
 use ockam_identity::{CredentialBundle, CredentialDraft, Identifier, Purpose, UnixTime};
 use ockam_store::{
-    EnrollmentTokenRecord, MemberChange, MemberRecord, Store, TokenRedemption, WithdrawalRecord,
+    AuditNote, EnrollmentTokenRecord, MemberChange, MemberRecord, NewAudit, Store, TokenRedemption,
+    WithdrawalRecord,
 };
 use ockam_vault::SoftwareVault;
 
@@ -77,6 +78,8 @@ impl StoredIssuer {
 pub struct StoredMembers {
     store: Store,
     authority: Identifier,
+    /// Whether what is done is in the audit log.
+    is_audited: bool,
 }
 
 impl StoredMembers {
@@ -85,7 +88,37 @@ impl StoredMembers {
         Self {
             store: store.clone(),
             authority,
+            is_audited: false,
         }
+    }
+
+    /// The same, with an entry in the audit log for whatever is done to them.
+    #[must_use]
+    pub fn audited(self) -> Self {
+        Self {
+            is_audited: true,
+            ..self
+        }
+    }
+
+    /// The entry for something that is done to so many.
+    fn entry(&self, deed: &Deed<'_>, number: usize) -> Option<NewAudit> {
+        let (action, object) = match deed.act {
+            Act::AddMember(who) => ("add member", who.to_string()),
+            Act::RemoveMember(who) => ("remove member", who.to_string()),
+            Act::RemoveMembers => ("remove members", number.to_string()),
+            Act::IssueCode(code, uses) => ("issue ticket", format!("{code} for {uses}")),
+            Act::RedeemCode(code) => ("redeem ticket", code.to_string()),
+            Act::SignIn => ("sign in", String::new()),
+            _ => ("change", String::new()),
+        };
+        let note = AuditNote {
+            actor: deed.by.to_string(),
+            action: action.to_owned(),
+            object: format!("{} {object}", deed.project).trim_end().to_owned(),
+            outcome: "done".to_owned(),
+        };
+        self.is_audited.then_some(NewAudit { at: deed.at, note })
     }
 }
 
@@ -106,12 +139,17 @@ impl Members for StoredMembers {
     async fn change(
         &self,
         who: &[Identifier],
+        deed: Option<&Deed<'_>>,
         mut decide: impl FnMut(&Identifier, Option<Member>) -> Change + Send,
     ) -> Result<Vec<Withdrawal>, MembersError> {
         let mut unreadable = None;
+        let entry = deed.map(|deed| |number| self.entry(deed, number));
+        let entry = entry
+            .as_ref()
+            .map(|entry| entry as &(dyn Fn(usize) -> Option<NewAudit> + Send + Sync));
         let withdrawals = self
             .store
-            .change_members(&self.authority, who, |who, known| {
+            .change_members(&self.authority, who, entry, |who, known| {
                 let known = match known.map(member).transpose() {
                     Ok(known) => known,
                     Err(error) => {
@@ -162,7 +200,13 @@ impl Members for StoredMembers {
         found.map_err(failed)
     }
 
-    async fn put_code(&self, hash: &CodeHash, code: &Code) -> Result<(), MembersError> {
+    async fn put_code(
+        &self,
+        hash: &CodeHash,
+        code: &Code,
+        deed: &Deed<'_>,
+    ) -> Result<(), MembersError> {
+        let entry = self.entry(deed, 1);
         let token = EnrollmentTokenRecord {
             attributes: code.attributes.encode(),
             issued_by: code.issued_by,
@@ -171,7 +215,7 @@ impl Members for StoredMembers {
             uses: code.uses,
         };
         self.store
-            .put_enrollment_token(&self.authority, hash.as_bytes(), &token)
+            .put_enrollment_token(&self.authority, hash.as_bytes(), &token, entry.as_ref())
             .await
             .map_err(failed)
     }
@@ -180,11 +224,18 @@ impl Members for StoredMembers {
         &self,
         hash: &CodeHash,
         who: &Identifier,
-        now: UnixTime,
+        deed: &Deed<'_>,
     ) -> Result<Redemption, MembersError> {
+        let entry = self.entry(deed, 1);
         let outcome = self
             .store
-            .redeem_enrollment_token(&self.authority, hash.as_bytes(), who, now)
+            .redeem_enrollment_token(
+                &self.authority,
+                hash.as_bytes(),
+                who,
+                deed.at,
+                entry.as_ref(),
+            )
             .await
             .map_err(failed)?;
         Ok(match outcome {

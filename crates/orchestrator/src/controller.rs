@@ -4,13 +4,15 @@
 //! message ─ service.rs ─ requests.rs ─┬─ operations.rs: one table of what can be asked, and who may
 //!                                     ├─ rights.rs:     the caller's account, the space, the project, or a refusal
 //!                                     └─ enrollment, spaces, projects, invitations, administration: what is done
-//!                                            └─ Store, Hosting, SignIn, Issuer, Audit
+//!                                            ├─ Store, SignIn, Issuer, Audit
+//!                                            └─ settling.rs: what is left to be done where projects run ─ Hosting
 //! ```
 //!
 //! Entry types: [`Controller`], [`ControllerServices`]; [`Hosting`] is what runs the projects.
 //!
 //! Invariants: the caller is the identifier of the channel; nothing is done that the table does not allow; a stranger learns
-//! nothing, not even that something exists; what changed is in the audit log before it is answered.
+//! nothing, not even that something exists; a change and its entry in the audit log are one transaction; what a change leaves
+//! to be done elsewhere is done, whatever ends the process.
 //!
 //! Specification: trust 9, extensions 4.8.
 
@@ -27,10 +29,10 @@ mod projects;
 mod requests;
 mod rights;
 mod service;
+mod settling;
 mod source;
 mod spaces;
 
-pub use audit::Audit;
 pub use hosting::{Eventual, Hosted, Hosting, HostingError, InMemory};
 pub use operations::{Act, OPERATIONS, Operation, Service, Who};
 pub use requests::Caller;
@@ -49,6 +51,7 @@ use tokio::sync::Semaphore;
 
 use crate::metrics::Metrics;
 use crate::sign_in::SignIn;
+use audit::Audit;
 use limits::Limits;
 pub use limits::{Allowance, LimitOptions};
 
@@ -166,12 +169,6 @@ impl Controller {
         channels: FlowId,
     ) -> Result<ControllerServices, StartError> {
         ControllerServices::start(node, self, channels)
-    }
-
-    /// The audit log, for whoever changes something beside it.
-    #[must_use]
-    pub const fn audit(&self) -> &Audit {
-        &self.audit
     }
 
     /// What it did.

@@ -3,7 +3,8 @@
 //! Whoever comes over loopback is nobody; who can read the file owns the process and its database anyway.
 //!
 //! **Invariants**: the file is 0600 from its first byte, in a directory of mode 0700, and appears complete or not at all. The code is
-//! in no log. The file is there exactly while nobody administers the Orchestrator.
+//! in no log. The file is there exactly while nobody administers the Orchestrator. Each process has a code of its own, so that one
+//! that starts voids none of another; the first that is used ends all.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -22,8 +23,12 @@ use zeroize::Zeroizing;
 pub(crate) trait Administrators: std::fmt::Debug + Send + Sync + 'static {
     /// Whether anybody administers the Orchestrator.
     fn any(&self) -> Eventual<'_, Result<bool, Failure>>;
-    /// A code that makes its holder the first administrator; it ends after this time.
-    fn new_code(&self, lifetime: Duration) -> Eventual<'_, Result<OneTimeCode, Failure>>;
+    /// A code that makes its holder the first administrator; it ends after this time, and the one it replaces now.
+    fn new_code(
+        &self,
+        lifetime: Duration,
+        instead_of: Option<OneTimeCode>,
+    ) -> Eventual<'_, Result<OneTimeCode, Failure>>;
 }
 
 /// The file, kept as long as this lives.
@@ -83,12 +88,18 @@ async fn renew(
         remove(path)?;
         return Ok(None);
     }
-    let code = administrators.new_code(LIFETIME).await?;
+    let code = administrators.new_code(LIFETIME, read(path)).await?;
     write(path, &Zeroizing::new(code.reveal())).map_err(|error| {
         Failure::internal(format!("{} cannot be written", path.display()), &error)
     })?;
     tracing::info!(path = %path.display(), "nobody administers the Orchestrator; a code is in this file");
     Ok(Some(Instant::now() + LIFETIME / 2))
+}
+
+/// The code of before, if there is one.
+fn read(path: &Path) -> Option<OneTimeCode> {
+    let text = Zeroizing::new(std::fs::read_to_string(path).ok()?);
+    text.trim().parse().ok()
 }
 
 fn write(path: &Path, code: &str) -> io::Result<()> {
@@ -141,6 +152,7 @@ mod tests {
     struct Known {
         any: AtomicBool,
         made: AtomicU8,
+        replaced: AtomicU8,
     }
 
     impl Administrators for Known {
@@ -148,8 +160,14 @@ mod tests {
             Box::pin(async { Ok(self.any.load(Ordering::SeqCst)) })
         }
 
-        fn new_code(&self, _lifetime: Duration) -> Eventual<'_, Result<OneTimeCode, Failure>> {
-            Box::pin(async {
+        fn new_code(
+            &self,
+            _lifetime: Duration,
+            instead_of: Option<OneTimeCode>,
+        ) -> Eventual<'_, Result<OneTimeCode, Failure>> {
+            Box::pin(async move {
+                let replaced = u8::from(instead_of.is_some());
+                self.replaced.fetch_add(replaced, Ordering::SeqCst);
                 let number = self.made.fetch_add(1, Ordering::SeqCst);
                 Ok(OneTimeCode::take(&mut [number; 32]))
             })
@@ -177,6 +195,7 @@ mod tests {
         assert_eq!(read(), format!("{}\n", "00".repeat(32)));
         tokio::time::sleep(LIFETIME / 2 + LOOK * 2).await;
         assert_eq!(read(), format!("{}\n", "01".repeat(32)));
+        assert_eq!(known.replaced.load(Ordering::SeqCst), 1);
         known.any.store(true, Ordering::SeqCst);
         tokio::time::sleep(LOOK * 2).await;
         assert!(!path.exists());

@@ -13,10 +13,9 @@ use ockam_node::{Node, services};
 use ockam_store::StoreError;
 
 use crate::cluster::{Cluster, ClusterOptions, Pace};
-use crate::controller::{Audit, Controller, ControllerOptions, ControllerServices, SystemSource};
+use crate::controller::{Controller, ControllerOptions, ControllerServices};
 use crate::first_administrator::{Administrators, FirstAdministrator};
 use crate::metrics::{Metrics, length};
-use crate::projects::hosting::Noted;
 use crate::projects::{Projects, ProjectsOptions};
 use crate::sign_in::{Oidc, SignIn};
 
@@ -69,7 +68,6 @@ impl Orchestrator {
             .verify(ockam_vault::fast(), None)
             .map_err(|error| failed(&error))?;
         let store = start.state.store();
-        let audit = Audit::new(store.clone(), Arc::new(SystemSource));
         let cluster = Cluster::start(ClusterOptions {
             node: start.node.clone(),
             store: store.clone(),
@@ -82,7 +80,6 @@ impl Orchestrator {
         .await
         .map_err(|error| failed(&error))?;
         let projects = ProjectsOptions {
-            witness: Some(Arc::new(Noted(audit))),
             cluster: Some(cluster.clone()),
             ..ProjectsOptions::new(start.public.clone(), history)
         };
@@ -135,14 +132,18 @@ impl Administrators for Known {
         })
     }
 
-    fn new_code(&self, lifetime: Duration) -> Eventual<'_, Result<OneTimeCode, Failure>> {
+    fn new_code(
+        &self,
+        lifetime: Duration,
+        instead_of: Option<OneTimeCode>,
+    ) -> Eventual<'_, Result<OneTimeCode, Failure>> {
         Box::pin(async move {
             let failed = |error: &(dyn std::error::Error + 'static)| {
                 Failure::internal("no code for the first administrator could be made", error)
             };
             let text = self
                 .0
-                .first_administrator_code(lifetime)
+                .first_administrator_code(lifetime, instead_of.as_ref())
                 .await
                 .map_err(|error| failed(&error))?;
             text.parse().map_err(|error| failed(&error))

@@ -15,7 +15,7 @@
 
 mod change;
 mod follow;
-pub(crate) mod hosting;
+mod hosting;
 mod id;
 mod look;
 pub(crate) mod okta;
@@ -27,7 +27,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use ockam_authority::{DEFAULT_LIFETIME, MembersError, Sharing, Witness};
+use ockam_authority::{DEFAULT_LIFETIME, MembersError, Sharing};
 use ockam_control::{Failure, State};
 use ockam_identity::{ChangeHistory, Identifier, UnixTime, VerifiedHistory};
 use ockam_node::{
@@ -58,8 +58,6 @@ pub struct ProjectsOptions {
     pub credential_lifetime: u64,
     /// How long a project runs that nobody uses.
     pub idle: Duration,
-    /// Who is told what administrators and enrollers of projects change.
-    pub witness: Option<Arc<dyn Witness>>,
     /// The other processes on the same database, when there may be some.
     pub cluster: Option<Arc<Cluster>>,
 }
@@ -72,7 +70,6 @@ impl ProjectsOptions {
             controller,
             credential_lifetime: DEFAULT_LIFETIME,
             idle: Duration::from_secs(600),
-            witness: None,
             cluster: None,
         }
     }

@@ -7,6 +7,8 @@
 
 use ockam_identity::{Identifier, UnixTime};
 
+use crate::audit::{self, NewAudit};
+use crate::dues::{self, Dues};
 use crate::error::{Failure, StoreError};
 use crate::members::{bytes, count, identifier, seconds, time};
 use crate::sql::{self, Connection, FromRow, Row};
@@ -53,14 +55,14 @@ pub struct SignInRecord {
 /// What became of a sign-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Enrollment {
-    /// The identity acts for this account now. Whether it is a new one, and whether what is said of it changed.
+    /// The identity acts for this account now.
     Enrolled {
         /// The account.
         account: AccountRecord,
         /// Whether it was made.
         made: bool,
-        /// Whether what is said of it changed.
-        changed: bool,
+        /// Where it is a guest.
+        due: Dues,
     },
     /// The identity acts for another account.
     ActsForAnother,
@@ -69,7 +71,7 @@ pub enum Enrollment {
 }
 
 /// What became of a change of administrators or accounts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AccountChange {
     /// Done.
     Done,
@@ -77,6 +79,15 @@ pub enum AccountChange {
     Unknown,
     /// Nobody would administer the Orchestrator any more.
     LastAdministrator,
+    /// Nobody would administer this space any more.
+    LastOfSpace {
+        /// Its id.
+        id: String,
+        /// Its name.
+        name: String,
+    },
+    /// Done, but for its end in the projects where it was something.
+    Deleted(Dues),
 }
 
 impl Store {
@@ -179,8 +190,9 @@ impl Store {
         &self,
         who: &Identifier,
         somebody: &SignInRecord,
-        now: UnixTime,
+        entry: &NewAudit,
     ) -> Result<Enrollment, StoreError> {
+        let now = entry.at;
         self.write(async |db| {
             let known: Option<AccountRecord> = sql::query_as(
                 "SELECT * FROM orchestrator_account WHERE issuer = $1 AND subject = $2",
@@ -199,7 +211,6 @@ impl Store {
             if !act_for(db, who, &account.id, now).await? {
                 return Ok(Enrollment::ActsForAnother);
             }
-            let changed = made || account.attributes != somebody.attributes;
             sql::query(
                 "UPDATE orchestrator_account SET issuer = $2, subject = $3, attributes = $4 WHERE id = $1",
             )
@@ -210,7 +221,9 @@ impl Store {
             .execute(&mut *db)
             .await?;
             let account = by_id(db, &account.id).await?.unwrap_or(account);
-            Ok(Enrollment::Enrolled { account, made, changed })
+            let due = dues::of_guest(db, &account, now).await?;
+            audit::append(db, &entry.on(account.object())).await?;
+            Ok(Enrollment::Enrolled { account, made, due })
         })
         .await
     }
@@ -223,6 +236,7 @@ impl Store {
         &self,
         id: &str,
         administrator: bool,
+        entry: &NewAudit,
     ) -> Result<AccountChange, StoreError> {
         self.write(async |db| {
             let Some(account) = by_id(db, id).await? else {
@@ -234,18 +248,23 @@ impl Store {
             sql::query("UPDATE orchestrator_account SET administrator = $2 WHERE id = $1")
                 .bind(id.to_owned())
                 .bind(administrator)
-                .execute(db)
+                .execute(&mut *db)
                 .await?;
+            audit::append(db, &entry.on(account.object())).await?;
             Ok(AccountChange::Done)
         })
         .await
     }
 
-    /// Deletes an account, with what it was given by address and whom it invited.
+    /// Deletes an account, with what it was given by address and whom it invited. What it is where projects run is due.
     ///
     /// # Errors
     /// The store cannot be read or written.
-    pub async fn delete_account(&self, id: &str) -> Result<AccountChange, StoreError> {
+    pub async fn delete_account(
+        &self,
+        id: &str,
+        entry: &NewAudit,
+    ) -> Result<AccountChange, StoreError> {
         self.write(async |db| {
             let Some(account) = by_id(db, id).await? else {
                 return Ok(AccountChange::Unknown);
@@ -253,6 +272,10 @@ impl Store {
             if account.administrator && administrators(db).await? < 2 {
                 return Ok(AccountChange::LastAdministrator);
             }
+            if let Some((id, name)) = space_without(db, &account.email).await? {
+                return Ok(AccountChange::LastOfSpace { id, name });
+            }
+            let due = dues::of_account(db, &account, entry.at).await?;
             for (statement, value) in [
                 (
                     "DELETE FROM orchestrator_identifier WHERE account = $1",
@@ -289,12 +312,13 @@ impl Store {
             ] {
                 sql::query(statement).bind(value).execute(&mut *db).await?;
             }
-            Ok(AccountChange::Done)
+            audit::append(db, &entry.on(account.object())).await?;
+            Ok(AccountChange::Deleted(due))
         })
         .await
     }
 
-    /// Ends that an identity acts for an account; gives back whether it did.
+    /// Ends that an identity acts for an account; what it is where projects run is due. Nothing if it does not act for it.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -302,19 +326,52 @@ impl Store {
         &self,
         id: &str,
         who: &Identifier,
-    ) -> Result<bool, StoreError> {
+        entry: &NewAudit,
+    ) -> Result<Option<Dues>, StoreError> {
         self.write(async |db| {
+            let Some(account) = by_id(db, id).await? else {
+                return Ok(None);
+            };
             let gone = sql::query(
                 "DELETE FROM orchestrator_identifier WHERE identifier = $1 AND account = $2",
             )
             .bind(bytes(who))
             .bind(id.to_owned())
-            .execute(db)
+            .execute(&mut *db)
             .await?;
-            Ok(gone.rows_affected() > 0)
+            if gone.rows_affected() == 0 {
+                return Ok(None);
+            }
+            let due = dues::of_identity(db, who, &account, entry.at).await?;
+            let object = format!("account {id} {who}");
+            audit::append(db, &entry.on(object)).await?;
+            Ok(Some(due))
         })
         .await
     }
+}
+
+impl AccountRecord {
+    /// What the audit log calls it.
+    pub(crate) fn object(&self) -> String {
+        format!("account {} {}", self.id, self.email)
+    }
+}
+
+/// A space that somebody administers alone.
+async fn space_without(
+    db: &mut Connection,
+    email: &str,
+) -> Result<Option<(String, String)>, Failure> {
+    Ok(sql::query_as(
+        "SELECT s.id, s.name FROM orchestrator_space_admin a JOIN orchestrator_space s ON s.id = a.space
+         WHERE a.folded = $1 AND NOT EXISTS (
+             SELECT 1 FROM orchestrator_space_admin o WHERE o.space = a.space AND o.folded <> a.folded
+         ) ORDER BY s.id LIMIT 1",
+    )
+    .bind(email.to_lowercase())
+    .fetch_optional(db)
+    .await?)
 }
 
 /// The account for a subject that has none, and whether it was made.
@@ -463,9 +520,7 @@ impl FromRow for AccountRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::store;
-
-    const NOW: UnixTime = UnixTime(1000);
+    use crate::testing::{entry, store};
 
     fn id(number: u8) -> Identifier {
         Identifier::new([number; 32])
@@ -488,7 +543,7 @@ mod tests {
         let alice = somebody("alice", Some("Alice@example.com"), true);
         for (number, made) in [(1, true), (1, false), (2, false)] {
             let enrolled = store
-                .enroll_signed_in(&id(number), &alice, NOW)
+                .enroll_signed_in(&id(number), &alice, &entry())
                 .await
                 .unwrap();
             let Enrollment::Enrolled {
@@ -507,13 +562,19 @@ mod tests {
         );
         let bob = somebody("bob", Some("bob@example.com"), true);
         assert_eq!(
-            store.enroll_signed_in(&id(1), &bob, NOW).await.unwrap(),
+            store
+                .enroll_signed_in(&id(1), &bob, &entry())
+                .await
+                .unwrap(),
             Enrollment::ActsForAnother
         );
         // The address is another's.
         let mallory = somebody("mallory", Some("ALICE@example.com"), true);
         assert_eq!(
-            store.enroll_signed_in(&id(3), &mallory, NOW).await.unwrap(),
+            store
+                .enroll_signed_in(&id(3), &mallory, &entry())
+                .await
+                .unwrap(),
             Enrollment::NotInvited
         );
         for unknown in [
@@ -521,7 +582,10 @@ mod tests {
             somebody("y", None, true),
         ] {
             assert_eq!(
-                store.enroll_signed_in(&id(4), &unknown, NOW).await.unwrap(),
+                store
+                    .enroll_signed_in(&id(4), &unknown, &entry())
+                    .await
+                    .unwrap(),
                 Enrollment::NotInvited
             );
         }
@@ -532,18 +596,24 @@ mod tests {
     async fn there_is_always_an_administrator() {
         let (_home, store) = store().await;
         let alice = somebody("alice", Some("alice@example.com"), true);
-        store.enroll_signed_in(&id(1), &alice, NOW).await.unwrap();
+        store
+            .enroll_signed_in(&id(1), &alice, &entry())
+            .await
+            .unwrap();
         let change = store
-            .set_administrator("account-alice", true)
+            .set_administrator("account-alice", true, &entry())
             .await
             .unwrap();
         assert_eq!(change, AccountChange::Done);
         for change in [
             store
-                .set_administrator("account-alice", false)
+                .set_administrator("account-alice", false, &entry())
                 .await
                 .unwrap(),
-            store.delete_account("account-alice").await.unwrap(),
+            store
+                .delete_account("account-alice", &entry())
+                .await
+                .unwrap(),
         ] {
             assert_eq!(change, AccountChange::LastAdministrator);
         }

@@ -1,7 +1,8 @@
 //! The audit log of an Orchestrator: a chain of entries that only grows.
 //!
 //! **Invariants**: places have no gaps; each hash covers the entry and the hash before it; the database refuses to change and to
-//! delete entries. An entry is appended in one transaction that holds the right to write, so two processes make one chain.
+//! delete entries. An entry is appended in the transaction of the change that it tells of, which holds the right to write: there is
+//! neither without the other, and two processes make one chain.
 //!
 //! Specification: extensions 4.8.3.
 
@@ -36,6 +37,24 @@ pub struct AuditNote {
     pub object: String,
     /// How it ended.
     pub outcome: String,
+}
+
+/// An entry that is to be appended in the transaction of the change that it tells of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAudit {
+    /// When.
+    pub at: UnixTime,
+    /// What is noted. Where only the transaction finds out on what it acts, that is filled in there.
+    pub note: AuditNote,
+}
+
+impl NewAudit {
+    /// The same, on this.
+    pub(crate) fn on(&self, object: String) -> Self {
+        let mut entry = self.clone();
+        entry.note.object = object;
+        entry
+    }
 }
 
 /// What verification found.
@@ -86,43 +105,12 @@ fn head(out: &mut Vec<u8>, major: u8, argument: u64) {
 }
 
 impl Store {
-    /// Appends an entry.
+    /// Appends an entry of something that changes no table here.
     ///
     /// # Errors
     /// The store cannot be read or written.
-    pub async fn append_audit(
-        &self,
-        at: UnixTime,
-        note: &AuditNote,
-    ) -> Result<AuditRecord, StoreError> {
-        self.write(async |db| {
-            let last = last(db).await?;
-            let (sequence, previous) =
-                last.map_or((1, [0; 32]), |last| (last.sequence + 1, last.hash));
-            // What the database holds is what is hashed.
-            let at = time(seconds(at));
-            let record = AuditRecord {
-                sequence,
-                at,
-                note: note.clone(),
-                hash: AuditRecord::hash_behind(&previous, sequence, at, note),
-            };
-            sql::query(
-                "INSERT INTO audit (sequence, at, actor, action, object, outcome, hash)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            )
-            .bind(i64::try_from(sequence).unwrap_or(i64::MAX))
-            .bind(seconds(at))
-            .bind(note.actor.clone())
-            .bind(note.action.clone())
-            .bind(note.object.clone())
-            .bind(note.outcome.clone())
-            .bind(record.hash.to_vec())
-            .execute(db)
-            .await?;
-            Ok(record)
-        })
-        .await
+    pub async fn append_audit(&self, entry: &NewAudit) -> Result<AuditRecord, StoreError> {
+        self.write(async |db| append(db, entry).await).await
     }
 
     /// Entries behind a place, in their order.
@@ -180,6 +168,48 @@ impl Store {
     }
 }
 
+/// Appends an entry, in the transaction of the change that it tells of.
+pub(crate) async fn append(db: &mut Connection, entry: &NewAudit) -> Result<AuditRecord, Failure> {
+    let last = last(db).await?;
+    let (sequence, previous) = last.map_or((1, [0; 32]), |last| (last.sequence + 1, last.hash));
+    // What the database holds is what is hashed.
+    let at = time(seconds(entry.at));
+    let note = AuditNote {
+        actor: shortened(&entry.note.actor),
+        action: shortened(&entry.note.action),
+        object: shortened(&entry.note.object),
+        outcome: shortened(&entry.note.outcome),
+    };
+    let hash = AuditRecord::hash_behind(&previous, sequence, at, &note);
+    sql::query(
+        "INSERT INTO audit (sequence, at, actor, action, object, outcome, hash)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(i64::try_from(sequence).unwrap_or(i64::MAX))
+    .bind(seconds(at))
+    .bind(note.actor.clone())
+    .bind(note.action.clone())
+    .bind(note.object.clone())
+    .bind(note.outcome.clone())
+    .bind(hash.to_vec())
+    .execute(db)
+    .await?;
+    Ok(AuditRecord {
+        sequence,
+        at,
+        note,
+        hash,
+    })
+}
+
+/// Texts come from peers: not too long, and nothing that steers a terminal or that a database does not take.
+fn shortened(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(MAX_TEXT)
+        .collect()
+}
+
 async fn last(db: &mut Connection) -> Result<Option<AuditRecord>, Failure> {
     let row: Option<Stored> = sql::query_as("SELECT * FROM audit ORDER BY sequence DESC LIMIT 1")
         .fetch_optional(db)
@@ -223,6 +253,8 @@ impl FromRow for Stored {
     }
 }
 
+/// Most characters of one text.
+const MAX_TEXT: usize = 300;
 const VERIFIED_AT_ONCE: usize = 1000;
 
 #[cfg(test)]
@@ -230,13 +262,12 @@ mod tests {
     use super::*;
     use crate::testing::store;
 
-    fn note(object: &str) -> AuditNote {
-        AuditNote {
-            actor: "I1".to_owned(),
-            action: "make".to_owned(),
-            object: object.to_owned(),
-            outcome: "done".to_owned(),
+    fn entry(at: u64, object: &str) -> NewAudit {
+        NewAudit {
+            at: UnixTime(at),
+            ..crate::testing::entry()
         }
+        .on(object.to_owned())
     }
 
     #[test]
@@ -264,7 +295,7 @@ mod tests {
         let (_home, store) = store().await;
         for number in 0..5 {
             store
-                .append_audit(UnixTime(1000 + number), &note(&number.to_string()))
+                .append_audit(&entry(1000 + number, &number.to_string()))
                 .await
                 .unwrap();
         }
@@ -314,7 +345,7 @@ mod tests {
                 };
                 tokio::spawn(async move {
                     store
-                        .append_audit(UnixTime(1), &note(&number.to_string()))
+                        .append_audit(&entry(1, &number.to_string()))
                         .await
                         .unwrap();
                 })

@@ -7,6 +7,7 @@
 
 use ockam_identity::{Identifier, UnixTime};
 
+use crate::audit::{self, NewAudit};
 use crate::error::{Failure, StoreError};
 use crate::members::{self, MemberRecord, bytes, identifier, seconds, time};
 use crate::sql::{self, Connection, FromRow, Row};
@@ -50,6 +51,7 @@ impl Store {
         authority: &Identifier,
         hash: &[u8; 32],
         token: &EnrollmentTokenRecord,
+        entry: Option<&NewAudit>,
     ) -> Result<(), StoreError> {
         self.write(async |db| {
             sql::query(
@@ -65,7 +67,11 @@ impl Store {
             .bind(i64::try_from(token.uses).unwrap_or(i64::MAX))
             .execute(&mut *db)
             .await?;
-            tickets::note_issued(db, authority, hash, token).await
+            tickets::note_issued(db, authority, hash, token).await?;
+            if let Some(entry) = entry {
+                audit::append(db, entry).await?;
+            }
+            Ok(())
         })
         .await
     }
@@ -80,6 +86,7 @@ impl Store {
         hash: &[u8; 32],
         who: &Identifier,
         now: UnixTime,
+        entry: Option<&NewAudit>,
     ) -> Result<TokenRedemption, StoreError> {
         // Most that come with a wrong code are told so without waiting for the right to write.
         let (is_member, token) = self
@@ -126,6 +133,9 @@ impl Store {
             };
             members::put(db, authority, who, &member).await?;
             tickets::note_used(db, authority, hash, who, now).await?;
+            if let Some(entry) = entry {
+                audit::append(db, entry).await?;
+            }
             Ok(TokenRedemption::Enrolled)
         })
         .await
@@ -234,7 +244,7 @@ mod tests {
         let (_home, store) = store().await;
         put(&store, 1, 100).await;
         let elsewhere = store
-            .redeem_enrollment_token(&id(2), &HASH, &id(7), UnixTime(50))
+            .redeem_enrollment_token(&id(2), &HASH, &id(7), UnixTime(50), None)
             .await;
         assert_eq!(elsewhere.unwrap(), TokenRedemption::Unknown);
     }
@@ -277,11 +287,11 @@ mod tests {
             uses: 1,
         };
         store
-            .put_enrollment_token(&id(1), &[1; 32], &newer)
+            .put_enrollment_token(&id(1), &[1; 32], &newer, None)
             .await
             .unwrap();
         let again = store
-            .redeem_enrollment_token(&id(1), &[1; 32], &id(7), UnixTime(70))
+            .redeem_enrollment_token(&id(1), &[1; 32], &id(7), UnixTime(70), None)
             .await;
         assert_eq!(again.unwrap(), TokenRedemption::Enrolled);
     }
@@ -299,7 +309,7 @@ mod tests {
     async fn remove(store: &Store, who: u8, before: u64) {
         let decide = |_: &Identifier, _| members::MemberChange::Remove(UnixTime(before));
         store
-            .change_members(&id(1), &[id(who)], decide)
+            .change_members(&id(1), &[id(who)], None, decide)
             .await
             .unwrap();
     }
@@ -313,14 +323,14 @@ mod tests {
             uses,
         };
         store
-            .put_enrollment_token(&id(1), &HASH, &token)
+            .put_enrollment_token(&id(1), &HASH, &token, None)
             .await
             .unwrap();
     }
 
     async fn redeem(store: &Store, who: u8, now: u64) -> TokenRedemption {
         store
-            .redeem_enrollment_token(&id(1), &HASH, &id(who), UnixTime(now))
+            .redeem_enrollment_token(&id(1), &HASH, &id(who), UnixTime(now), None)
             .await
             .unwrap()
     }

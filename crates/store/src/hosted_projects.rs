@@ -6,6 +6,8 @@
 use ockam_identity::UnixTime;
 use sqlx::AssertSqlSafe;
 
+use crate::audit::{self, NewAudit};
+use crate::dues::{self, Dues};
 use crate::error::{Failure, StoreError};
 use crate::hosted_spaces::{admins_of, placeholders};
 use crate::members::{count, seconds, time};
@@ -71,8 +73,9 @@ impl Store {
         &self,
         (id, name, space, operation): (&str, &str, &str, &str),
         admins: &[String],
-        now: UnixTime,
+        entry: &NewAudit,
     ) -> Result<ProjectBegun, StoreError> {
+        let now = entry.at;
         self.write(async |db| {
             let is_there: Option<i64> = sql::query_scalar("SELECT 1 FROM orchestrator_space WHERE id = $1")
                 .bind(space.to_owned())
@@ -89,11 +92,11 @@ impl Store {
             .fetch_optional(&mut *db)
             .await?;
             if let Some((id, operation, is_ready)) = known {
-                return Ok(if is_ready == 0 {
-                    ProjectBegun::Begun { id, operation }
-                } else {
-                    ProjectBegun::NameTaken
-                });
+                if is_ready != 0 {
+                    return Ok(ProjectBegun::NameTaken);
+                }
+                audit::append(db, &entry.on(format!("project {id} {name}"))).await?;
+                return Ok(ProjectBegun::Begun { id, operation });
             }
             sql::query(
                 "INSERT INTO orchestrator_project (id, name, space, operation, is_ready, created_at)
@@ -110,6 +113,7 @@ impl Store {
             for admin in admins {
                 put_role(db, id, admin, ADMIN).await?;
             }
+            audit::append(db, &entry.on(format!("project {id} {name}"))).await?;
             Ok(ProjectBegun::Begun {
                 id: id.to_owned(),
                 operation: operation.to_owned(),
@@ -122,12 +126,21 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be written.
-    pub async fn finish_hosted_project(&self, id: &str) -> Result<(), StoreError> {
+    pub async fn finish_hosted_project(
+        &self,
+        id: &str,
+        entry: &NewAudit,
+    ) -> Result<(), StoreError> {
         self.write(async |db| {
-            sql::query("UPDATE orchestrator_project SET is_ready = 1 WHERE id = $1")
-                .bind(id.to_owned())
-                .execute(&mut *db)
-                .await?;
+            let made = sql::query(
+                "UPDATE orchestrator_project SET is_ready = 1 WHERE id = $1 AND is_ready = 0",
+            )
+            .bind(id.to_owned())
+            .execute(&mut *db)
+            .await?;
+            if made.rows_affected() > 0 {
+                audit::append(db, entry).await?;
+            }
             Ok(())
         })
         .await
@@ -187,14 +200,17 @@ impl Store {
         .await
     }
 
-    /// The ids of the projects of a space.
+    /// The projects of a space, by id and name.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn hosted_projects_in(&self, space: &str) -> Result<Vec<String>, StoreError> {
+    pub async fn hosted_projects_in(
+        &self,
+        space: &str,
+    ) -> Result<Vec<(String, String)>, StoreError> {
         self.read(async |db| {
-            Ok(sql::query_scalar(
-                "SELECT id FROM orchestrator_project WHERE space = $1 ORDER BY id",
+            Ok(sql::query_as(
+                "SELECT id, name FROM orchestrator_project WHERE space = $1 ORDER BY id",
             )
             .bind(space.to_owned())
             .fetch_all(db)
@@ -238,23 +254,51 @@ impl Store {
         .await
     }
 
-    /// Deletes what is known of a project.
+    /// Notes that a project is to go, so that whoever finds it later finishes that. `entry` says that it was begun.
     ///
     /// # Errors
     /// The store cannot be written.
-    pub async fn delete_hosted_project(&self, id: &str) -> Result<(), StoreError> {
+    pub async fn begin_project_deletion(
+        &self,
+        id: &str,
+        entry: &NewAudit,
+    ) -> Result<(), StoreError> {
+        self.write(async |db| {
+            dues::deletion(db, id, entry.at).await?;
+            audit::append(db, entry).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Deletes what is known of a project, and forgets what was due of it.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn delete_hosted_project(
+        &self,
+        id: &str,
+        entry: &NewAudit,
+    ) -> Result<(), StoreError> {
         self.write(async |db| {
             for statement in [
+                "DELETE FROM orchestrator_due WHERE project = $1",
                 "DELETE FROM orchestrator_role WHERE project = $1",
                 "DELETE FROM orchestrator_invitation WHERE target = $1",
                 "DELETE FROM orchestrator_code WHERE project = $1",
                 "DELETE FROM orchestrator_operation WHERE project = $1",
-                "DELETE FROM orchestrator_project WHERE id = $1",
             ] {
                 sql::query(statement)
                     .bind(id.to_owned())
                     .execute(&mut *db)
                     .await?;
+            }
+            let gone = sql::query("DELETE FROM orchestrator_project WHERE id = $1")
+                .bind(id.to_owned())
+                .execute(&mut *db)
+                .await?;
+            if gone.rows_affected() > 0 {
+                audit::append(db, entry).await?;
             }
             Ok(())
         })
@@ -270,12 +314,17 @@ impl Store {
         project: &str,
         email: &str,
         role: u64,
+        entry: &NewAudit,
     ) -> Result<(), StoreError> {
-        self.write(async |db| put_role(db, project, email, role).await)
-            .await
+        self.write(async |db| {
+            put_role(db, project, email, role).await?;
+            audit::append(db, &entry.on(format!("project {project} {email}"))).await?;
+            Ok(())
+        })
+        .await
     }
 
-    /// Ends that somebody may something in a project itself; gives back whether they did.
+    /// Ends that somebody may something in a project itself; what they are where it runs is due. Nothing if they may not.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -283,15 +332,21 @@ impl Store {
         &self,
         project: &str,
         email: &str,
-    ) -> Result<bool, StoreError> {
+        entry: &NewAudit,
+    ) -> Result<Option<Dues>, StoreError> {
         self.write(async |db| {
             let gone =
                 sql::query("DELETE FROM orchestrator_role WHERE project = $1 AND folded = $2")
                     .bind(project.to_owned())
                     .bind(email.to_lowercase())
-                    .execute(db)
+                    .execute(&mut *db)
                     .await?;
-            Ok(gone.rows_affected() > 0)
+            if gone.rows_affected() == 0 {
+                return Ok(None);
+            }
+            let due = dues::in_project(db, project, email, entry.at).await?;
+            audit::append(db, &entry.on(format!("project {project} {email}"))).await?;
+            Ok(Some(due))
         })
         .await
     }
@@ -305,7 +360,7 @@ impl Store {
         project: &str,
         okta: Option<Vec<u8>>,
         operation: &str,
-        now: UnixTime,
+        entry: &NewAudit,
     ) -> Result<(), StoreError> {
         self.write(async |db| {
             sql::query("UPDATE orchestrator_project SET okta = $2 WHERE id = $1")
@@ -313,7 +368,9 @@ impl Store {
                 .bind(okta.clone())
                 .execute(&mut *db)
                 .await?;
-            put_operation(db, operation, project, now).await
+            put_operation(db, operation, project, entry.at).await?;
+            audit::append(db, entry).await?;
+            Ok(())
         })
         .await
     }
@@ -464,9 +521,7 @@ const OPERATION_SECONDS: u64 = 7 * 24 * 3600;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::store;
-
-    const NOW: UnixTime = UnixTime(1000);
+    use crate::testing::{entry, store};
 
     #[tokio::test]
     async fn a_project_that_was_begun_is_finished_under_the_same_id() {
@@ -474,19 +529,19 @@ mod tests {
         let admins = ["a@b".to_owned()];
         assert!(
             store
-                .create_hosted_space("s", "space", &admins, NOW)
+                .create_hosted_space("s", "space", &admins, &entry())
                 .await
                 .unwrap()
         );
         assert!(
             !store
-                .create_hosted_space("t", "space", &admins, NOW)
+                .create_hosted_space("t", "space", &admins, &entry())
                 .await
                 .unwrap()
         );
         let begin = async |id: &str, space: &str| {
             store
-                .begin_hosted_project((id, "web", space, &format!("op-{id}")), &[], NOW)
+                .begin_hosted_project((id, "web", space, &format!("op-{id}")), &[], &entry())
                 .await
                 .unwrap()
         };
@@ -496,12 +551,12 @@ mod tests {
         };
         assert_eq!(begin("p", "s").await, begun);
         assert_eq!(begin("q", "s").await, begun);
-        store.finish_hosted_project("p").await.unwrap();
+        store.finish_hosted_project("p", &entry()).await.unwrap();
         assert_eq!(begin("q", "s").await, ProjectBegun::NameTaken);
         assert_eq!(begin("q", "x").await, ProjectBegun::NoSpace);
-        assert!(!store.delete_hosted_space("s").await.unwrap());
-        store.delete_hosted_project("p").await.unwrap();
-        assert!(store.delete_hosted_space("s").await.unwrap());
+        assert!(!store.delete_hosted_space("s", &entry()).await.unwrap());
+        store.delete_hosted_project("p", &entry()).await.unwrap();
+        assert!(store.delete_hosted_space("s", &entry()).await.unwrap());
     }
 
     #[tokio::test]
@@ -510,11 +565,11 @@ mod tests {
         let admins = ["a@b".to_owned()];
         for space in ["s", "t"] {
             store
-                .create_hosted_space(space, space, &admins, NOW)
+                .create_hosted_space(space, space, &admins, &entry())
                 .await
                 .unwrap();
         }
-        store.put_space_admin("t", "c@d").await.unwrap();
+        store.put_space_admin("t", "c@d", &entry()).await.unwrap();
         let mut of_a = Vec::new();
         for number in 0..20 {
             let (id, space) = (
@@ -522,13 +577,19 @@ mod tests {
                 if number % 2 == 0 { "s" } else { "t" },
             );
             store
-                .begin_hosted_project((&id, &id, space, &id), &[], NOW)
+                .begin_hosted_project((&id, &id, space, &id), &[], &entry())
                 .await
                 .unwrap();
             of_a.push(id);
         }
-        store.put_project_role("p00", "C@d", 1).await.unwrap();
-        store.put_project_role("p01", "c@d", 0).await.unwrap();
+        store
+            .put_project_role("p00", "C@d", 1, &entry())
+            .await
+            .unwrap();
+        store
+            .put_project_role("p01", "c@d", 0, &entry())
+            .await
+            .unwrap();
         let pages = async |email: &str| {
             let mut seen: Vec<String> = Vec::new();
             loop {

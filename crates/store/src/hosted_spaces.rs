@@ -2,9 +2,10 @@
 //!
 //! **Invariants**: a space has an administrator; nobody administers two spaces of one name. Specification: trust 9.3.
 
-use ockam_identity::UnixTime;
 use sqlx::AssertSqlSafe;
 
+use crate::audit::{self, NewAudit};
+use crate::dues::{self, Dues};
 use crate::error::{Failure, StoreError};
 use crate::members::{count, seconds};
 use crate::sql::{self, Connection, FromRow, Row};
@@ -24,8 +25,8 @@ pub struct HostedSpaceRecord {
 /// What became of a change of administrators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdminChange {
-    /// Done, or it was so already.
-    Done,
+    /// Done, or it was so already. What they are where the projects of the space run is due.
+    Done(Dues),
     /// Nobody would be left.
     Last,
 }
@@ -40,7 +41,7 @@ impl Store {
         id: &str,
         name: &str,
         admins: &[String],
-        now: UnixTime,
+        entry: &NewAudit,
     ) -> Result<bool, StoreError> {
         self.write(async |db| {
             for admin in admins.iter().take(1) {
@@ -59,12 +60,13 @@ impl Store {
             sql::query("INSERT INTO orchestrator_space (id, name, created_at) VALUES ($1, $2, $3)")
                 .bind(id.to_owned())
                 .bind(name.to_owned())
-                .bind(seconds(now))
+                .bind(seconds(entry.at))
                 .execute(&mut *db)
                 .await?;
             for admin in admins {
                 put_admin(db, id, admin).await?;
             }
+            audit::append(db, &entry.on(format!("space {id} {name}"))).await?;
             Ok(true)
         })
         .await
@@ -115,7 +117,11 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be read or written.
-    pub async fn delete_hosted_space(&self, id: &str) -> Result<bool, StoreError> {
+    pub async fn delete_hosted_space(
+        &self,
+        id: &str,
+        entry: &NewAudit,
+    ) -> Result<bool, StoreError> {
         self.write(async |db| {
             let used: Option<i64> =
                 sql::query_scalar("SELECT 1 FROM orchestrator_project WHERE space = $1 LIMIT 1")
@@ -125,6 +131,14 @@ impl Store {
             if used.is_some() {
                 return Ok(false);
             }
+            let name: Option<String> =
+                sql::query_scalar("SELECT name FROM orchestrator_space WHERE id = $1")
+                    .bind(id.to_owned())
+                    .fetch_optional(&mut *db)
+                    .await?;
+            let Some(name) = name else {
+                return Ok(true);
+            };
             for statement in [
                 "DELETE FROM orchestrator_space_admin WHERE space = $1",
                 "DELETE FROM orchestrator_invitation WHERE target = $1",
@@ -136,6 +150,7 @@ impl Store {
                     .execute(&mut *db)
                     .await?;
             }
+            audit::append(db, &entry.on(format!("space {id} {name}"))).await?;
             Ok(true)
         })
         .await
@@ -145,9 +160,18 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be written.
-    pub async fn put_space_admin(&self, space: &str, email: &str) -> Result<(), StoreError> {
-        self.write(async |db| put_admin(db, space, email).await)
-            .await
+    pub async fn put_space_admin(
+        &self,
+        space: &str,
+        email: &str,
+        entry: &NewAudit,
+    ) -> Result<(), StoreError> {
+        self.write(async |db| {
+            put_admin(db, space, email).await?;
+            audit::append(db, &entry.on(format!("space {space} {email}"))).await?;
+            Ok(())
+        })
+        .await
     }
 
     /// Ends that somebody administers a space.
@@ -158,6 +182,7 @@ impl Store {
         &self,
         space: &str,
         email: &str,
+        entry: &NewAudit,
     ) -> Result<AdminChange, StoreError> {
         self.write(async |db| {
             let others: Option<i64> = sql::query_scalar(
@@ -173,9 +198,11 @@ impl Store {
             sql::query("DELETE FROM orchestrator_space_admin WHERE space = $1 AND folded = $2")
                 .bind(space.to_owned())
                 .bind(email.to_lowercase())
-                .execute(db)
+                .execute(&mut *db)
                 .await?;
-            Ok(AdminChange::Done)
+            let due = dues::in_space(db, space, email, entry.at).await?;
+            audit::append(db, &entry.on(format!("space {space} {email}"))).await?;
+            Ok(AdminChange::Done(due))
         })
         .await
     }

@@ -404,7 +404,7 @@ mod tests {
             is_pre_trusted: false,
         };
         store
-            .change_members(&authority, &[node], |_, _| {
+            .change_members(&authority, &[node], None, |_, _| {
                 MemberChange::Put(member.clone(), Some(UnixTime(9)))
             })
             .await
@@ -466,7 +466,7 @@ mod tests {
         assert_eq!(store.hosting_events_behind(1, 10).await.unwrap(), dismissed);
         assert!(store.hosting_events_behind(2, 10).await.unwrap().is_empty());
         store
-            .change_members(&authority, &[node], |_, _| {
+            .change_members(&authority, &[node], None, |_, _| {
                 MemberChange::Remove(UnixTime(9))
             })
             .await

@@ -8,6 +8,8 @@
 use ockam_identity::{Identifier, UnixTime};
 
 use crate::accounts::{self, AccountRecord};
+use crate::audit::{self, NewAudit};
+use crate::dues::{self, Dues};
 use crate::error::{Failure, StoreError};
 use crate::hosted_projects::put_role;
 use crate::hosted_spaces::put_admin;
@@ -47,8 +49,8 @@ pub enum CodeRedemption {
     Redeemed {
         /// The account.
         account: Box<AccountRecord>,
-        /// What was redeemed.
-        code: CodeRecord,
+        /// Where it is a guest.
+        due: Dues,
     },
     /// There is no such code, it ended, or its address is somebody's.
     Unknown,
@@ -82,7 +84,7 @@ pub struct InvitationRecord {
 }
 
 impl Store {
-    /// Keeps an invitation by code under the hash of the code.
+    /// Keeps an invitation by code under the hash of the code, in place of the one with another hash, if one is given.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -90,8 +92,17 @@ impl Store {
         &self,
         hash: &[u8; 32],
         code: &CodeRecord,
+        instead_of: Option<&[u8; 32]>,
+        entry: &NewAudit,
     ) -> Result<(), StoreError> {
         self.write(async |db| {
+            if let Some(earlier) = instead_of {
+                sql::query("DELETE FROM orchestrator_code WHERE hash = $1 AND issued_by = $2")
+                    .bind(earlier.to_vec())
+                    .bind(code.issued_by.clone())
+                    .execute(&mut *db)
+                    .await?;
+            }
             sql::query(
                 "INSERT INTO orchestrator_code
                      (id, hash, email, administrator, expires_at, uses, issued_by, account, space, project, role)
@@ -108,8 +119,9 @@ impl Store {
             .bind(code.space.clone())
             .bind(code.project.clone())
             .bind(number(code.role))
-            .execute(db)
+            .execute(&mut *db)
             .await?;
+            audit::append(db, entry).await?;
             Ok(())
         })
         .await
@@ -142,34 +154,28 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be written.
-    pub async fn delete_invitation_code(&self, id: &str) -> Result<bool, StoreError> {
+    pub async fn delete_invitation_code(
+        &self,
+        id: &str,
+        entry: &NewAudit,
+    ) -> Result<bool, StoreError> {
         self.write(async |db| {
             let gone = sql::query("DELETE FROM orchestrator_code WHERE id = $1")
                 .bind(id.to_owned())
-                .execute(db)
+                .execute(&mut *db)
                 .await?;
-            Ok(gone.rows_affected() > 0)
-        })
-        .await
-    }
-
-    /// Forgets the invitations by code that something made by itself, or an account.
-    ///
-    /// # Errors
-    /// The store cannot be written.
-    pub async fn delete_invitation_codes_by(&self, issued_by: &str) -> Result<(), StoreError> {
-        self.write(async |db| {
-            sql::query("DELETE FROM orchestrator_code WHERE issued_by = $1")
-                .bind(issued_by.to_owned())
-                .execute(db)
-                .await?;
-            Ok(())
+            let is_gone = gone.rows_affected() > 0;
+            if is_gone {
+                audit::append(db, entry).await?;
+            }
+            Ok(is_gone)
         })
         .await
     }
 
     /// Takes one use off a code and lets an identity act for its account, which is made under `new_id` and with the address
-    /// `made_up` if the code names none.
+    /// `made_up` if the code names none. With a code for a first administrator, which no account made,
+    /// all others such end.
     ///
     /// # Errors
     /// The store cannot be read or written.
@@ -178,8 +184,9 @@ impl Store {
         hash: &[u8; 32],
         who: &Identifier,
         (new_id, made_up): (&str, &str),
-        now: UnixTime,
+        entry: &NewAudit,
     ) -> Result<CodeRedemption, StoreError> {
+        let now = entry.at;
         // Most that come with a wrong code are told so without waiting for the right to write.
         let known = self.read(async |db| look_up(db, hash, now).await).await?;
         if known.is_none() {
@@ -218,6 +225,15 @@ impl Store {
                     .execute(&mut *db)
                     .await?;
             }
+            if code.administrator && accounts::by_id(db, &code.issued_by).await?.is_none() {
+                sql::query(
+                    "DELETE FROM orchestrator_code WHERE issued_by = $1 AND administrator = 1 AND hash <> $2",
+                )
+                .bind(code.issued_by.clone())
+                .bind(hash.to_vec())
+                .execute(&mut *db)
+                .await?;
+            }
             if let Some(space) = &code.space {
                 put_admin(db, space, &account.email).await?;
             }
@@ -225,9 +241,11 @@ impl Store {
                 put_role(db, project, &account.email, code.role).await?;
             }
             let account = accounts::by_id(db, &account.id).await?.unwrap_or(account);
+            let due = dues::of_guest(db, &account, now).await?;
+            audit::append(db, &entry.on(account.object())).await?;
             Ok(CodeRedemption::Redeemed {
                 account: Box::new(account),
-                code,
+                due,
             })
         })
         .await
@@ -237,7 +255,11 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be written.
-    pub async fn put_invitation(&self, invitation: &InvitationRecord) -> Result<(), StoreError> {
+    pub async fn put_invitation(
+        &self,
+        invitation: &InvitationRecord,
+        entry: &NewAudit,
+    ) -> Result<(), StoreError> {
         self.write(async |db| {
             sql::query(
                 "INSERT INTO orchestrator_invitation
@@ -256,8 +278,9 @@ impl Store {
             .bind(invitation.ignored)
             .bind(invitation.accepted)
             .bind(invitation.access.clone())
-            .execute(db)
+            .execute(&mut *db)
             .await?;
+            audit::append(db, entry).await?;
             Ok(())
         })
         .await
@@ -317,33 +340,36 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be written.
-    pub async fn ignore_invitation(&self, id: &str) -> Result<(), StoreError> {
+    pub async fn ignore_invitation(&self, id: &str, entry: &NewAudit) -> Result<(), StoreError> {
         self.write(async |db| {
             sql::query("UPDATE orchestrator_invitation SET ignored = 1 WHERE id = $1")
                 .bind(id.to_owned())
-                .execute(db)
+                .execute(&mut *db)
                 .await?;
+            audit::append(db, entry).await?;
             Ok(())
         })
         .await
     }
 
-    /// Takes one use off an invitation and gives what it gives; nothing if it cannot be taken by whoever has this address.
+    /// Takes one use off an invitation and gives what it gives; nothing if it cannot be taken by this account. What its
+    /// identities become where the project runs is due.
     ///
     /// # Errors
     /// The store cannot be read or written.
     pub async fn take_invitation(
         &self,
         id: &str,
-        email: &str,
-        now: UnixTime,
-    ) -> Result<Option<InvitationRecord>, StoreError> {
+        account: &AccountRecord,
+        entry: &NewAudit,
+    ) -> Result<Option<(InvitationRecord, Dues)>, StoreError> {
+        let email = &account.email;
         self.write(async |db| {
             let Some(found) = invitation(db, id).await? else {
                 return Ok(None);
             };
             let is_theirs = found.recipient.to_lowercase() == email.to_lowercase();
-            if !is_theirs || found.uses == 0 || found.expires_at <= now {
+            if !is_theirs || found.uses == 0 || found.expires_at <= entry.at {
                 return Ok(None);
             }
             sql::query("UPDATE orchestrator_invitation SET uses = uses - 1, accepted = 1, ignored = 0 WHERE id = $1")
@@ -355,7 +381,10 @@ impl Store {
                 PROJECT => give_role(db, &found, email).await?,
                 _ => {}
             }
-            Ok(Some(found))
+            let due = dues::of_guest(db, account, entry.at).await?;
+            let object = format!("invitation {id} to {}", found.target);
+            audit::append(db, &entry.on(object)).await?;
+            Ok(Some((found, due)))
         })
         .await
     }
@@ -479,10 +508,16 @@ const SPACE: u64 = 2;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::store;
+    use crate::testing::{entry, store};
 
-    const NOW: UnixTime = UnixTime(1000);
     const HASH: [u8; 32] = [7; 32];
+
+    fn at_time(at: u64) -> NewAudit {
+        NewAudit {
+            at: UnixTime(at),
+            ..entry()
+        }
+    }
 
     fn id(number: u8) -> Identifier {
         Identifier::new([number; 32])
@@ -508,7 +543,7 @@ mod tests {
         let (_home, store) = store().await;
         let second = crate::testing::another(&store).await;
         store
-            .put_invitation_code(&HASH, &code(None, 3))
+            .put_invitation_code(&HASH, &code(None, 3), None, &entry())
             .await
             .unwrap();
         let tasks: Vec<_> = (0..12)
@@ -521,7 +556,7 @@ mod tests {
                 tokio::spawn(async move {
                     let names = (format!("account-{number}"), format!("m{number}@x"));
                     store
-                        .redeem_invitation_code(&HASH, &id(number), (&names.0, &names.1), NOW)
+                        .redeem_invitation_code(&HASH, &id(number), (&names.0, &names.1), &entry())
                         .await
                         .unwrap()
                 })
@@ -542,12 +577,12 @@ mod tests {
     async fn a_code_ends_and_is_not_for_somebody_elses_account() {
         let (_home, store) = store().await;
         store
-            .put_invitation_code(&HASH, &code(Some("a@b"), 2))
+            .put_invitation_code(&HASH, &code(Some("a@b"), 2), None, &entry())
             .await
             .unwrap();
         let redeem = async |who, at| {
             store
-                .redeem_invitation_code(&HASH, &id(who), ("n", "m@x"), UnixTime(at))
+                .redeem_invitation_code(&HASH, &id(who), ("n", "m@x"), &at_time(at))
                 .await
                 .unwrap()
         };
@@ -563,9 +598,12 @@ mod tests {
         // The address is taken by now.
         let mut other = code(Some("A@b"), 1);
         other.id = "other".to_owned();
-        store.put_invitation_code(&[8; 32], &other).await.unwrap();
+        store
+            .put_invitation_code(&[8; 32], &other, None, &entry())
+            .await
+            .unwrap();
         let refused = store
-            .redeem_invitation_code(&[8; 32], &id(3), ("k", "m@x"), NOW)
+            .redeem_invitation_code(&[8; 32], &id(3), ("k", "m@x"), &entry())
             .await
             .unwrap();
         assert_eq!(refused, CodeRedemption::Unknown);

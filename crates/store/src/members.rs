@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ockam_identity::{Identifier, UnixTime};
 
+use crate::audit::{self, NewAudit};
 use crate::enrollment_tokens;
 use crate::error::{Failure, StoreError};
 use crate::sql::{self, Connection, FromRow, Row};
@@ -58,7 +59,8 @@ impl Store {
     }
 
     /// Decides about each of these by what is stored of it, and does what was decided, all in one transaction. Returns the
-    /// withdrawals that came of it; whose credentials are withdrawn, the one-time codes it asked for are forgotten.
+    /// withdrawals that came of it; whose credentials are withdrawn, the one-time codes it asked for are forgotten. If anything
+    /// changed, there is an entry that may tell how many did.
     ///
     /// # Errors
     /// The store cannot be read or written.
@@ -66,15 +68,18 @@ impl Store {
         &self,
         authority: &Identifier,
         who: &[Identifier],
+        entry: Option<&(dyn Fn(usize) -> Option<NewAudit> + Send + Sync)>,
         decide: impl FnMut(&Identifier, Option<MemberRecord>) -> MemberChange + Send,
     ) -> Result<Vec<WithdrawalRecord>, StoreError> {
         // Behind a lock that is never waited for, so that the work can be done again.
         let decide = Mutex::new(decide);
         self.write(async |db| {
             let mut withdrawn = Vec::new();
+            let mut changed = 0;
             for who in who {
                 let known = look_up(db, authority, who).await?;
                 let change = lock(&decide)(who, known);
+                changed += usize::from(change != MemberChange::Keep);
                 let before = match change {
                     MemberChange::Keep => None,
                     MemberChange::Put(member, before) => {
@@ -94,6 +99,10 @@ impl Store {
                     withdrawn.push(withdrawals::add(db, authority, who, before).await?);
                     enrollment_tokens::forget_issued_by(db, authority, who).await?;
                 }
+            }
+            let entry = entry.filter(|_| changed > 0);
+            if let Some(entry) = entry.and_then(|entry| entry(changed)) {
+                audit::append(db, &entry).await?;
             }
             Ok(withdrawn)
         })
@@ -266,7 +275,7 @@ mod tests {
         let (_home, store) = store().await;
         let put = |before| MemberChange::Put(member(b"a"), before);
         let none = store
-            .change_members(&id(1), &[id(7), id(8)], |_, known| {
+            .change_members(&id(1), &[id(7), id(8)], None, |_, known| {
                 assert_eq!(known, None);
                 put(None)
             })
@@ -279,7 +288,7 @@ mod tests {
         );
 
         let withdrawn = store
-            .change_members(&id(1), &[id(7), id(8), id(9)], |who, known| {
+            .change_members(&id(1), &[id(7), id(8), id(9)], None, |who, known| {
                 assert_eq!(known.is_some(), *who != id(9));
                 if *who == id(7) {
                     MemberChange::Remove(UnixTime(50))
@@ -308,7 +317,7 @@ mod tests {
         let (_home, store) = store().await;
         for authority in [id(1), id(2)] {
             store
-                .change_members(&authority, &[id(7)], |_, known| {
+                .change_members(&authority, &[id(7)], None, |_, known| {
                     assert_eq!(known, None);
                     MemberChange::Put(member(authority.as_bytes()), None)
                 })
@@ -316,7 +325,9 @@ mod tests {
                 .unwrap();
         }
         store
-            .change_members(&id(1), &[id(7)], |_, _| MemberChange::Remove(UnixTime(5)))
+            .change_members(&id(1), &[id(7)], None, |_, _| {
+                MemberChange::Remove(UnixTime(5))
+            })
             .await
             .unwrap();
         let other = store.member(&id(2), &id(7)).await.unwrap().unwrap();
@@ -329,7 +340,7 @@ mod tests {
         let (_home, store) = store().await;
         let all: Vec<Identifier> = (0..25).map(id).collect();
         store
-            .change_members(&id(99), &all, |who, _| {
+            .change_members(&id(99), &all, None, |who, _| {
                 let mut member = member(b"");
                 member.is_pre_trusted = *who == id(3);
                 MemberChange::Put(member, None)

@@ -70,7 +70,7 @@ pub(crate) static HOME: Schema = Schema {
     application: i32::from_be_bytes(*b"OckH"),
     migrations: &[
         HOME_1, HOME_2, HOME_3, HOME_4, HOME_5, HOME_6, HOME_7, HOME_8, HOME_9, HOME_10, HOME_11,
-        HOME_12, HOME_13, HOME_14,
+        HOME_12, HOME_13, HOME_14, HOME_15,
     ],
 };
 
@@ -475,6 +475,17 @@ CREATE TABLE hosted_relay (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX hosted_relay_change ON hosted_relay (sequence);
 CREATE INDEX hosted_relay_process ON hosted_relay (process);
+";
+
+/// What changes of rights leave to be done where projects run. Without an identifier the project is to be deleted.
+const HOME_15: &str = "
+CREATE TABLE orchestrator_due (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    project TEXT NOT NULL,
+    identifier BLOB,
+    at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX orchestrator_due_project ON orchestrator_due (project);
 ";
 
 /// `seal` has one row if the file is sealed: the key of the secrets, itself sealed under the passphrase.

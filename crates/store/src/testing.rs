@@ -104,6 +104,20 @@ mod needs_postgres {
     }
 }
 
+/// An entry of the audit log, for changes that need one.
+pub(crate) fn entry() -> crate::NewAudit {
+    let [actor, action, object, outcome] = ["I1", "change", "it", "done"].map(str::to_owned);
+    crate::NewAudit {
+        at: UnixTime(1000),
+        note: crate::AuditNote {
+            actor,
+            action,
+            object,
+            outcome,
+        },
+    }
+}
+
 /// The start of a node n1 that was asked for nothing.
 pub(crate) fn node_start() -> NodeStart {
     NodeStart {

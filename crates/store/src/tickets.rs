@@ -183,13 +183,13 @@ mod tests {
                 uses: 2,
             };
             store
-                .put_enrollment_token(&id(1), &[hash; 32], &token)
+                .put_enrollment_token(&id(1), &[hash; 32], &token, None)
                 .await
                 .unwrap();
         }
         for (who, at) in [(7, 50), (8, 51)] {
             let redeemed = store
-                .redeem_enrollment_token(&id(1), &[1; 32], &id(who), UnixTime(at))
+                .redeem_enrollment_token(&id(1), &[1; 32], &id(who), UnixTime(at), None)
                 .await;
             assert_eq!(redeemed.unwrap(), crate::TokenRedemption::Enrolled);
         }

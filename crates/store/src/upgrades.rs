@@ -167,7 +167,9 @@ async fn expect(address: &DatabaseAddress, home: &Path, number: i64, with: Optio
     if tables.contains(&"withdrawal") {
         let authority = ockam_identity::Identifier::new([3; 32]);
         let remove = |_: &_, _| crate::MemberChange::Remove(ockam_identity::UnixTime(9));
-        let done = store.change_members(&authority, &[authority], remove).await;
+        let done = store
+            .change_members(&authority, &[authority], None, remove)
+            .await;
         assert_eq!(done.unwrap()[0].sequence, 5, "{number} in {address}");
     }
     store.close().await;

@@ -205,7 +205,7 @@ mod tests {
         let authority = id(1);
         for (subject, before, expected) in [(7, 50, 50), (8, 50, 50), (7, 50, 51), (7, 90, 90)] {
             let withdrawn = store
-                .change_members(&authority, &[id(subject)], |_, _| {
+                .change_members(&authority, &[id(subject)], None, |_, _| {
                     MemberChange::Remove(UnixTime(before))
                 })
                 .await
@@ -235,7 +235,7 @@ mod tests {
             .await
             .unwrap();
         let next = store
-            .change_members(&authority, &[id(9)], |_, _| {
+            .change_members(&authority, &[id(9)], None, |_, _| {
                 MemberChange::Remove(UnixTime(5))
             })
             .await

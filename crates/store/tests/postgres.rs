@@ -72,7 +72,7 @@ mod needs_postgres {
     async fn add_member(store: &Store, number: u64) -> Result<(), StoreError> {
         let (who, record) = member(number);
         store
-            .change_members(&AUTHORITY, &[who], |_, _| {
+            .change_members(&AUTHORITY, &[who], None, |_, _| {
                 MemberChange::Put(record.clone(), None)
             })
             .await
@@ -221,7 +221,7 @@ mod needs_postgres {
                     for round in 0..25 {
                         let (who, _) = member(writer * 1000 + round);
                         store
-                            .change_members(&AUTHORITY, &[who], |_, _| {
+                            .change_members(&AUTHORITY, &[who], None, |_, _| {
                                 MemberChange::Remove(ockam_identity::UnixTime(5))
                             })
                             .await

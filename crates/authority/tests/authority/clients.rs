@@ -240,7 +240,7 @@ async fn lists_longer_than_a_page_come_whole() {
     world
         .authority
         .members()
-        .change(&many, |_, _| Change::Put(member.clone(), None))
+        .change(&many, None, |_, _| Change::Put(member.clone(), None))
         .await
         .unwrap();
     let listed = world.enroller.members().await.unwrap().0;

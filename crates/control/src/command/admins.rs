@@ -61,7 +61,14 @@ impl Administered for OfSpace {
         identity: &Identity,
     ) -> Result<(Asking<'a>, String, String), Failure> {
         let asking = Asking::start(session, identity).await?;
-        let space = asking.space(name).await?;
+        let known = asking.space(name).await;
+        // Administrators of the Orchestrator name those of others by id.
+        if let (Err(_), Some(id)) = (&known, name.filter(|name| is_id(name)))
+            && let Ok(space) = asking.client.space(id).await
+        {
+            return Ok((asking, space.name, space.id));
+        }
+        let space = known?;
         Ok((asking, space.name.to_string(), space.id))
     }
 
@@ -109,6 +116,14 @@ impl Administered for OfProject {
     async fn delete(asking: &Asking<'_>, id: &str, email: &Email) -> Asked<Vec<Email>> {
         asking.client.delete_project_admin(id, email).await
     }
+}
+
+/// Whether this is how controllers write ids.
+fn is_id(text: &str) -> bool {
+    text.len() == 36
+        && text
+            .bytes()
+            .all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
 
 #[derive(Debug, Args)]

@@ -61,18 +61,21 @@ impl Controller {
             role: role.number(),
         };
         let (hash, mut code) = self.new_code();
-        self.store.put_invitation_code(&hash, &record).await?;
         let object = format!(
             "code {} for {}",
             record.id,
             record.email.as_deref().unwrap_or("a machine")
         );
+        let entry = asked.entry(self, &object);
+        self.store
+            .put_invitation_code(&hash, &record, None, &entry)
+            .await?;
         Ok(Done::with(&InvitationCode {
             id: record.id,
             code: Secret::new(std::mem::take(&mut *code)),
             expires_at: record.expires_at.0,
         })
-        .on(object))
+        .noted())
     }
 
     pub(super) async fn page_codes(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
@@ -102,10 +105,11 @@ impl Controller {
 
     pub(super) async fn delete_code(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
         let id = asked.named.get("code");
-        if !self.store.delete_invitation_code(id).await? {
+        let entry = asked.entry(self, &format!("code {id}"));
+        if !self.store.delete_invitation_code(id, &entry).await? {
             return Err(Refused::NotFound);
         }
-        Ok(Done::default().on(format!("code {id}")))
+        Ok(Done::nothing().noted())
     }
 
     pub(super) async fn page_accounts(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
@@ -135,59 +139,25 @@ impl Controller {
 
     pub(super) async fn delete_account(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
         let id = asked.named.get("account");
-        let account = self
-            .store
-            .orchestrator_account(id)
-            .await?
-            .ok_or(Refused::NotFound)?;
-        let identifiers = self.store.account_identifiers(id).await?;
-        let projects = self.projects_of(&account.email).await?;
-        changed(self.store.delete_account(id).await?)?;
-        // Only now nobody is given anything anew.
-        for project in &projects {
-            for identifier in &identifiers {
-                self.options.hosting.dismiss(project, identifier).await?;
-            }
-        }
-        Ok(Done::default().on(format!("account {id} {}", account.email)))
+        let entry = asked.entry(self, "");
+        self.changed(self.store.delete_account(id, &entry).await?)
+            .await
     }
 
     pub(super) async fn delete_identifier(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
         let id = asked.named.get("account");
-        let account = self
-            .store
-            .orchestrator_account(id)
-            .await?
-            .ok_or(Refused::NotFound)?;
         let identifier: Identifier = asked
             .named
             .get("identifier")
             .parse()
             .map_err(|_| Refused::NotFound)?;
-        if !self
+        let entry = asked.entry(self, "");
+        let deleted = self
             .store
-            .delete_account_identifier(id, &identifier)
-            .await?
-        {
-            return Err(Refused::NotFound);
-        }
-        for project in self.projects_of(&account.email).await? {
-            self.options.hosting.dismiss(&project, &identifier).await?;
-        }
-        Ok(Done::default().on(format!("account {id} {identifier}")))
-    }
-
-    /// The projects in which somebody may anything.
-    async fn projects_of(&self, email: &str) -> Result<Vec<String>, Refused> {
-        let mut projects: Vec<String> = Vec::new();
-        loop {
-            let after = projects.last().cloned().unwrap_or_default();
-            let page = self.store.hosted_projects_of(email, &after, PAGE).await?;
-            if page.is_empty() {
-                return Ok(projects);
-            }
-            projects.extend(page.into_iter().map(|project| project.id));
-        }
+            .delete_account_identifier(id, &identifier, &entry)
+            .await?;
+        self.settle(deleted.ok_or(Refused::NotFound)?).await?;
+        Ok(Done::nothing().noted())
     }
 
     pub(super) async fn set_administrator(
@@ -196,8 +166,24 @@ impl Controller {
         administrator: bool,
     ) -> Result<Done, Refused> {
         let id = asked.named.get("account");
-        changed(self.store.set_administrator(id, administrator).await?)?;
-        Ok(Done::default().on(format!("account {id}")))
+        let entry = asked.entry(self, "");
+        let change = self.store.set_administrator(id, administrator, &entry);
+        self.changed(change.await?).await
+    }
+
+    async fn changed(&self, change: AccountChange) -> Result<Done, Refused> {
+        match change {
+            AccountChange::Done => {}
+            AccountChange::Deleted(due) => self.settle(due).await?,
+            AccountChange::Unknown => return Err(Refused::NotFound),
+            AccountChange::LastAdministrator => {
+                return Err(Refused::Conflict("the last administrator stays"));
+            }
+            AccountChange::LastOfSpace { id, name } => {
+                return Err(Refused::LastOfSpace { id, name });
+            }
+        }
+        Ok(Done::nothing().noted())
     }
 
     pub(super) async fn page_relays(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
@@ -268,14 +254,6 @@ impl Controller {
             items: items.collect(),
             next,
         }))
-    }
-}
-
-fn changed(change: AccountChange) -> Result<(), Refused> {
-    match change {
-        AccountChange::Done => Ok(()),
-        AccountChange::Unknown => Err(Refused::NotFound),
-        AccountChange::LastAdministrator => Err(Refused::Conflict("the last administrator stays")),
     }
 }
 

@@ -4,23 +4,22 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ockam_identity::Identifier;
-use ockam_store::{AuditNote, Store, StoreError};
+use ockam_store::{AuditNote, NewAudit, Store, StoreError};
 
 use super::Source;
 use super::limits::{Allowance, Buckets};
 
-/// The audit log. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Audit {
+/// The audit log.
+#[derive(Debug)]
+pub(super) struct Audit {
     store: Store,
     source: Arc<dyn Source>,
-    refusals: Arc<Buckets<Identifier>>,
+    refusals: Buckets<Identifier>,
 }
 
 impl Audit {
     /// The log in a store.
-    #[must_use]
-    pub fn new(store: Store, source: Arc<dyn Source>) -> Self {
+    pub(super) fn new(store: Store, source: Arc<dyn Source>) -> Self {
         let refusals = Buckets::new(Allowance {
             burst: 60,
             per_second: 1,
@@ -28,31 +27,31 @@ impl Audit {
         Self {
             store,
             source,
-            refusals: Arc::new(refusals),
+            refusals,
         }
     }
 
-    /// Notes what was done, on what, and how it ended. No codes, tokens and keys.
+    /// What is to be noted of a change, in the transaction that makes it: who, what, on what and how it ended. No codes, tokens
+    /// and keys.
+    pub(super) fn entry(&self, actor: &str, action: &str, object: &str, outcome: &str) -> NewAudit {
+        let [actor, action, object, outcome] = [actor, action, object, outcome].map(str::to_owned);
+        NewAudit {
+            at: self.source.now(),
+            note: AuditNote {
+                actor,
+                action,
+                object,
+                outcome,
+            },
+        }
+    }
+
+    /// Notes what changes no table, before it is answered.
     ///
     /// # Errors
     /// The store cannot be read or written: what was not noted must not be answered as done.
-    pub async fn note(
-        &self,
-        actor: &str,
-        action: &str,
-        object: &str,
-        outcome: &str,
-    ) -> Result<(), StoreError> {
-        let note = AuditNote {
-            actor: shortened(actor),
-            action: shortened(action),
-            object: shortened(object),
-            outcome: shortened(outcome),
-        };
-        self.store
-            .append_audit(self.source.now(), &note)
-            .await
-            .map(drop)
+    pub(super) async fn note(&self, entry: &NewAudit) -> Result<(), StoreError> {
+        self.store.append_audit(entry).await.map(drop)
     }
 
     /// Notes that somebody who is known was refused, unless too much was noted of them lately.
@@ -66,23 +65,9 @@ impl Audit {
         if !self.refusals.take(who, 1, Instant::now()) {
             return;
         }
-        let noted = self
-            .note(&who.to_string(), action, object, &format!("refused: {why}"))
-            .await;
-        if let Err(error) = noted {
+        let entry = self.entry(&who.to_string(), action, object, &format!("refused: {why}"));
+        if let Err(error) = self.note(&entry).await {
             tracing::error!("a refusal is not in the audit log: {error}");
         }
     }
 }
-
-/// Texts come from peers: not too long, and nothing that steers a terminal or that a database does not take.
-fn shortened(text: &str) -> String {
-    let clean: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MAX_TEXT)
-        .collect();
-    clean
-}
-
-const MAX_TEXT: usize = 300;

@@ -19,7 +19,10 @@ impl Controller {
     pub(super) async fn project_credential(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
         let project = asked.granted.project()?.id.clone();
         let done = self.credential(asked, PROJECT, &project).await?;
-        Ok(done.on(format!("project {project}")))
+        // Nobody has it before this is noted.
+        let entry = asked.entry(self, &format!("project {project}"));
+        self.audit.note(&entry).await?;
+        Ok(done.noted())
     }
 
     async fn credential(
@@ -43,10 +46,9 @@ impl Controller {
             };
             match self.options.issuer.issue(statement).await {
                 Ok(bundle) => {
-                    return Ok(Done {
-                        body: Some(Zeroizing::new(bundle.as_bytes().to_vec())),
-                        object: None,
-                    });
+                    let mut done = Done::nothing();
+                    done.body = Some(Zeroizing::new(bundle.as_bytes().to_vec()));
+                    return Ok(done);
                 }
                 // Times are whole seconds: in the next one the key is no newer.
                 Err(IssueError::KeyIsNewer) => tokio::time::sleep(Duration::from_secs(1)).await,

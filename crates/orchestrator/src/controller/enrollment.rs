@@ -8,13 +8,10 @@ use ockam_authority::message::ROLE;
 use ockam_control::controller::client::CODE;
 use ockam_control::controller::message::{AuthenticateOidcToken, Me, Role};
 use ockam_identity::{OneTimeCode, RESERVED_ATTRIBUTES, UnixTime};
-use ockam_store::{
-    AccountRecord, CodeRecord, CodeRedemption, Enrollment, SignInRecord, StoreError,
-};
+use ockam_store::{CodeRecord, CodeRedemption, Dues, Enrollment, SignInRecord, StoreError};
 use zeroize::Zeroizing;
 
 use super::requests::{Asked, Done, Refused};
-use super::rights::same;
 use super::source::new_id;
 use super::{Controller, SignIn};
 use crate::metrics::EnrolledBy;
@@ -36,7 +33,7 @@ impl Controller {
             (None, None) => Err(Refused::Forbidden(NOBODY_SIGNS_IN)),
         };
         match enrolled {
-            Ok(account) => {
+            Ok(due) => {
                 self.enrollments.fetch_add(1, Ordering::Relaxed);
                 let by = if token.access_token.starts_with(CODE) {
                     EnrolledBy::Code
@@ -44,8 +41,8 @@ impl Controller {
                     EnrolledBy::SignIn
                 };
                 self.options.metrics.note_enrollment(by);
-                self.admit_guest(&account).await?;
-                Ok(Done::default().on(format!("account {} {}", account.id, account.email)))
+                self.settle(due).await?;
+                Ok(Done::nothing().noted())
             }
             Err(refused) => {
                 if matches!(refused, Refused::Forbidden(_)) {
@@ -57,25 +54,21 @@ impl Controller {
         }
     }
 
-    async fn enroll_by_code(
-        &self,
-        asked: &Asked<'_>,
-        code: &str,
-    ) -> Result<AccountRecord, Refused> {
+    async fn enroll_by_code(&self, asked: &Asked<'_>, code: &str) -> Result<Dues, Refused> {
         let code: OneTimeCode = code.parse().map_err(|_| Refused::Forbidden(UNKNOWN_CODE))?;
         let new_id = new_id(&*self.options.source);
         let made_up = format!("machine-{}@{MADE_UP}", new_id.get(..8).unwrap_or_default());
         let redeemed = self
             .store
             .redeem_invitation_code(
-                &hash(&code),
+                &hash_of(&code),
                 asked.caller.identifier(),
                 (&new_id, &made_up),
-                self.options.source.now(),
+                &asked.entry(self, ""),
             )
             .await?;
         match redeemed {
-            CodeRedemption::Redeemed { account, .. } => Ok(*account),
+            CodeRedemption::Redeemed { due, .. } => Ok(due),
             CodeRedemption::Unknown => Err(Refused::Forbidden(UNKNOWN_CODE)),
         }
     }
@@ -85,7 +78,7 @@ impl Controller {
         asked: &Asked<'_>,
         sign_in: &dyn SignIn,
         token: &str,
-    ) -> Result<AccountRecord, Refused> {
+    ) -> Result<Dues, Refused> {
         let somebody = sign_in.verify(token).await.map_err(|error| match error {
             SignInError::Refused(why) => {
                 tracing::info!("an access token is refused: {why}");
@@ -106,49 +99,16 @@ impl Controller {
             new_id: new_id(&*self.options.source),
             admitted: somebody.admitted,
         };
-        let now = self.options.source.now();
         match self
             .store
-            .enroll_signed_in(asked.caller.identifier(), &record, now)
+            .enroll_signed_in(asked.caller.identifier(), &record, &asked.entry(self, ""))
             .await?
         {
-            Enrollment::Enrolled { account, .. } => Ok(account),
+            Enrollment::Enrolled { due, .. } => Ok(due),
             Enrollment::ActsForAnother => Err(Refused::Forbidden(
                 "this identity is enrolled as somebody else",
             )),
             Enrollment::NotInvited => Err(Refused::Forbidden("nobody invited this account")),
-        }
-    }
-
-    /// Makes the identities of an account members where it is a guest, with the attributes it has now.
-    pub(super) async fn admit_guest(&self, account: &AccountRecord) -> Result<(), Refused> {
-        let attributes: BTreeMap<String, String> =
-            serde_json::from_slice(&account.attributes).unwrap_or_default();
-        let identifiers = self.store.account_identifiers(&account.id).await?;
-        let mut after = String::new();
-        loop {
-            let page = self
-                .store
-                .hosted_projects_of(&account.email, &after, PAGE)
-                .await?;
-            let Some(last) = page.last() else {
-                return Ok(());
-            };
-            after.clone_from(&last.id);
-            for project in &page {
-                let is_guest = project.roles.iter().any(|role| {
-                    role.role == Role::Guest.number() && same(&role.email, &account.email)
-                });
-                if !is_guest {
-                    continue;
-                }
-                for identifier in &identifiers {
-                    self.options
-                        .hosting
-                        .admit(&project.id, identifier, attributes.clone())
-                        .await?;
-                }
-            }
         }
     }
 
@@ -162,15 +122,16 @@ impl Controller {
         }))
     }
 
-    /// A new one-time code that makes whoever redeems it an administrator; earlier such codes are worth nothing any more.
+    /// A new one-time code that makes whoever redeems it an administrator, in place of an earlier one of the same process.
+    /// Other processes have codes of their own; with the first that is redeemed all of them end.
     ///
     /// # Errors
     /// The store cannot be read or written.
     pub async fn first_administrator_code(
         &self,
         lifetime: Duration,
+        instead_of: Option<&OneTimeCode>,
     ) -> Result<Zeroizing<String>, StoreError> {
-        self.store.delete_invitation_codes_by(ITSELF).await?;
         let id = new_id(&*self.options.source);
         let mut email = format!("{FIRST}@localhost");
         if self.store.account_with_email(&email).await?.is_some() {
@@ -190,14 +151,11 @@ impl Controller {
             role: Role::Guest.number(),
         };
         let (hash, text) = self.new_code();
-        self.store.put_invitation_code(&hash, &code).await?;
-        self.audit
-            .note(
-                ITSELF,
-                "code.create",
-                &format!("first administrator {id}"),
-                "done",
-            )
+        let object = format!("first administrator {id}");
+        let entry = self.audit.entry(ITSELF, "code.create", &object, "done");
+        let earlier = instead_of.map(hash_of);
+        self.store
+            .put_invitation_code(&hash, &code, earlier.as_ref(), &entry)
             .await?;
         Ok(text)
     }
@@ -207,12 +165,12 @@ impl Controller {
         let mut bytes = Zeroizing::new([0; 32]);
         self.options.source.fill(&mut *bytes);
         let text = Zeroizing::new(hex::encode(bytes.as_slice()));
-        (hash(&OneTimeCode::take(&mut bytes)), text)
+        (hash_of(&OneTimeCode::take(&mut bytes)), text)
     }
 }
 
 /// What is stored of a code: it has all its randomness, so nothing is gained by a slow hash.
-fn hash(code: &OneTimeCode) -> [u8; 32] {
+fn hash_of(code: &OneTimeCode) -> [u8; 32] {
     ockam_vault::fast().sha256(&[code.as_bytes()])
 }
 

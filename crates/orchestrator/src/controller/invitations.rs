@@ -43,7 +43,7 @@ impl Controller {
             accepted: false,
             access: None,
         };
-        self.sent(account, invitation).await
+        self.sent(asked, account, invitation).await
     }
 
     pub(super) async fn invite_to_service(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
@@ -72,11 +72,12 @@ impl Controller {
             accepted: false,
             access: Some(access.encode().to_vec()),
         };
-        self.sent(account, invitation).await
+        self.sent(asked, account, invitation).await
     }
 
     async fn sent(
         &self,
+        asked: &Asked<'_>,
         account: &AccountRecord,
         invitation: InvitationRecord,
     ) -> Result<Done, Refused> {
@@ -84,13 +85,14 @@ impl Controller {
         if sent.len() >= MAX_SENT {
             return Err(Refused::Conflict("you sent too many invitations"));
         }
-        self.store.put_invitation(&invitation).await?;
         let object = format!(
             "invitation {} to {} {}",
             invitation.id, invitation.target, invitation.recipient
         );
+        let entry = asked.entry(self, &object);
+        self.store.put_invitation(&invitation, &entry).await?;
         let shown = self.as_sent(account, invitation).await?;
-        Ok(Done::with(&shown).on(object))
+        Ok(Done::with(&shown).noted())
     }
 
     pub(super) async fn list_invitations(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
@@ -144,25 +146,25 @@ impl Controller {
         if !same(&invitation.recipient, &asked.granted.account()?.email) {
             return Err(Refused::NotFound);
         }
-        self.store.ignore_invitation(&invitation.id).await?;
-        Ok(Done::default().on(format!("invitation {}", invitation.id)))
+        let entry = asked.entry(self, &format!("invitation {}", invitation.id));
+        self.store.ignore_invitation(&invitation.id, &entry).await?;
+        Ok(Done::nothing().noted())
     }
 
     pub(super) async fn redeem_invitation(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
         let id = asked.read::<RedeemInvitation>()?.id;
         let account = asked.granted.account()?;
-        let now = self.options.source.now();
-        let taken = self.store.take_invitation(&id, &account.email, now).await?;
-        let taken = taken.ok_or(Refused::NotFound)?;
-        self.admit_guest(account).await?;
+        let entry = asked.entry(self, "");
+        let taken = self.store.take_invitation(&id, account, &entry).await?;
+        let (taken, due) = taken.ok_or(Refused::NotFound)?;
+        self.settle(due).await?;
         let role = Role::numbered(taken.role).unwrap_or(Role::Guest);
-        let object = format!("invitation {id} to {}", taken.target);
         Ok(Done::with(&RedeemedInvitation {
             id,
             role,
             target_id: taken.target,
         })
-        .on(object))
+        .noted())
     }
 
     /// An invitation that is by the caller or for them.

@@ -67,6 +67,8 @@ pub enum Who {
     Administrator,
     /// Administrators of the space in the path.
     SpaceAdmin,
+    /// Administrators of the space in the path, and those of the Orchestrator.
+    SpaceKeeper,
     /// Whoever is anything in the project in the path.
     ProjectUser,
     /// Administrators of the project in the path, or of its space.
@@ -262,7 +264,7 @@ pub const OPERATIONS: &[Operation] = &[
         Service::Spaces,
         Get,
         "v0/{space}",
-        Who::SpaceAdmin,
+        Who::SpaceKeeper,
         Act::ShowSpace,
     ),
     changes(
@@ -277,14 +279,14 @@ pub const OPERATIONS: &[Operation] = &[
         Service::Spaces,
         Get,
         "v0/{space}/admins",
-        Who::SpaceAdmin,
+        Who::SpaceKeeper,
         Act::ListSpaceAdmins,
     ),
     changes(
         Service::Spaces,
         Put,
         "v0/{space}/admins/{email}",
-        Who::SpaceAdmin,
+        Who::SpaceKeeper,
         Act::AddSpaceAdmin,
         "space.admin.add",
     ),

@@ -11,6 +11,7 @@ use ockam_store::{HostedProjectRecord, ProjectBegun};
 use super::enrollment::PAGE;
 use super::requests::{Asked, Done, Refused};
 use super::rights::same;
+use super::settling::DELETE_PROJECT;
 use super::source::new_id;
 use super::spaces::{MAX_ADMINS, Whole, admins_with, bounds, cut, email, infos, named};
 use super::{Controller, Hosted};
@@ -53,9 +54,10 @@ impl Controller {
         let admins = admins_with(asked.granted.account()?, &wanted.users)?;
         let source = &*self.options.source;
         let (id, operation) = (new_id(source), new_id(source));
+        let begun = asked.entry_with(self, "", BEGUN);
         let begun = self
             .store
-            .begin_hosted_project((&id, name, &space.id, &operation), &admins, source.now())
+            .begin_hosted_project((&id, name, &space.id, &operation), &admins, &begun)
             .await?;
         let id = match begun {
             ProjectBegun::Begun { id, .. } => id,
@@ -65,7 +67,8 @@ impl Controller {
             ProjectBegun::NoSpace => return Err(Refused::NotFound),
         };
         self.options.hosting.create(&id).await?;
-        self.store.finish_hosted_project(&id).await?;
+        let entry = asked.entry(self, &format!("project {id} {name}"));
+        self.store.finish_hosted_project(&id, &entry).await?;
         let record = self
             .store
             .hosted_project(&id)
@@ -74,7 +77,7 @@ impl Controller {
         let operation = record.operation.clone();
         let mut project = self.shown_one(record).await?;
         project.operation_id = Some(operation);
-        Ok(Done::with(&project).on(format!("project {id} {name}")))
+        Ok(Done::with(&project).noted())
     }
 
     pub(super) fn show_operation(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
@@ -108,14 +111,22 @@ impl Controller {
         if project.space != asked.granted.space()?.id {
             return Err(Refused::NotFound);
         }
-        self.remove_project(id).await?;
-        Ok(Done::default().on(format!("project {id} {}", project.name)))
+        self.remove_project(asked, id, &project.name).await?;
+        Ok(Done::nothing().noted())
     }
 
-    /// What is known of it goes last: an attempt that was cut short can be made again.
-    pub(super) async fn remove_project(&self, id: &str) -> Result<(), Refused> {
-        self.options.hosting.delete(id).await?;
-        Ok(self.store.delete_hosted_project(id).await?)
+    /// Whoever finds that it was cut short finishes it.
+    pub(super) async fn remove_project(
+        &self,
+        asked: &Asked<'_>,
+        id: &str,
+        name: &str,
+    ) -> Result<(), Refused> {
+        let who = asked.caller.identifier().to_string();
+        let object = format!("project {id} {name}");
+        let entry = self.audit.entry(&who, DELETE_PROJECT, &object, BEGUN);
+        self.store.begin_project_deletion(id, &entry).await?;
+        self.finish_deletion(id, &who).await
     }
 
     pub(super) fn project_admins(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
@@ -128,51 +139,36 @@ impl Controller {
         if project.roles.len() >= MAX_ADMINS {
             return Err(Refused::Conflict("the project has too many users"));
         }
+        let (email, entry) = (email.as_str(), asked.entry(self, ""));
         self.store
-            .put_project_role(&project.id, email.as_str(), Role::Admin.number())
+            .put_project_role(&project.id, email, Role::Admin.number(), &entry)
             .await?;
-        self.project_admins_now(&project.id, email.as_str()).await
+        Ok(self.project_admins_now(&project.id).await?.noted())
     }
 
     pub(super) async fn delete_project_admin(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
         let project = asked.granted.project()?;
         let email = email(asked)?;
+        let mut was_one = false;
         if own_admins(project).any(|admin| same(admin, email.as_str())) {
-            self.store
-                .delete_project_role(&project.id, email.as_str())
-                .await?;
-            self.dismiss_unless_admin(&project.id, email.as_str())
-                .await?;
+            let (email, entry) = (email.as_str(), asked.entry(self, ""));
+            let role = self.store.delete_project_role(&project.id, email, &entry);
+            if let Some(due) = role.await? {
+                was_one = true;
+                self.settle(due).await?;
+            }
         }
-        self.project_admins_now(&project.id, email.as_str()).await
+        let now = self.project_admins_now(&project.id).await?;
+        Ok(if was_one { now.noted() } else { now })
     }
 
-    async fn project_admins_now(&self, project: &str, email: &str) -> Result<Done, Refused> {
+    async fn project_admins_now(&self, project: &str) -> Result<Done, Refused> {
         let project = self
             .store
             .hosted_project(project)
             .await?
             .ok_or(Refused::NotFound)?;
-        Ok(Done::with(&infos(own_admins(&project))).on(format!("project {} {email}", project.id)))
-    }
-
-    /// Ends what somebody may in a project, unless they still administer it.
-    pub(super) async fn dismiss_unless_admin(
-        &self,
-        project: &str,
-        email: &str,
-    ) -> Result<(), Refused> {
-        let Some(known) = self.store.hosted_project(project).await? else {
-            return Ok(());
-        };
-        let mut theirs = known.roles.iter().filter(|role| same(&role.email, email));
-        if theirs.any(|role| role.role == Role::Admin.number()) {
-            return Ok(());
-        }
-        for identifier in self.store.identifiers_with_email(email).await? {
-            self.options.hosting.dismiss(project, &identifier).await?;
-        }
-        Ok(())
+        Ok(Done::with(&infos(own_admins(&project))))
     }
 
     pub(super) fn list_addons(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
@@ -198,7 +194,7 @@ impl Controller {
         let project = asked.granted.project()?.id.clone();
         let kept = okta.encode().to_vec();
         self.options.hosting.check_okta(okta)?;
-        self.note_okta(&project, Some(kept)).await
+        self.note_okta(asked, &project, Some(kept)).await
     }
 
     pub(super) fn configure_other(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
@@ -214,16 +210,21 @@ impl Controller {
             return Err(Refused::NotOffered(OTHER_ADDON));
         }
         let project = asked.granted.project()?.id.clone();
-        self.note_okta(&project, None).await
+        self.note_okta(asked, &project, None).await
     }
 
-    async fn note_okta(&self, project: &str, okta: Option<Vec<u8>>) -> Result<Done, Refused> {
+    async fn note_okta(
+        &self,
+        asked: &Asked<'_>,
+        project: &str,
+        okta: Option<Vec<u8>>,
+    ) -> Result<Done, Refused> {
         let operation_id = new_id(&*self.options.source);
-        let now = self.options.source.now();
+        let entry = asked.entry(self, &format!("project {project} {OKTA}"));
         self.store
-            .set_hosted_okta(project, okta, &operation_id, now)
+            .set_hosted_okta(project, okta, &operation_id, &entry)
             .await?;
-        Ok(Done::with(&OperationStarted { operation_id }).on(format!("project {project} {OKTA}")))
+        Ok(Done::with(&OperationStarted { operation_id }).noted())
     }
 
     pub(super) fn version(&self) -> Done {
@@ -306,5 +307,7 @@ fn own_admins(project: &HostedProjectRecord) -> impl Iterator<Item = &String> {
     own.map(|role| &role.email)
 }
 
+/// The outcome of what goes on.
+const BEGUN: &str = "begun";
 const OKTA: &str = "okta";
 const OTHER_ADDON: &str = "this addon is not offered here";

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use ockam_control::controller::message::Item;
 use ockam_identity::{Identifier, VerifiedHistory};
-use ockam_store::StoreError;
+use ockam_store::{NewAudit, StoreError};
 use ockam_wire::DecodeError;
 use ockam_wire::envelope::{ErrorBody, MessageId, Request, Response, Status};
 use zeroize::Zeroizing;
@@ -60,6 +60,10 @@ pub(super) enum Refused {
     NotOffered(&'static str),
     #[error("there is more than one message holds: ask for pages")]
     TooLong,
+    #[error(
+        "the account is the last administrator of the space {name}: give the space another one first, with ockam space-admin add EMAIL {id}"
+    )]
+    LastOfSpace { id: String, name: String },
     #[error("{0}")]
     Unavailable(&'static str),
     /// Details are for the log alone.
@@ -75,7 +79,7 @@ impl Refused {
             }
             Self::NotEnrolled | Self::Forbidden(_) => Status::Forbidden,
             Self::NotFound => Status::NotFound,
-            Self::Conflict(_) | Self::TooMany => Status::Conflict,
+            Self::Conflict(_) | Self::LastOfSpace { .. } | Self::TooMany => Status::Conflict,
             Self::NotOffered(_) => Status::NotImplemented,
             Self::TooLong | Self::Unavailable(_) | Self::Failed(_) => Status::InternalServerError,
         }
@@ -102,20 +106,26 @@ impl From<HostingError> for Refused {
 #[derive(Default)]
 pub(super) struct Done {
     pub(super) body: Option<Zeroizing<Vec<u8>>>,
-    /// On what, for the audit log; the path if nothing is said.
-    pub(super) object: Option<String>,
+    /// Whether the audit log has it, from the transaction that did it.
+    is_noted: bool,
 }
 
 impl Done {
     pub(super) fn with(body: &impl Item) -> Self {
         Self {
             body: Some(body.encode()),
-            object: None,
+            is_noted: false,
         }
     }
 
-    pub(super) fn on(mut self, object: impl Into<String>) -> Self {
-        self.object = Some(object.into());
+    /// Nothing to tell.
+    pub(super) fn nothing() -> Self {
+        Self::default()
+    }
+
+    /// The audit log has it.
+    pub(super) fn noted(mut self) -> Self {
+        self.is_noted = true;
         self
     }
 }
@@ -126,12 +136,30 @@ pub(super) struct Asked<'a> {
     pub(super) granted: &'a Granted,
     pub(super) named: &'a Named<'a>,
     pub(super) body: &'a [u8],
+    /// How the audit log calls it.
+    action: &'static str,
 }
 
 impl Asked<'_> {
     /// The body, as what it should be.
     pub(super) fn read<T: Item>(&self) -> Result<T, Refused> {
         Ok(T::decode(self.body)?)
+    }
+
+    /// What the audit log says of it, written in the transaction that does it.
+    pub(super) fn entry(&self, controller: &Controller, object: &str) -> NewAudit {
+        self.entry_with(controller, object, DONE)
+    }
+
+    /// The same of something that ends otherwise.
+    pub(super) fn entry_with(
+        &self,
+        controller: &Controller,
+        object: &str,
+        outcome: &str,
+    ) -> NewAudit {
+        let who = self.caller.identifier().to_string();
+        controller.audit.entry(&who, self.action, object, outcome)
     }
 }
 
@@ -213,6 +241,7 @@ impl Controller {
                     granted: &granted,
                     named: &named,
                     body,
+                    action: operation.noted.unwrap_or(READ),
                 };
                 self.act(operation, &asked).await
             }
@@ -221,15 +250,14 @@ impl Controller {
         let path = request.path.trim_matches('/');
         match &done {
             Ok(done) => {
-                if let Some(noted) = operation.noted {
-                    let object = done.object.as_deref().unwrap_or(path);
-                    self.audit
-                        .note(&who.to_string(), noted, object, "done")
-                        .await?;
+                // What only the answer hands over, or what was so already.
+                if let Some(noted) = operation.noted.filter(|_| !done.is_noted) {
+                    let entry = self.audit.entry(&who.to_string(), noted, path, DONE);
+                    self.audit.note(&entry).await?;
                 }
             }
             Err(refused) if is_known && !matches!(refused, Refused::TooMany) => {
-                let action = operation.noted.unwrap_or("read");
+                let action = operation.noted.unwrap_or(READ);
                 let object = format!("{} {path}", service.address());
                 self.audit
                     .note_refusal(who, action, &object, &refused.to_string())
@@ -324,5 +352,9 @@ fn number(source: &dyn Source) -> MessageId {
     MessageId(u32::from_be_bytes(bytes).max(1))
 }
 
+/// The outcome of what was done.
+const DONE: &str = "done";
+/// How the audit log calls what changes nothing.
+const READ: &str = "read";
 /// Most bytes of the body of a request: a ticket or a certificate beside short texts.
 const MAX_BODY: usize = 256 * 1024;

@@ -28,6 +28,8 @@ impl ControllerServices {
         let room = Arc::new(Semaphore::new(MOST_REQUESTS));
         let askers = Askers::default();
         let mut started = Self { tasks: Vec::new() };
+        let settling = tokio::spawn(controller.clone().keep_settling());
+        started.tasks.push(settling);
         for service in Service::ALL {
             let own = Address::from_static(service.address());
             let mailbox = node

@@ -48,10 +48,10 @@ impl Controller {
         let name = named(&wanted.name)?;
         let admins = admins_with(asked.granted.account()?, &wanted.users)?;
         let id = new_id(&*self.options.source);
-        let now = self.options.source.now();
+        let entry = asked.entry(self, "");
         if !self
             .store
-            .create_hosted_space(&id, name, &admins, now)
+            .create_hosted_space(&id, name, &admins, &entry)
             .await?
         {
             return Err(Refused::Conflict("you have a space of this name"));
@@ -61,7 +61,7 @@ impl Controller {
             .hosted_space(&id)
             .await?
             .ok_or(Refused::NotFound)?;
-        Ok(Done::with(&shown(space)).on(format!("space {id} {name}")))
+        Ok(Done::with(&shown(space)).noted())
     }
 
     pub(super) fn show_space(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
@@ -70,13 +70,14 @@ impl Controller {
 
     pub(super) async fn delete_space(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
         let space = asked.granted.space()?;
+        let entry = asked.entry(self, "");
         // Somebody may make another one meanwhile.
-        while !self.store.delete_hosted_space(&space.id).await? {
-            for project in self.store.hosted_projects_in(&space.id).await? {
-                self.remove_project(&project).await?;
+        while !self.store.delete_hosted_space(&space.id, &entry).await? {
+            for (project, name) in self.store.hosted_projects_in(&space.id).await? {
+                self.remove_project(asked, &project, &name).await?;
             }
         }
-        Ok(Done::default().on(format!("space {} {}", space.id, space.name)))
+        Ok(Done::nothing().noted())
     }
 
     pub(super) fn space_admins(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
@@ -89,36 +90,37 @@ impl Controller {
         if space.admins.len() >= MAX_ADMINS {
             return Err(Refused::Conflict("the space has too many administrators"));
         }
+        let entry = asked.entry(self, "");
         self.store
-            .put_space_admin(&space.id, email.as_str())
+            .put_space_admin(&space.id, email.as_str(), &entry)
             .await?;
-        self.admins_now(&space.id, &email).await
+        self.admins_now(&space.id).await
     }
 
     pub(super) async fn delete_space_admin(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
         let space = asked.granted.space()?;
         let email = email(asked)?;
-        if self
+        let entry = asked.entry(self, "");
+        let change = self
             .store
-            .delete_space_admin(&space.id, email.as_str())
-            .await?
-            == AdminChange::Last
-        {
-            return Err(Refused::Conflict("the last administrator of a space stays"));
+            .delete_space_admin(&space.id, email.as_str(), &entry)
+            .await?;
+        match change {
+            AdminChange::Done(due) => self.settle(due).await?,
+            AdminChange::Last => {
+                return Err(Refused::Conflict("the last administrator of a space stays"));
+            }
         }
-        for project in self.store.hosted_projects_in(&space.id).await? {
-            self.dismiss_unless_admin(&project, email.as_str()).await?;
-        }
-        self.admins_now(&space.id, &email).await
+        self.admins_now(&space.id).await
     }
 
-    async fn admins_now(&self, space: &str, email: &Email) -> Result<Done, Refused> {
+    async fn admins_now(&self, space: &str) -> Result<Done, Refused> {
         let space = self
             .store
             .hosted_space(space)
             .await?
             .ok_or(Refused::NotFound)?;
-        Ok(Done::with(&infos(space.admins.iter())).on(format!("space {} {email}", space.id)))
+        Ok(Done::with(&infos(space.admins.iter())).noted())
     }
 }
 

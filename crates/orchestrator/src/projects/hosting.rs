@@ -1,15 +1,12 @@
-//! Projects as the controller asks for them, and what is noted of what their administrators do.
+//! Projects as the controller asks for them.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
 
-use ockam_authority::{Act, Deed, Witness};
 use ockam_control::controller::message::{RelayItem, TicketItem, TicketUse};
 use ockam_identity::Identifier;
 
 use super::{HostedProject, NewProject, ProjectId, Projects, ProjectsError};
-use crate::controller::{Audit, Eventual, Hosted, Hosting, HostingError};
+use crate::controller::{Eventual, Hosted, Hosting, HostingError};
 
 impl From<ProjectsError> for HostingError {
     fn from(error: ProjectsError) -> Self {
@@ -126,31 +123,3 @@ fn gone_is_done(done: Result<(), ProjectsError>) -> Result<(), HostingError> {
 
 /// Tickets of one project that are told at most.
 const TICKETS: usize = 10_000;
-
-/// Notes in the audit log what administrators and enrollers of projects change.
-#[derive(Debug)]
-pub(crate) struct Noted(pub(crate) Audit);
-
-impl Witness for Noted {
-    fn saw<'a>(&'a self, deed: Deed<'a>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        Box::pin(async move {
-            let (action, object) = match deed.act {
-                Act::AddedMember(who) => ("add member", who.to_string()),
-                Act::RemovedMember(who) => ("remove member", who.to_string()),
-                Act::RemovedMembers(number) => ("remove members", number.to_string()),
-                Act::IssuedCode(code, uses) => ("issue ticket", format!("{code} for {uses}")),
-                Act::RedeemedCode(code) => ("redeem ticket", code.to_string()),
-                Act::SignedIn => ("sign in", String::new()),
-                _ => ("change", String::new()),
-            };
-            let object = format!("{} {object}", deed.project);
-            let noted = self
-                .0
-                .note(&deed.by.to_string(), action, object.trim_end(), "done")
-                .await;
-            if let Err(error) = noted {
-                tracing::error!("what was done in a project is not in the audit log: {error}");
-            }
-        })
-    }
-}

@@ -75,7 +75,7 @@ impl Started {
         ];
         let [inside, authority_inside] = [listeners[0].flow(), listeners[1].flow()];
 
-        let members = StoredMembers::new(projects.store(), record.authority);
+        let members = StoredMembers::new(projects.store(), record.authority).audited();
         let issuer = StoredIssuer::new(&projects.state, record.authority, KeyLifetime::USUAL);
         let listener = Withdrawn {
             node: node.clone(),
@@ -87,7 +87,6 @@ impl Started {
             account_authority: Some(*projects.controller.identifier()),
             sharing: SHARING,
             listener: Some(Arc::new(listener)),
-            witness: projects.options.witness.clone(),
             okta: Some(Okta::of(Box::new(ProjectTenant::new(projects.store(), id)))),
             ..AuthorityOptions::new(id.as_str())
         };

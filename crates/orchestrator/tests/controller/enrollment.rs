@@ -50,7 +50,7 @@ async fn a_whole_enrollment_has_the_bytes_of_the_vectors() {
     let empty = Empty::new().await;
     let code = empty
         .controller
-        .first_administrator_code(std::time::Duration::from_secs(600))
+        .first_administrator_code(std::time::Duration::from_secs(600), None)
         .await
         .unwrap();
     let mut exchange = Exchange {

@@ -4,6 +4,7 @@
 
 mod changes;
 mod enrollment;
+mod ledger;
 mod rights;
 mod strangers;
 mod world;

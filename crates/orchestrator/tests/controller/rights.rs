@@ -31,13 +31,12 @@ const fn expected(act: Act) -> [u16; 7] {
         | Act::ShowMe
         | Act::PageSpaces
         | Act::PageProjects => [NO, NO, OK, OK, OK, OK, OK],
-        Act::ShowSpace
-        | Act::DeleteSpace
-        | Act::ListSpaceAdmins
-        | Act::AddSpaceAdmin
-        | Act::DeleteSpaceAdmin
-        | Act::CreateProject
-        | Act::DeleteProject => [NO, NO, NONE, NONE, OK, NONE, NONE],
+        Act::ShowSpace | Act::ListSpaceAdmins | Act::AddSpaceAdmin => {
+            [NO, NO, NONE, NONE, OK, NONE, OK]
+        }
+        Act::DeleteSpace | Act::DeleteSpaceAdmin | Act::CreateProject | Act::DeleteProject => {
+            [NO, NO, NONE, NONE, OK, NONE, NONE]
+        }
         Act::ProjectCredential
         | Act::ShowOperation
         | Act::ShowProject

@@ -24,7 +24,7 @@ pub(crate) const NOW: UnixTime = UnixTime(1_700_000_100);
 
 /// The same time and the same numbers, always.
 #[derive(Debug, Default)]
-pub(crate) struct Fixed(AtomicU64);
+pub(crate) struct Fixed(pub(crate) AtomicU64);
 
 impl Source for Fixed {
     fn now(&self) -> UnixTime {
@@ -243,7 +243,7 @@ impl World {
         let administrator = Asker::new(10, "administrator@localhost");
         let code = empty
             .controller
-            .first_administrator_code(std::time::Duration::from_secs(60))
+            .first_administrator_code(std::time::Duration::from_secs(60), None)
             .await
             .unwrap();
         assert_eq!(empty.enroll(&administrator, &code).await, Status::Ok);

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ockam_authority::client::{AuthorityClient, Issued};
 use ockam_authority::message::{CreateToken, MemberAttributes};
-use ockam_authority::{Deed, Issuer, Statement, Witness};
+use ockam_authority::{Issuer, Statement};
 use ockam_channel::LocalIdentity;
 use ockam_control::State;
 use ockam_control::hosted::{KeyLifetime, StoredIssuer};
@@ -21,6 +20,7 @@ use ockam_node::{
 };
 use ockam_orchestrator::projects::{HostedProject, NewProject, Projects, ProjectsOptions};
 use ockam_portal::{Relay, RelayOptions};
+use ockam_store::AuditNote;
 use ockam_vault::{SecretBytes, X25519Secret};
 use ockam_wire::{Address, Buffer, MultiAddr, Protocol, Route};
 use tempfile::TempDir;
@@ -30,7 +30,6 @@ pub(crate) struct Process {
     pub(crate) projects: Arc<Projects>,
     pub(crate) outer: Node,
     pub(crate) state: State,
-    pub(crate) deeds: Arc<Deeds>,
     controller: VerifiedHistory,
     _listener: TcpListener,
 }
@@ -61,10 +60,8 @@ impl Process {
         let outer = Node::new(NodeOptions::default());
         let listener = outer.tcp_listen("127.0.0.1:0").await.unwrap();
         let public = format!("/ip4/127.0.0.1/tcp/{}", listener.address().port());
-        let deeds = Arc::new(Deeds::default());
         let options = ProjectsOptions {
             idle,
-            witness: Some(deeds.clone()),
             ..ProjectsOptions::new(public.parse().unwrap(), controller.clone())
         };
         let projects = Projects::open(&outer, &state, options).await.unwrap();
@@ -73,10 +70,15 @@ impl Process {
             projects,
             outer,
             state,
-            deeds,
             controller,
             _listener: listener,
         }
+    }
+
+    /// What the audit log has of members and tickets.
+    pub(crate) async fn noted(&self) -> Vec<AuditNote> {
+        let entries = self.state.store().audit_behind(0, 100).await.unwrap();
+        entries.into_iter().map(|entry| entry.note).collect()
     }
 
     pub(crate) async fn create(&self) -> HostedProject {
@@ -341,24 +343,6 @@ pub(crate) fn attributes(issued: &Issued) -> BTreeMap<String, String> {
 pub(crate) fn now() -> UnixTime {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     UnixTime(since.unwrap().as_secs())
-}
-
-/// What was told of changes.
-#[derive(Debug, Default)]
-pub(crate) struct Deeds(Mutex<Vec<String>>);
-
-impl Deeds {
-    pub(crate) fn told(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-impl Witness for Deeds {
-    fn saw<'a>(&'a self, deed: Deed<'a>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        let told = format!("{} {} {:?}", deed.project, deed.by, deed.act);
-        self.0.lock().unwrap().push(told);
-        Box::pin(std::future::ready(()))
-    }
 }
 
 const SAYS_WHO: Address = Address::from_static("says-who");
