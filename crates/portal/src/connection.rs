@@ -14,7 +14,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ use crate::backlog::{Gated, Held, Share, Verdict};
 use crate::guard::{Guard, Place};
 use crate::interceptor::{Intercept, Intercepted, Interception};
 use crate::message::{Reason, Signal, data_header, payload_header};
+use crate::session::Traffic;
 use crate::socket::{Reading, Socket, Writing};
 use crate::stream::{Arrival, Dialect, Stream};
 
@@ -48,7 +49,7 @@ pub(crate) struct Connection {
     breaks: u64,
     share: Arc<Share>,
     gated: Gated,
-    heard: Arc<AtomicBool>,
+    traffic: Arc<Traffic>,
 }
 
 impl Connection {
@@ -59,7 +60,7 @@ impl Connection {
         guard: Option<Arc<dyn Guard>>,
         breaks: u64,
         share: Share,
-        heard: Arc<AtomicBool>,
+        traffic: Arc<Traffic>,
     ) -> (Arc<Self>, Arrivals) {
         let (events, receiver) = mpsc::unbounded_channel();
         let status = if stream.is_open() {
@@ -82,7 +83,7 @@ impl Connection {
             breaks,
             share: Arc::new(share),
             gated,
-            heard,
+            traffic,
         });
         (connection, Arrivals(receiver))
     }
@@ -133,7 +134,7 @@ impl Connection {
                 "its peer is not allowed any more".into(),
             ));
         }
-        self.heard.store(true, Ordering::Relaxed);
+        self.traffic.hear();
         let mut payload = message.payload;
         let mut stream = self.stream();
         // A node on the way may drop and reorder records; each is authentic, the stream they make is not.
@@ -395,7 +396,11 @@ impl Connection {
             stream.dialect()
         };
         match dialect {
-            Dialect::Streams => data_header(&mut content),
+            Dialect::Streams => {
+                // Published peers say nothing until they have something to say.
+                self.traffic.say();
+                data_header(&mut content);
+            }
             Dialect::Published | Dialect::SkipHandshake => payload_header(&mut content),
         }
         Ok(link.send(self.remote(), content).await?)

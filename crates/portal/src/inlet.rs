@@ -403,7 +403,7 @@ impl Shared {
             self.holders.guard(),
             breaks,
             backlog.enter(),
-            self.hints.heard(),
+            self.hints.traffic(),
         );
         let link = Link {
             own: self.node.random_address(),

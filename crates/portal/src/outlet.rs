@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -312,7 +312,7 @@ impl Shared {
             self.holders.guard(),
             breaks(request.origin.peer.as_deref()),
             backlog.enter(),
-            Arc::new(AtomicBool::new(false)),
+            Arc::default(),
         );
         connection.set_remote(remote.clone());
         let outlet = self.clone();

@@ -234,9 +234,9 @@ impl Hints {
         }
     }
 
-    /// Set whenever something is heard from the other side.
-    pub(crate) fn heard(&self) -> Arc<AtomicBool> {
-        self.shared.heard.clone()
+    /// For whoever speaks with the other side, to say so message by message.
+    pub(crate) fn traffic(&self) -> Arc<Traffic> {
+        self.shared.traffic.clone()
     }
 }
 
@@ -246,12 +246,79 @@ impl std::fmt::Debug for Hints {
     }
 }
 
+/// What is said to the other side of a connection, and heard from it. Cheap enough for every message.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    heard: AtomicBool,
+    /// Something was said since something was heard.
+    unanswered: AtomicBool,
+    /// The session looks whether there are answers.
+    is_watched: AtomicBool,
+    said: Notify,
+}
+
+impl Traffic {
+    /// Something came.
+    pub(crate) fn hear(&self) {
+        self.heard.store(true, Ordering::Relaxed);
+        self.unanswered.store(false, Ordering::Relaxed);
+    }
+
+    /// Something was sent that the other side answers sooner or later, if only with credit for more.
+    pub(crate) fn say(&self) {
+        self.unanswered.store(true, Ordering::Relaxed);
+        if !self.is_watched.load(Ordering::Relaxed)
+            && !self.is_watched.swap(true, Ordering::Relaxed)
+        {
+            self.said.notify_one();
+        }
+    }
+}
+
+/// Whether what was said is answered.
+#[derive(Debug, Default)]
+struct Watch {
+    until: Option<Instant>,
+    has_heard: bool,
+}
+
+impl Watch {
+    /// Something was said after silence.
+    fn begin(&mut self) {
+        self.until = Some(Instant::now() + QUIET);
+        self.has_heard = false;
+    }
+
+    /// Whether nothing was heard for a while although something waits for an answer.
+    fn is_quiet(&mut self, traffic: &Traffic) -> bool {
+        let Some(until) = self.until else {
+            return false;
+        };
+        if Instant::now() < until {
+            return false;
+        }
+        if !traffic.unanswered.load(Ordering::Relaxed) {
+            self.until = None;
+            traffic.is_watched.store(false, Ordering::Relaxed);
+            // What was said in between is watched from now on.
+            if traffic.unanswered.load(Ordering::Relaxed) {
+                traffic.is_watched.store(true, Ordering::Relaxed);
+                self.begin();
+            }
+            return false;
+        }
+        let is_quiet = !self.has_heard;
+        self.begin();
+        is_quiet
+    }
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     trigger: Notify,
     suspect: Notify,
     stop: Notify,
-    heard: Arc<AtomicBool>,
+    traffic: Arc<Traffic>,
     // Read by status, written by the task; held for a copy.
     notes: Mutex<Notes>,
 }
@@ -285,11 +352,20 @@ impl<D: Dial> Driver<D> {
         };
         let (report, mut reports) = mpsc::unbounded_channel();
         let mut missing = None;
+        let traffic = self.shared.traffic.clone();
+        let mut watch = Watch::default();
         loop {
-            if self.shared.heard.swap(false, Ordering::Relaxed) {
+            if traffic.heard.swap(false, Ordering::Relaxed) {
+                watch.has_heard = true;
                 state.handle_heard();
                 if let Some(below) = &self.below {
-                    below.heard().store(true, Ordering::Relaxed);
+                    below.traffic().hear();
+                }
+            }
+            if watch.is_quiet(&traffic) {
+                state.handle_suspicion(now());
+                if let Some(below) = &self.below {
+                    below.suspect();
                 }
             }
             let deadline = match state.poll(now(), random()) {
@@ -305,11 +381,11 @@ impl<D: Dial> Driver<D> {
                     self.down(&mut up, "it does not answer").await;
                     continue;
                 }
-                Step::Wait(deadline) => deadline,
+                Step::Wait(deadline) => earlier(deadline, watch.until),
             };
             let timer = async {
                 match deadline {
-                    Some(deadline) => tokio::time::sleep_until(Instant::from_std(deadline)).await,
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
                     None => std::future::pending().await,
                 }
             };
@@ -336,7 +412,10 @@ impl<D: Dial> Driver<D> {
                         self.down(&mut up, why).await;
                         state.handle_closed(now());
                     }
-                    Event::Pong(value) => state.handle_pong(value),
+                    Event::Pong(value) => {
+                        traffic.unanswered.store(false, Ordering::Relaxed);
+                        state.handle_pong(value);
+                    }
                 },
                 () = self.started(missing.as_ref()) => {
                     missing = None;
@@ -344,6 +423,7 @@ impl<D: Dial> Driver<D> {
                 }
                 () = self.shared.trigger.notified() => state.handle_trigger(now()),
                 () = self.shared.suspect.notified() => state.handle_suspicion(now()),
+                () = traffic.said.notified() => watch.begin(),
                 () = self.shared.stop.notified() => break,
             }
         }
@@ -411,7 +491,7 @@ impl<D: Dial> Driver<D> {
         match up.and_then(|up| up.pinger.as_ref()) {
             Some(pinger) => pinger.ping(&self.node, value).await,
             // Nothing is between this node and the other end that could die without being noticed.
-            None => self.shared.heard.store(true, Ordering::Relaxed),
+            None => self.shared.traffic.heard.store(true, Ordering::Relaxed),
         }
     }
 
@@ -531,6 +611,11 @@ fn decode_ping(bytes: &[u8]) -> Option<u64> {
     })
 }
 
+fn earlier(of_state: Option<std::time::Instant>, of_watch: Option<Instant>) -> Option<Instant> {
+    let of_state = of_state.map(Instant::from_std);
+    of_state.into_iter().chain(of_watch).min()
+}
+
 fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
@@ -543,11 +628,40 @@ pub(crate) fn random() -> u64 {
 /// Why most connections end.
 pub(crate) const CLOSED: &str = "the connection was closed";
 const ECHO: Address = Address::from_static("echo");
+/// For how long nothing is heard where something waits for an answer, before the other side is asked whether it is there.
+const QUIET: Duration = Duration::from_secs(1);
 const PING_PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_said_and_not_answered_makes_a_session_look() {
+        let step = QUIET / 4;
+        let (traffic, mut watch) = (Traffic::default(), Watch::default());
+        traffic.say();
+        traffic.said.notified().await;
+        watch.begin();
+        for quiet in [false, false, false, true, false] {
+            tokio::time::advance(step).await;
+            assert_eq!(watch.is_quiet(&traffic), quiet);
+        }
+        // An answer ends it; the next question begins it anew.
+        traffic.hear();
+        tokio::time::advance(QUIET).await;
+        assert!(!watch.is_quiet(&traffic));
+        assert_eq!(watch.until, None);
+        traffic.say();
+        traffic.said.notified().await;
+        watch.begin();
+        // Whoever hears something else meanwhile waits on.
+        watch.has_heard = true;
+        tokio::time::advance(QUIET).await;
+        assert!(!watch.is_quiet(&traffic));
+        tokio::time::advance(QUIET).await;
+        assert!(watch.is_quiet(&traffic));
+    }
 
     #[test]
     fn pings_are_one_cbor_integer_in_shortest_form() {
