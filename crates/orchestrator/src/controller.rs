@@ -32,6 +32,7 @@ mod service;
 mod settling;
 mod source;
 mod spaces;
+mod subscriptions;
 
 pub use hosting::{Eventual, Hosted, Hosting, HostingError, InMemory};
 pub use operations::{Act, OPERATIONS, Operation, Service, Who};

@@ -220,6 +220,9 @@ impl Controller {
         page: &ProjectPageRequest,
     ) -> Result<(Vec<String>, Option<String>), Refused> {
         if let Some(project) = &page.project_id {
+            if self.store.hosted_project(project).await?.is_none() {
+                return Err(Refused::NotFound);
+            }
             let behind = page.after.as_ref() == Some(project);
             return Ok((
                 if behind {

@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ockam_control::controller::message::{OktaConfig, RelayItem, TicketItem};
-use ockam_identity::Identifier;
+use ockam_identity::{Identifier, IdentityDraft, UnixTime, Validity, VerifiedHistory};
+use ockam_vault::{Signer as _, SigningKeyType, SoftwareVault};
 
 /// What a method of [`Hosting`] gives.
 pub type Eventual<'a, T> = Pin<Box<dyn Future<Output = Result<T, HostingError>> + Send + 'a>>;
@@ -106,27 +107,44 @@ impl InMemory {
             .is_some_and(|members| members.get(who) == Some(&None))
     }
 
-    fn hosted(project: &str) -> Hosted {
-        let mut identity = [0; 32];
-        for (place, byte) in identity.iter_mut().zip(project.bytes()) {
-            *place = byte;
-        }
-        Hosted {
-            identity: Identifier::new(identity),
-            history: "81".to_owned(),
-            authority_history: "82".to_owned(),
+    fn hosted(project: &str) -> Result<Hosted, HostingError> {
+        let failed = |error: VaultOrIdentity| HostingError::Failed(error);
+        let node = identity_of(&["node", project]).map_err(failed)?;
+        let authority = identity_of(&["authority", project]).map_err(failed)?;
+        Ok(Hosted {
+            identity: *node.identifier(),
+            history: hex::encode(node.as_bytes()),
+            authority_history: hex::encode(authority.as_bytes()),
             access_route: format!("/ip4/127.0.0.1/tcp/6252/service/{project}/service/api"),
             authority_route: format!(
                 "/ip4/127.0.0.1/tcp/6252/service/authority-{project}/service/api"
             ),
-        }
+        })
     }
+}
+
+type VaultOrIdentity = Box<dyn std::error::Error + Send + Sync>;
+
+/// Somebody whose keys follow from their name: the same project has the same ones always.
+fn identity_of(name: &[&str]) -> Result<VerifiedHistory, VaultOrIdentity> {
+    let provider = ockam_vault::fast();
+    let name: Vec<&[u8]> = name.iter().map(|part| part.as_bytes()).collect();
+    let seed = provider.sha256(&name);
+    let mut vault = SoftwareVault::new(provider);
+    let key = vault.generate_signing_key(SigningKeyType::Ed25519, &mut |bytes: &mut [u8]| {
+        for (place, byte) in bytes.iter_mut().zip(seed) {
+            *place = byte;
+        }
+    })?;
+    let public = vault.public_key(&key)?;
+    let draft = IdentityDraft::new(provider, public, Validity::of_primary_key(MADE))?;
+    Ok(draft.sign_with(provider, &vault, &key)?)
 }
 
 impl Hosting for InMemory {
     fn create<'a>(&'a self, project: &'a str) -> Eventual<'a, Hosted> {
         self.projects().entry(project.to_owned()).or_default();
-        Box::pin(async move { Ok(Self::hosted(project)) })
+        Box::pin(async move { Self::hosted(project) })
     }
 
     fn delete<'a>(&'a self, project: &'a str) -> Eventual<'a, ()> {
@@ -140,9 +158,9 @@ impl Hosting for InMemory {
             .iter()
             .filter(|project| known.contains_key(*project));
         let described = here
-            .map(|project| (project.clone(), Self::hosted(project)))
+            .map(|project| Ok((project.clone(), Self::hosted(project)?)))
             .collect();
-        Box::pin(async { Ok(described) })
+        Box::pin(async { described })
     }
 
     fn admit<'a>(
@@ -173,3 +191,6 @@ impl Hosting for InMemory {
         Box::pin(async { Ok(Vec::new()) })
     }
 }
+
+/// When the identities of projects that are only known were made.
+const MADE: UnixTime = UnixTime(1_700_000_000);

@@ -138,10 +138,12 @@ pub enum Act {
     RedeemInvitation,
     /// Nothing is sold here.
     ActivateSubscription,
-    /// None.
+    /// What the caller's spaces have.
     ListSubscriptions,
-    /// None.
-    NoSubscription,
+    /// What one space has.
+    ShowSubscription,
+    /// What a space has does not change.
+    ChangeSubscription,
     /// How somebody signs in.
     ShowSignIn,
     /// Who the caller is.
@@ -452,30 +454,30 @@ pub const OPERATIONS: &[Operation] = &[
     reads(
         Service::Subscriptions,
         Get,
-        "v0/{subscription}",
-        Who::Enrolled,
-        Act::NoSubscription,
+        "v0/{space}",
+        Who::SpaceAdmin,
+        Act::ShowSubscription,
     ),
     reads(
         Service::Subscriptions,
         Put,
-        "v0/{subscription}/unsubscribe",
-        Who::Enrolled,
-        Act::NoSubscription,
+        "v0/{space}/unsubscribe",
+        Who::SpaceAdmin,
+        Act::ChangeSubscription,
     ),
     reads(
         Service::Subscriptions,
         Put,
-        "v0/{subscription}/contact_info",
-        Who::Enrolled,
-        Act::NoSubscription,
+        "v0/{space}/contact_info",
+        Who::SpaceAdmin,
+        Act::ChangeSubscription,
     ),
     reads(
         Service::Subscriptions,
         Put,
-        "v0/{subscription}/space_id",
-        Who::Enrolled,
-        Act::NoSubscription,
+        "v0/{space}/space_id",
+        Who::SpaceAdmin,
+        Act::ChangeSubscription,
     ),
     reads(
         Service::Orchestrator,

@@ -300,11 +300,11 @@ impl Controller {
             Act::ShowInvitation => Box::pin(self.show_invitation(asked)),
             Act::IgnoreInvitation => Box::pin(self.ignore_invitation(asked)),
             Act::RedeemInvitation => Box::pin(self.redeem_invitation(asked)),
-            Act::ActivateSubscription => now(Err(Refused::NotOffered(
+            Act::ListSubscriptions => Box::pin(self.list_subscriptions(asked)),
+            Act::ShowSubscription => now(self.show_subscription(asked)),
+            Act::ActivateSubscription | Act::ChangeSubscription => now(Err(Refused::NotOffered(
                 "every space has what it needs: nothing is sold here",
             ))),
-            Act::ListSubscriptions => now(Ok(Done::with(&Vec::<String>::new()))),
-            Act::NoSubscription => now(Err(Refused::NotFound)),
             Act::ShowSignIn => now(Ok(Done::with(&self.options.sign_in_info))),
             Act::ShowMe => now(self.me(asked)),
             Act::PageSpaces => Box::pin(self.page_spaces(asked)),

@@ -15,6 +15,16 @@ use super::source::new_id;
 
 impl Controller {
     pub(super) async fn list_spaces(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
+        let all = self.all_spaces(asked, shown).await?;
+        Ok(Done::with(&all))
+    }
+
+    /// All spaces of the caller, as they are told.
+    pub(super) async fn all_spaces<T: Item>(
+        &self,
+        asked: &Asked<'_>,
+        told: impl Fn(HostedSpaceRecord) -> T,
+    ) -> Result<Vec<T>, Refused> {
         let email = &asked.granted.account()?.email;
         let _alone = self.whole_lists.acquire().await;
         let mut all = Whole::default();
@@ -22,11 +32,11 @@ impl Controller {
         loop {
             let page = self.store.hosted_spaces_of(email, &after, PAGE).await?;
             let Some(last) = page.last() else {
-                return Ok(Done::with(&all.items));
+                return Ok(all.items);
             };
             after.clone_from(&last.id);
             for space in page {
-                all.push(shown(space))?;
+                all.push(told(space))?;
             }
         }
     }
@@ -156,7 +166,7 @@ fn shown(space: HostedSpaceRecord) -> Space {
         name: space.name,
         users: space.admins,
         subscription: Some(Subscription {
-            name: "Platinum".to_owned(),
+            name: SUBSCRIPTION.to_owned(),
             is_free_trial: false,
             marketplace: None,
             start: None,
@@ -227,6 +237,8 @@ pub(super) fn infos<'a>(emails: impl Iterator<Item = &'a String>) -> Vec<AdminIn
         .collect()
 }
 
+/// What every space has: whoever runs the Orchestrator decides what it may, nobody buys it.
+pub(super) const SUBSCRIPTION: &str = "Platinum";
 /// Most administrators of one space or project.
 pub(super) const MAX_ADMINS: usize = 1000;
 /// What fits into a message beside envelope, routes and the layers around it.

@@ -98,7 +98,12 @@ async fn a_whole_enrollment_has_the_bytes_of_the_vectors() {
         )
         .await;
     let project = Project::decode(&project).unwrap();
-    let path = format!("/v1/operations/{}", project.operation_id.unwrap());
+    // What a published client checks before it calls a project ready.
+    assert!(project.is_ready());
+    let details = project.details().verify(ockam_vault::fast()).unwrap();
+    assert_eq!(details.identity(), project.identity.as_ref());
+    assert!(details.authority().is_some());
+    let path = format!("/v1/operations/{}", project.operation_id.as_ref().unwrap());
     exchange
         .ask(Service::Projects, Method::Get, &path, None)
         .await;

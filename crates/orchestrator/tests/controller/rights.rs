@@ -34,9 +34,11 @@ const fn expected(act: Act) -> [u16; 7] {
         Act::ShowSpace | Act::ListSpaceAdmins | Act::AddSpaceAdmin => {
             [NO, NO, NONE, NONE, OK, NONE, OK]
         }
-        Act::DeleteSpace | Act::DeleteSpaceAdmin | Act::CreateProject | Act::DeleteProject => {
-            [NO, NO, NONE, NONE, OK, NONE, NONE]
-        }
+        Act::DeleteSpace
+        | Act::DeleteSpaceAdmin
+        | Act::ShowSubscription
+        | Act::CreateProject
+        | Act::DeleteProject => [NO, NO, NONE, NONE, OK, NONE, NONE],
         Act::ProjectCredential
         | Act::ShowOperation
         | Act::ShowProject
@@ -53,7 +55,7 @@ const fn expected(act: Act) -> [u16; 7] {
         Act::ShowInvitation => [NO, NO, OK, NONE, NONE, OK, NONE],
         Act::IgnoreInvitation | Act::RedeemInvitation => [NO, NO, OK, NONE, NONE, NONE, NONE],
         Act::ActivateSubscription => [NO, NO, NEVER, NEVER, NEVER, NEVER, NEVER],
-        Act::NoSubscription => [NO, NO, NONE, NONE, NONE, NONE, NONE],
+        Act::ChangeSubscription => [NO, NO, NONE, NONE, NEVER, NONE, NONE],
         Act::CreateCode
         | Act::PageCodes
         | Act::DeleteCode
@@ -154,7 +156,6 @@ fn path(pattern: &str, world: &World) -> String {
         ("{email}", &world.project_admin.email),
         ("{addon}", "confluent"),
         ("{invitation}", &world.invitation),
-        ("{subscription}", "x"),
         ("{code}", &world.code),
         ("{account}", &world.account),
         ("{identifier}", &identifier),
