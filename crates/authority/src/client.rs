@@ -436,6 +436,28 @@ impl RequestError {
         )
     }
 
+    /// Whether it is there already, or something else is in the way.
+    pub fn is_conflict(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                status: Some(Status::Conflict),
+                ..
+            }
+        )
+    }
+
+    /// Whether whoever was asked does not do such a thing.
+    pub fn is_not_offered(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                status: Some(Status::NotImplemented),
+                ..
+            }
+        )
+    }
+
     /// Whether the authority was not there, which may be otherwise in a while.
     pub fn is_unavailable(&self) -> bool {
         matches!(

@@ -20,6 +20,7 @@ mod flow_control;
 mod identity;
 mod import;
 mod item;
+mod kept;
 mod live;
 mod message;
 mod migrate_database;
@@ -404,10 +405,10 @@ pub const COMMANDS: &[Command] = &[
     Command::of::<orchestrator::Restore>(),
     Command::of::<orchestrator::Install>(),
     Command::of::<orchestrator::Invite>(),
-    Command::of::<orchestrator::Accounts>(),
-    Command::of::<orchestrator::Relays>(),
-    Command::of::<orchestrator::Tickets>(),
-    Command::of::<orchestrator::AuditList>(),
+    Command::of::<orchestrator::List<orchestrator::Accounts>>(),
+    Command::of::<orchestrator::List<orchestrator::Relays>>(),
+    Command::of::<orchestrator::List<orchestrator::Tickets>>(),
+    Command::of::<orchestrator::List<orchestrator::Audit>>(),
     Command::of::<orchestrator::AuditVerify>(),
     Command::of::<message::Send>(),
     Command::of::<service::Start>(),

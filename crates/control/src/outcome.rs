@@ -105,6 +105,12 @@ impl Failure {
         self
     }
 
+    /// The same where it helps.
+    #[must_use]
+    pub fn help_if(self, when: bool, help: impl Into<String>) -> Self {
+        if when { self.help(help) } else { self }
+    }
+
     /// Adds a cause.
     #[must_use]
     pub fn cause(mut self, cause: impl Into<String>) -> Self {

@@ -225,47 +225,55 @@ impl State {
     #[cfg(feature = "cli")]
     pub(crate) async fn stopped_node_in(&self, route: &MultiAddr) -> Option<String> {
         for part in route.protocols() {
-            if let Protocol::Project(name) = part
-                && self.is_orchestrator_stopped(name).await.unwrap_or(false)
-            {
-                return Some(STOPPED_ORCHESTRATOR.to_owned());
-            }
-            if let Protocol::Node(name) = part
-                && let Ok(name) = name.parse()
-                && let Ok(node) = self.store.node(&name).await
-                && !status_of(&node).is_running()
-            {
-                return Some(format!(
-                    "the node {name} does not run; start it with `ockam node start {name}`"
-                ));
+            let stopped = match part {
+                Protocol::Project(name) => self.stopped_orchestrator_of(name).await.ok().flatten(),
+                Protocol::Node(name) => match name.parse() {
+                    Ok(name) => {
+                        let node = self.store.node(&name).await.ok();
+                        node.filter(|node| !status_of(node).is_running())
+                    }
+                    Err(_) => None,
+                },
+                _ => None,
+            };
+            if let Some(node) = stopped {
+                return Some(how_to_start(&node));
             }
         }
-        None
+        let stopped = self.stopped_node_at(&route.to_string()).await;
+        stopped.ok().flatten().as_ref().map(how_to_start)
     }
 
-    /// Whether a project is run by the Orchestrator of this home, and that has stopped.
+    /// The node of this home that runs the Orchestrator of a project, if it has stopped.
     #[cfg(feature = "cli")]
-    async fn is_orchestrator_stopped(&self, project: &str) -> Result<bool, Failure> {
-        let Some(here) = crate::home::orchestrator::find(self).await? else {
-            return Ok(false);
-        };
+    async fn stopped_orchestrator_of(&self, project: &str) -> Result<Option<NodeRecord>, Failure> {
         let project = projects::find(self, project).await?;
         let Some(controller) = &project.controller else {
-            return Ok(false);
+            return Ok(None);
         };
-        let controller = self.store.controller(controller).await.map_err(refused)?;
-        let listener: Option<HostPort> = here
-            .node
-            .listener
-            .as_deref()
-            .and_then(|listener| listener.parse().ok());
-        Ok(match (controller, listener) {
-            (Some(controller), Some(listener)) => {
-                let there = format!("{}/", listener.reachable().multiaddr());
-                controller.route.starts_with(&there) && !status_of(&here.node).is_running()
-            }
-            _ => false,
-        })
+        match self.store.controller(controller).await.map_err(refused)? {
+            Some(controller) => self.stopped_node_at(&controller.route).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The node of this home to whose listener a route leads, if it has stopped.
+    #[cfg(feature = "cli")]
+    async fn stopped_node_at(&self, route: &str) -> Result<Option<NodeRecord>, Failure> {
+        let place =
+            |text: &str| format!("{text}/").replace("/dnsaddr/localhost/", "/ip4/127.0.0.1/");
+        let route = place(route);
+        let is_there = |address: &HostPort| route.starts_with(&place(&address.multiaddr()));
+        let nodes = self.nodes().await?;
+        Ok(nodes.into_iter().find(|node| {
+            let listener = node.listener.as_deref();
+            let listener: Option<HostPort> = listener.and_then(|listener| listener.parse().ok());
+            let public = crate::managed::orchestrator_of(node);
+            let public = public.and_then(|settings| settings.public_address);
+            !status_of(node).is_running()
+                && (listener.is_some_and(|listener| is_there(&listener.reachable()))
+                    || public.as_ref().is_some_and(is_there))
+        }))
     }
 
     /// Where a node is reached from this machine.
@@ -296,9 +304,20 @@ impl State {
     }
 }
 
-/// What to do when the Orchestrator of this home does not run.
+/// What to do about a node that does not run.
 #[cfg(feature = "cli")]
-pub(crate) const STOPPED_ORCHESTRATOR: &str = "the Orchestrator of this machine does not run; `ockam node start --all` starts it, and everything else that has stopped";
+fn how_to_start(node: &NodeRecord) -> String {
+    if crate::managed::orchestrator_of(node).is_some() {
+        return "the Orchestrator of this machine does not run; `ockam node start --all` starts it, and everything else that \
+                has stopped"
+            .to_owned();
+    }
+    format!(
+        "the node {0} does not run; start it with `ockam node start {0}`, or everything that has stopped with `ockam node \
+         start --all`",
+        node.name
+    )
+}
 
 /// The failure of what needs a project (spec: command 3.3).
 pub(crate) fn no_default_project() -> Failure {

@@ -260,7 +260,13 @@ impl<A: Administered> Run for Delete<A> {
             let known = admins.iter().find(|admin| **admin == email);
             known.unwrap_or(&email).to_string()
         });
-        let names: Vec<String> = admins.iter().map(ToString::to_string).collect();
+        let mut names: Vec<String> = admins.iter().map(ToString::to_string).collect();
+        if self.all
+            && let Some(own) = of.asking.own_email().await?
+        {
+            // Who is not one any more cannot delete the others.
+            names.sort_by_key(|name| name.eq_ignore_ascii_case(&own));
+        }
         let chosen = Chosen {
             name,
             all: self.all,

@@ -2,7 +2,7 @@
 
 use ockam_authority::client::RequestError;
 use ockam_identity::Identifier;
-use ockam_store::{IdentityRecord, ProjectRecord, SpaceRecord};
+use ockam_store::{ControllerEnrollmentRecord, IdentityRecord, ProjectRecord, SpaceRecord};
 
 use crate::command::argument::Identity;
 use crate::command::project::not_enrolled;
@@ -148,6 +148,7 @@ impl<'a> Asking<'a> {
                 }
             }
         }
+        kept.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(kept)
     }
 
@@ -248,11 +249,21 @@ impl<'a> Asking<'a> {
 
     /// Whether the identity is enrolled here, as far as this home knows.
     async fn is_known(&self) -> Result<bool, Failure> {
+        Ok(self.enrollment().await?.is_some())
+    }
+
+    /// As whom the controller knows the identity, as far as this home knows.
+    ///
+    /// # Errors
+    /// The home cannot be read.
+    pub(super) async fn own_email(&self) -> Result<Option<String>, Failure> {
+        Ok(self.enrollment().await?.and_then(|enrolled| enrolled.email))
+    }
+
+    async fn enrollment(&self) -> Result<Option<ControllerEnrollmentRecord>, Failure> {
         let store = self.state.store();
-        let known = store
-            .controller_enrollment(&self.identity.identifier, &self.controller)
-            .await;
-        Ok(known.map_err(refused)?.is_some())
+        let known = store.controller_enrollment(&self.identity.identifier, &self.controller);
+        known.await.map_err(refused)
     }
 
     /// Whether no other identity of this home is enrolled here: what another one sees is not forgotten.

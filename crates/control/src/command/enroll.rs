@@ -195,20 +195,19 @@ async fn enrolled_before(
 ) -> Result<Option<Enrolled>, Failure> {
     let controller = &invited.place.identifier;
     let all = state.store().projects().await.map_err(refused)?;
-    let mut theirs = all
-        .into_iter()
-        .filter(|project| project.controller.as_ref() == Some(controller));
-    let Some(project) = theirs.next() else {
-        return Ok(None);
-    };
     let members = state
         .store()
         .enrollments(&identity.identifier)
         .await
         .map_err(refused)?;
-    if !members.iter().any(|member| member.project == project.id) {
+    // Other identities of this home may be members of others.
+    let ours = all.into_iter().find(|project| {
+        project.controller.as_ref() == Some(controller)
+            && members.iter().any(|member| member.project == project.id)
+    });
+    let Some(project) = ours else {
         return Ok(None);
-    }
+    };
     let is_admin =
         crate::home::controllers::administered(state.store(), &project, &identity.identifier)
             .await?

@@ -44,7 +44,7 @@ pub(super) async fn show(
     for name in pick(session, noun, names, "show")? {
         match show(&name).await {
             Ok(outcome) => session.host.print(outcome),
-            Err(failure) => session.host.note(Note::Warning(failure.message)),
+            Err(failure) => session.host.note(one_of_several(failure)),
         }
     }
     Ok(())
@@ -85,7 +85,7 @@ pub(super) async fn delete(
     for name in victims {
         match delete(&name).await {
             Ok(outcome) => session.host.print(outcome),
-            Err(failure) => session.host.note(Note::Warning(failure.message)),
+            Err(failure) => session.host.note(one_of_several(failure)),
         }
     }
     Ok(())
@@ -100,6 +100,14 @@ pub(super) fn confirmed(session: &Session<'_>, yes: bool) -> Result<bool, Failur
     } else {
         Err(Failure::new("Use --yes to confirm"))
     }
+}
+
+/// A failure after which the others follow.
+fn one_of_several(failure: Failure) -> Note {
+    Note::Warning(match failure.causes.first() {
+        Some(cause) => format!("{}: {cause}", failure.message),
+        None => failure.message,
+    })
 }
 
 /// The failure for a name that is not among the items.

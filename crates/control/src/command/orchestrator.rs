@@ -24,7 +24,7 @@ pub(super) use audit::AuditVerify;
 pub(super) use backup::{Backup, Restore};
 pub(super) use install::Install;
 pub(super) use invite::Invite;
-pub(super) use lists::{Accounts, AuditList, Relays, Tickets};
+pub(super) use lists::{Accounts, Audit, List, Relays, Tickets};
 pub(super) use start::Start;
 pub(super) use status::{Status, Stop};
 
@@ -33,28 +33,44 @@ pub(super) use status::{Status, Stop};
 ///
 /// # Errors
 /// It cannot be started, or does not answer.
-#[allow(dead_code, reason = "enrolling calls it")]
 pub(crate) async fn local(session: &Session<'_>) -> Result<JoinString, Failure> {
     let state = session.open().await?;
-    let found = match orchestrator::find(&state).await? {
+    let mut tries = TRIES;
+    let view = loop {
+        tries -= 1;
+        match started(session, &state).await {
+            Ok(found) => match view(session, &state, &found.node).await {
+                Err(_) if tries > 0 => {}
+                told => break told?,
+            },
+            // A command that was killed may have left one that is about to run, or about to end.
+            Err(_) if tries > 0 => {}
+            Err(failure) => return Err(failure),
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    };
+    let mut join = join_string(&view)?;
+    join.code = first_code(&state)?;
+    Ok(join)
+}
+
+/// The one of this home, started when it does not run, made when there is none.
+async fn started(session: &Session<'_>, state: &State) -> Result<HomeOrchestrator, Failure> {
+    let found = match orchestrator::find(state).await? {
         Some(found) => found,
         None => {
             let begin = start::Begin::default();
-            start::keep(&state, &begin.settings()?, None).await?
+            start::keep(state, &begin.settings()?, None).await?
         }
     };
-    if !status_of(&found.node).is_running() {
-        session.host.note(Note::Info(
-            "The Orchestrator of this machine does not run, starting it on loopback".to_owned(),
-        ));
-        run_in_background(session, &found, ChildOutput::Discard).await?;
+    if status_of(&found.node).is_running() {
+        return Ok(found);
     }
-    let found = orchestrator::find(&state)
-        .await?
-        .ok_or_else(|| Failure::new("the Orchestrator was deleted meanwhile"))?;
-    let mut join = join_string(&view(session, &state, &found.node).await?)?;
-    join.code = first_code(&state)?;
-    Ok(join)
+    session.host.note(Note::Info(
+        "The Orchestrator of this machine does not run, starting it on loopback".to_owned(),
+    ));
+    run_in_background(session, &found, ChildOutput::Discard).await?;
+    here(state).await
 }
 
 /// What the running one says of itself.
@@ -127,3 +143,6 @@ async fn here(state: &State) -> Result<HomeOrchestrator, Failure> {
 
 /// A file with a code is short.
 const LONGEST_CODE: u64 = 1024;
+/// How often it is looked for before there is an error.
+const TRIES: u32 = 5;
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(200);

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::command::argument::Identity;
 use crate::command::asking::Asking;
+use crate::command::kept::{self, Kept};
 use crate::command::ready::until_ready;
 use crate::command::{Example, Note, Run, Session, flow, space, text};
 use crate::configuration::Source;
@@ -88,23 +89,8 @@ impl Run for List {
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
         let known = known(session, &state, &self.identity).await?;
-        let views = known
-            .iter()
-            .map(projects::view)
-            .collect::<Result<Vec<_>, _>>()?;
-        let plain = if known.is_empty() {
-            text::info("No Projects found on this machine")
-        } else {
-            text::list(known.iter().zip(&views).map(|(record, view)| {
-                let mark = if record.is_default { " (default)" } else { "" };
-                format!(
-                    "Project {}{mark}\n{}",
-                    record.name,
-                    described(view).join("\n")
-                )
-            }))
-        };
-        session.host.print(Outcome::plain(plain).json(json!(views)));
+        let all = kept::list("No Projects found on this machine", &known)?;
+        session.host.print(all);
         Ok(())
     }
 }
@@ -134,20 +120,7 @@ impl Run for Show {
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let state = session.open().await?;
         let known = known(session, &state, &self.identity).await?;
-        let names = names(&known);
-        let wanted = self.name.map(|name| by_name(&known, name));
-        let default = known
-            .iter()
-            .find(|project| project.is_default)
-            .map(|project| project.name.to_string());
-        flow::show(session, &NOUN, &names, wanted, default, async |name| {
-            let record = projects::find(&state, name).await?;
-            let view = projects::view(&record)?;
-            let mut lines = vec![text::more(format!("Project {}", record.name))];
-            lines.extend(described(&view).into_iter().map(text::more));
-            Ok(Outcome::plain(lines.join("\n")).json(json!(view)))
-        })
-        .await
+        kept::show(session, &NOUN, &known, self.name).await
     }
 }
 
@@ -192,11 +165,11 @@ impl Run for Delete {
         let state = session.open().await?;
         let known = state.store().projects().await.map_err(refused)?;
         let chosen = flow::Chosen {
-            name: name.map(|name| by_name(&known, name)),
+            name: name.map(|name| kept::by_name(&known, name)),
             all: self.all,
             yes: self.yes,
         };
-        flow::delete(session, &NOUN, &names(&known), chosen, async |name| {
+        flow::delete(session, &NOUN, &kept::names(&known), chosen, async |name| {
             let is_there = known
                 .iter()
                 .any(|project| project.name.as_str() == name && project.controller.is_some());
@@ -232,15 +205,12 @@ async fn delete_there(
         .filter(|project| projects::details(project).is_ok_and(|told| told.space_id == space.id))
         .collect();
     let chosen = flow::Chosen {
-        name: Some(by_name(&there, name.to_owned())),
+        name: Some(kept::by_name(&there, name.to_owned())),
         all: false,
         yes,
     };
-    flow::delete(session, &NOUN, &names(&there), chosen, async |name| {
-        let project = there
-            .iter()
-            .find(|project| project.name.as_str() == name)
-            .ok_or_else(|| flow::not_found(&NOUN, name))?;
+    flow::delete(session, &NOUN, &kept::names(&there), chosen, async |name| {
+        let project = kept::find(&NOUN, &there, name)?;
         let deleted = asking.client.delete_project(&space.id, &project.id).await;
         deleted.map_err(|error| {
             let object = format!("the project {name}, whose id is {}", project.id);
@@ -299,10 +269,10 @@ impl Run for Create {
         let created = asking.client.create_project(&space.id, &request).await;
         let created = created.map_err(|error| {
             let object = format!("the space {}, whose id is {}", space.name, space.id);
-            asking.failed(
-                &format!("the project {name} was not created"),
-                &object,
-                &error,
+            let what = format!("the project {name} was not created");
+            asking.failed(&what, &object, &error).help_if(
+                error.is_conflict(),
+                "choose another name: `ockam project list` shows those you have",
             )
         })?;
         session.host.note(Note::Info(format!(
@@ -316,7 +286,7 @@ impl Run for Create {
             "Created the project {} in the space {}",
             record.name, space.name
         ))];
-        lines.extend(described(&view).into_iter().map(text::more));
+        lines.extend(ProjectRecord::described(&view).into_iter().map(text::more));
         session
             .host
             .print(Outcome::plain(lines.join("\n")).json(json!(view)));
@@ -403,34 +373,37 @@ async fn forget(state: &State, name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn names(known: &[ProjectRecord]) -> Vec<String> {
-    known
-        .iter()
-        .map(|project| project.name.to_string())
-        .collect()
-}
+impl Kept for ProjectRecord {
+    type View = ProjectDetails;
+    const KIND: &'static str = "Project";
 
-/// The name of the project that was named, perhaps by its id.
-fn by_name(known: &[ProjectRecord], name: String) -> String {
-    let is_name = known.iter().any(|project| project.name.as_str() == name);
-    let with_id = known.iter().find(|project| project.id == name);
-    match with_id {
-        Some(project) if !is_name => project.name.to_string(),
-        _ => name,
+    fn id(&self) -> &str {
+        &self.id
     }
-}
 
-/// What people want to know of a project.
-fn described(project: &ProjectDetails) -> Vec<String> {
-    let identity = project.identity.map(|identity| identity.to_string());
-    let mut lines = vec![format!("Id: {}", project.id)];
-    let mut line = |what: &str, value: Option<&str>| {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            lines.push(format!("{what}: {value}"));
-        }
-    };
-    line("Route", Some(&project.access_route));
-    line("Identity", identity.as_deref());
-    line("Authority route", project.authority_access_route.as_deref());
-    lines
+    fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    fn is_default(&self) -> bool {
+        self.is_default
+    }
+
+    fn view(&self) -> Result<ProjectDetails, Failure> {
+        projects::view(self)
+    }
+
+    fn described(project: &ProjectDetails) -> Vec<String> {
+        let identity = project.identity.map(|identity| identity.to_string());
+        let mut lines = vec![format!("Id: {}", project.id)];
+        let mut line = |what: &str, value: Option<&str>| {
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                lines.push(format!("{what}: {value}"));
+            }
+        };
+        line("Route", Some(&project.access_route));
+        line("Identity", identity.as_deref());
+        line("Authority route", project.authority_access_route.as_deref());
+        lines
+    }
 }

@@ -65,11 +65,8 @@ impl Run for Create {
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let asking = Asking::start(session, &self.identity).await?;
         let target_id = match self.scope {
-            Scope::Space => asking.space(Some(&self.target)).await.map(|space| space.id),
-            Scope::Project => {
-                let project = asking.project(Some(&self.target)).await;
-                project.map(|project| project.id)
-            }
+            Scope::Space => asking.space(Some(&self.target)).await?.id,
+            Scope::Project => asking.project(Some(&self.target)).await?.id,
             Scope::Service => {
                 return Err(Failure::new("an invitation to a service says more")
                     .help("use `ockam share service`"));
@@ -81,13 +78,17 @@ impl Run for Create {
             recipient_email: self.email.clone(),
             remaining_uses: None,
             scope: self.scope,
-            // What is not known here may be known to the controller.
-            target_id: target_id.unwrap_or(self.target),
+            target_id,
         };
         let sent = asking.client.invite(&invitation).await;
         let object = format!("the {} {}", self.scope.name(), invitation.target_id);
         let what = format!("{} was not invited", self.email);
-        let sent = sent.map_err(|error| asking.failed(&what, &object, &error))?;
+        let sent = sent.map_err(|error| {
+            asking.failed(&what, &object, &error).help_if(
+                self.grant_role == Role::ServiceUser,
+                "a space has admins, a project has admins and guests: give --grant-role, or use `ockam share service`",
+            )
+        })?;
         print_sent(session, sent);
         Ok(())
     }
@@ -95,7 +96,7 @@ impl Run for Create {
 
 #[derive(Debug, Args)]
 pub(super) struct Service {
-    /// The id of the project through which it is reached
+    /// The name or the id of the project through which it is reached
     #[arg(value_name = "PROJECT_ID")]
     project_id: String,
     /// Who is invited
@@ -141,9 +142,10 @@ impl Run for Service {
 
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let asking = Asking::start(session, &self.identity).await?;
+        let project = asking.project(Some(&self.project_id)).await?;
         let invitation = CreateServiceInvitation {
             expires_at: self.until.expires_at,
-            project_id: self.project_id,
+            project_id: project.id,
             recipient_email: self.email.clone(),
             project_identity: self.project_identity,
             project_route: self.project_route.to_string(),
@@ -222,8 +224,11 @@ impl Run for Show {
         let asking = Asking::start(session, &self.identity).await?;
         let told = asking.client.invitation(&path_part(&self.id)?).await;
         let object = format!("the invitation {}", self.id);
-        let told =
-            told.map_err(|error| asking.failed("the invitation is not known", &object, &error))?;
+        let told = told.map_err(|error| {
+            asking
+                .failed("the invitation is not known", &object, &error)
+                .help_if(error.is_not_found(), WHICH)
+        })?;
         let item = AcceptedItem::from(told);
         let plain = text::block(&received_line(&item.invitation));
         session.host.print(Outcome::plain(plain).json(json!(item)));
@@ -252,8 +257,11 @@ impl Run for Accept {
         let asking = Asking::start(session, &self.identity).await?;
         let taken = asking.client.redeem_invitation(&self.id).await;
         let object = format!("the invitation {}", self.id);
-        let taken = taken
-            .map_err(|error| asking.failed("the invitation was not taken", &object, &error))?;
+        let taken = taken.map_err(|error| {
+            asking
+                .failed("the invitation was not taken", &object, &error)
+                .help_if(error.is_not_found(), WHICH)
+        })?;
         // What is open to the caller now has a name here from now on. The invitation is taken whatever comes of that.
         let _ = asking.spaces().await;
         let _ = asking.projects().await;
@@ -353,3 +361,6 @@ fn roles() -> impl TypedValueParser<Value = Role> {
     PossibleValuesParser::new(names)
         .try_map(|name| Role::named(&name).ok_or("there is no such role"))
 }
+
+/// Others do not see an invitation, nor does anybody take one twice.
+const WHICH: &str = "`ockam share list` shows those that were sent to you and are not taken yet";

@@ -16,7 +16,8 @@ use crate::value::HostPort;
 #[derive(Debug, Args)]
 #[group(id = "how", required = true, multiple = false)]
 struct How {
-    /// The ticket: itself, or a file or URL that holds it
+    /// The ticket: itself, or a file or URL that holds it. Both sides need one with `--attribute component=SERVICE`, the outlet's
+    /// with `--relay SERVICE` too
     #[arg(long, value_name = "TICKET")]
     enroll_ticket: Option<String>,
     /// Become a member of the default project by signing in with the service that it is configured with

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::command::argument::Identity;
 use crate::command::asking::{Asking, note_not_enrolled};
 use crate::command::flow::{self, Chosen};
+use crate::command::kept::{self, Kept};
 use crate::command::{Example, Note, Run, Session, text};
 use crate::controller::message::CreateSpace;
 use crate::home::{controllers, projects, spaces};
@@ -51,8 +52,14 @@ impl Run for Create {
             users: self.admins,
         };
         let created = asking.client.create_space(&request).await;
-        let created =
-            created.map_err(|error| asking.failed(&what, &format!("the space {name}"), &error))?;
+        let created = created.map_err(|error| {
+            asking
+                .failed(&what, &format!("the space {name}"), &error)
+                .help_if(
+                    error.is_conflict(),
+                    "choose another name: `ockam space list` shows those you have",
+                )
+        })?;
         let record = controllers::keep_space(&asking.state, &asking.controller, &created).await?;
         let view = spaces::view(&record)?;
         let plain = text::done(format!("Created the space {}", record.name));
@@ -78,23 +85,7 @@ impl Run for List {
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let known = known(session, &self.identity).await?;
         let records = known.map_or_else(Vec::new, |(_, records)| records);
-        let views = records
-            .iter()
-            .map(spaces::view)
-            .collect::<Result<Vec<_>, _>>()?;
-        let plain = if views.is_empty() {
-            text::info("No Spaces found")
-        } else {
-            text::list(records.iter().zip(&views).map(|(record, view)| {
-                let mark = if record.is_default { " (default)" } else { "" };
-                format!(
-                    "Space {}{mark}\n{}",
-                    record.name,
-                    described(view).join("\n")
-                )
-            }))
-        };
-        session.host.print(Outcome::plain(plain).json(json!(views)));
+        session.host.print(kept::list("No Spaces found", &records)?);
         Ok(())
     }
 }
@@ -122,26 +113,7 @@ impl Run for Show {
     async fn run<'a>(self, session: &'a Session<'a>) -> Result<(), Failure> {
         let known = known(session, &self.identity).await?;
         let records = known.map_or_else(Vec::new, |(_, records)| records);
-        let wanted = self.name.map(|name| by_name(&records, name));
-        let default = records
-            .iter()
-            .find(|space| space.is_default)
-            .map(|space| space.name.to_string());
-        flow::show(
-            session,
-            &NOUN,
-            &names(&records),
-            wanted,
-            default,
-            async |name| {
-                let record = among(&records, name)?;
-                let view = spaces::view(record)?;
-                let mut lines = vec![text::more(format!("Space {}", record.name))];
-                lines.extend(described(&view).into_iter().map(text::more));
-                Ok(Outcome::plain(lines.join("\n")).json(json!(view)))
-            },
-        )
-        .await
+        kept::show(session, &NOUN, &records, self.name).await
     }
 }
 
@@ -175,19 +147,25 @@ impl Run for Delete {
             None => (None, [].as_slice()),
         };
         let chosen = Chosen {
-            name: Some(by_name(records, self.name)),
+            name: Some(kept::by_name(records, self.name)),
             all: false,
             yes: self.yes,
         };
-        flow::delete(session, &NOUN, &names(records), chosen, async |name| {
-            let record = among(records, name)?;
-            let asking = asking.ok_or_else(|| flow::not_found(&NOUN, name))?;
-            delete(asking, record).await?;
-            let plain = text::done(format!("The space {name} has been deleted"));
-            Ok(Outcome::plain(plain)
-                .machine(name)
-                .json(json!({ "name": name })))
-        })
+        flow::delete(
+            session,
+            &NOUN,
+            &kept::names(records),
+            chosen,
+            async |name| {
+                let record = kept::find(&NOUN, records, name)?;
+                let asking = asking.ok_or_else(|| flow::not_found(&NOUN, name))?;
+                delete(asking, record).await?;
+                let plain = text::done(format!("The space {name} has been deleted"));
+                Ok(Outcome::plain(plain)
+                    .machine(name)
+                    .json(json!({ "name": name })))
+            },
+        )
         .await
     }
 }
@@ -261,45 +239,45 @@ async fn known<'a>(
     Ok(Some((asking, records)))
 }
 
-fn names(known: &[SpaceRecord]) -> Vec<String> {
-    known.iter().map(|space| space.name.to_string()).collect()
-}
+impl Kept for SpaceRecord {
+    type View = SpaceItem;
+    const KIND: &'static str = "Space";
 
-/// The name of the space that was named, perhaps by its id.
-fn by_name(known: &[SpaceRecord], name: String) -> String {
-    let is_name = known.iter().any(|space| space.name.as_str() == name);
-    match known.iter().find(|space| space.id == name) {
-        Some(space) if !is_name => space.name.to_string(),
-        _ => name,
+    fn id(&self) -> &str {
+        &self.id
     }
-}
 
-fn among<'r>(known: &'r [SpaceRecord], name: &str) -> Result<&'r SpaceRecord, Failure> {
-    known
-        .iter()
-        .find(|space| space.name.as_str() == name)
-        .ok_or_else(|| flow::not_found(&NOUN, name))
-}
+    fn name(&self) -> &str {
+        self.name.as_str()
+    }
 
-/// What people want to know of a space.
-fn described(space: &SpaceItem) -> Vec<String> {
-    let mut lines = vec![format!("Id: {}", space.id)];
-    if !space.users.is_empty() {
-        lines.push(format!("Admins: {}", space.users.join(", ")));
+    fn is_default(&self) -> bool {
+        self.is_default
     }
-    if let Some(subscription) = &space.subscription {
-        let trial = if subscription.is_free_trial {
-            ", a free trial"
-        } else {
-            ""
-        };
-        let until = subscription.end_date.as_ref();
-        let until = until.map(|date| format!(" until {date}"));
-        lines.push(format!(
-            "Subscription: {}{trial}{}",
-            subscription.name,
-            until.unwrap_or_default()
-        ));
+
+    fn view(&self) -> Result<SpaceItem, Failure> {
+        spaces::view(self)
     }
-    lines
+
+    fn described(space: &SpaceItem) -> Vec<String> {
+        let mut lines = vec![format!("Id: {}", space.id)];
+        if !space.users.is_empty() {
+            lines.push(format!("Admins: {}", space.users.join(", ")));
+        }
+        if let Some(subscription) = &space.subscription {
+            let trial = if subscription.is_free_trial {
+                ", a free trial"
+            } else {
+                ""
+            };
+            let until = subscription.end_date.as_ref();
+            let until = until.map(|date| format!(" until {date}"));
+            lines.push(format!(
+                "Subscription: {}{trial}{}",
+                subscription.name,
+                until.unwrap_or_default()
+            ));
+        }
+        lines
+    }
 }

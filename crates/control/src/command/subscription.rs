@@ -1,6 +1,7 @@
 //! `ockam subscription`, and `ockam admin subscription`.
 
 use clap::Args;
+use ockam_authority::client::RequestError;
 use serde_json::json;
 
 use crate::command::argument::Identity;
@@ -87,7 +88,12 @@ impl Run for Attach {
         };
         let attached = asking.client.activate_subscription(&bought).await;
         let attached = attached.map_err(|error| {
-            asking.failed("the subscription was not attached", "the space", &error)
+            unchanged(
+                &asking,
+                "the subscription was not attached",
+                "the space",
+                &error,
+            )
         })?;
         print(session, attached, Some("The subscription is attached"));
         Ok(())
@@ -149,7 +155,12 @@ impl Run for Unsubscribe {
         let id = find(&asking, self.which.id, self.which.space).await?.id;
         let ended = asking.client.unsubscribe(&id).await;
         let ended = ended.map_err(|error| {
-            asking.failed("the subscription was not ended", &object(&id), &error)
+            unchanged(
+                &asking,
+                "the subscription was not ended",
+                &object(&id),
+                &error,
+            )
         })?;
         print(session, ended, Some("The subscription has ended"));
         Ok(())
@@ -195,7 +206,8 @@ impl Run for UpdateContactInfo {
         let id = find(&asking, self.of.subscription, self.of.space).await?.id;
         let updated = asking.client.set_subscription_contact(&id, &contact).await;
         let updated = updated.map_err(|error| {
-            asking.failed("the subscription was not changed", &object(&id), &error)
+            let what = "the subscription was not changed";
+            unchanged(&asking, what, &object(&id), &error)
         })?;
         print(session, updated, Some("The subscription is changed"));
         Ok(())
@@ -244,11 +256,8 @@ impl Run for UpdateSpace {
             .set_subscription_space(&found.id, &space)
             .await;
         let updated = updated.map_err(|error| {
-            asking.failed(
-                "the subscription was not changed",
-                &object(&found.id),
-                &error,
-            )
+            let what = "the subscription was not changed";
+            unchanged(&asking, what, &object(&found.id), &error)
         })?;
         print(session, updated, Some("The subscription is changed"));
         Ok(())
@@ -264,6 +273,13 @@ async fn find(
     let Some(id) = id else {
         let name = space.unwrap_or_default();
         let space = space_id(asking, name.clone()).await;
+        // Where each space has one of its own they have one id; elsewhere all are looked through.
+        if let Ok(part) = path_part(&space)
+            && let Ok(Some(found)) = asking.client.subscription(&part).await
+            && found.space_id.as_ref() == Some(&space)
+        {
+            return Ok(found);
+        }
         let mut all = all(asking).await?.into_iter();
         let found = all.find(|found| found.space_id.as_deref() == Some(space.as_str()));
         return found.ok_or_else(|| {
@@ -341,4 +357,12 @@ fn described(found: &SubscriptionDetails) -> Vec<String> {
 
 fn object(id: &str) -> String {
     format!("the subscription {id}")
+}
+
+/// A change that failed.
+fn unchanged(asking: &Asking<'_>, what: &str, object: &str, error: &RequestError) -> Failure {
+    asking.failed(what, object, error).help_if(
+        error.is_not_offered(),
+        "nothing has to be done: `ockam subscription show --space SPACE` shows what a space has",
+    )
 }

@@ -26,6 +26,8 @@ use crate::value::Email;
 #[derive(Debug, Clone)]
 pub struct ControllerClient {
     client: AuthorityClient,
+    /// What to do when it is not reached, if it is of this machine and does not run.
+    pub(super) stopped: Option<String>,
 }
 
 /// A result of asking.
@@ -47,7 +49,10 @@ impl ControllerClient {
             route: place.route,
             timeout,
         };
-        Self { client }
+        Self {
+            client,
+            stopped: None,
+        }
     }
 
     /// What asks.

@@ -26,12 +26,15 @@ impl ControllerClient {
         timeout: Duration,
     ) -> Result<Self, Failure> {
         let own = identities::local(state, identity).await?;
-        Ok(Self::new(
+        let stopped = state.stopped_node_in(&place.route).await;
+        let mut client = Self::new(
             asking_node(state),
             std::sync::Arc::new(FixedIdentity(own)),
             place,
             timeout,
-        ))
+        );
+        client.stopped = stopped;
+        Ok(client)
     }
 
     /// A request that failed. `object` says what it was about, as in `the project web, whose id is 5f`.
@@ -44,18 +47,27 @@ impl ControllerClient {
                     format!("{what}: somebody else than the controller is at {route}"),
                 )
                 .cause(format!("{other} is there, {} was expected", self.client().authority))
-                .help("look at OCKAM_CONTROLLER_ADDR and OCKAM_CONTROLLER_IDENTITY_ID: they do not belong together")
+                // Somebody else took its place while it was away.
+                .help(self.stopped.as_deref().unwrap_or(
+                    "look at OCKAM_CONTROLLER_ADDR and OCKAM_CONTROLLER_IDENTITY_ID: they do not belong together",
+                ))
             }
             RequestError::Refused { status, message } => {
                 let code = status.map_or_else(String::new, |status| format!(" with {}", status.code()));
                 let said = if message.is_empty() { String::new() } else { format!(": {message}") };
                 let cause = format!("the controller refused{code}{said}");
-                if error.is_forbidden() {
+                if message == NOT_ENROLLED {
+                    Failure::coded(Code::Unauthorized, what).cause(cause).help(
+                        "`ockam enroll` enrolls the identity, with an invitation of an administrator or by signing in; --identity names another one",
+                    )
+                } else if error.is_forbidden() {
                     Failure::coded(Code::Unauthorized, what).cause(cause).help(
                         "an admin of the project may: name an identity that the controller knows as one with --identity",
                     )
                 } else if *status == Some(Status::NotFound) {
                     Failure::coded(Code::Internal, what).cause(cause).help(format!("the controller may not know {object}"))
+                } else if error.is_conflict() {
+                    Failure::coded(Code::AlreadyExists, what).cause(cause)
                 } else {
                     Failure::coded(Code::Internal, what).cause(cause)
                 }
@@ -74,9 +86,9 @@ impl ControllerClient {
                     }
                     error => failure.caused_by(error),
                 };
-                failure.help(
+                failure.help(self.stopped.as_deref().unwrap_or(
                     "look whether it runs and can be reached from here, and at OCKAM_CONTROLLER_ADDR",
-                )
+                ))
             }
             RequestError::Route(_) => Failure::new(what).caused_by(error).help(
                 "OCKAM_CONTROLLER_ADDR ends with the listener, for example /dnsaddr/controller.example/tcp/6252/service/api",
@@ -86,3 +98,6 @@ impl ControllerClient {
         }
     }
 }
+
+/// What a controller of ours says to an identity that it does not know.
+const NOT_ENROLLED: &str = "not enrolled";

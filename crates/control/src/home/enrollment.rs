@@ -23,6 +23,8 @@ pub(crate) struct Asking {
     pub(crate) trusted: Trusted,
     /// What speaks to it, as this identity and without a member's credentials.
     pub(crate) client: AuthorityClient,
+    /// What to do when it is not reached, if it is of this machine and does not run.
+    stopped: Option<String>,
 }
 
 impl Asking {
@@ -46,6 +48,7 @@ impl Asking {
         let node = asking_node(state);
         let applicant =
             Applicant::of(state.store(), &node, &trusted, identity.identifier, own).await?;
+        let stopped = state.stopped_node_in(&route).await;
         let client = AuthorityClient {
             node,
             identity: applicant.asking(),
@@ -53,7 +56,11 @@ impl Asking {
             route,
             timeout,
         };
-        Ok(Self { trusted, client })
+        Ok(Self {
+            trusted,
+            client,
+            stopped,
+        })
     }
 
     /// A request that failed, as the reader is told of it.
@@ -71,7 +78,10 @@ impl Asking {
                 "{other} is there, {} was expected",
                 self.client.authority
             ))
-            .help("the route leads to another authority: ask whoever gave it to you for a new ticket or project file");
+            // Somebody else took its place while it was away.
+            .help(self.stopped.as_deref().unwrap_or(
+                "the route leads to another authority: ask whoever gave it to you for a new ticket or project file",
+            ));
         }
         if error.is_unavailable() {
             return Failure::coded(
@@ -79,9 +89,9 @@ impl Asking {
                 format!("{what}: the authority of {name} is not reached at {route}"),
             )
             .caused_by(error)
-            .help(
+            .help(self.stopped.as_deref().unwrap_or(
                 "look whether the authority runs and can be reached from here, then run this again",
-            );
+            ));
         }
         let failure = Failure::coded(
             if error.is_forbidden() {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use ockam_authority::client::{CredentialCache as _, Issued, RequestError};
 use ockam_store::{EnrollmentRecord, IdentityRecord, ProjectRecord};
-use ockam_wire::envelope::Status;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -169,7 +168,7 @@ impl Resources<'_> {
                 Ok(None)
             }
             // Another enrollment of the same account was faster.
-            Err(error) if is_conflict(&error) => {
+            Err(error) if error.is_conflict() => {
                 let spaces = self.client.spaces().await;
                 let spaces = spaces.map_err(|error| self.failed(&error))?;
                 Ok(spaces.into_iter().next())
@@ -193,7 +192,7 @@ impl Resources<'_> {
                 Ok(Some(project))
             }
             Err(error) if error.is_forbidden() => Ok(None),
-            Err(error) if is_conflict(&error) => {
+            Err(error) if error.is_conflict() => {
                 let projects = self.client.projects().await;
                 let projects = projects.map_err(|error| self.failed(&error))?;
                 Ok(projects.into_iter().next())
@@ -267,16 +266,6 @@ fn default_first<T>(items: &mut [T], name: impl Fn(&T) -> &String) {
     if let Some(place) = items.iter().position(|item| name(item) == DEFAULT) {
         items.swap(0, place);
     }
-}
-
-fn is_conflict(error: &RequestError) -> bool {
-    matches!(
-        error,
-        RequestError::Refused {
-            status: Some(Status::Conflict),
-            ..
-        }
-    )
 }
 
 const DEFAULT: &str = "default";

@@ -1,14 +1,13 @@
 //! Asking an Orchestrator as one of its administrators.
 
-use std::future::Future;
-
 use clap::Args;
 
 use crate::command::argument::Identity;
+use crate::command::asking::path_part;
 use crate::command::{Note, Session, controller};
 use crate::controller::ControllerPlace;
 use crate::controller::client::{Asked, ControllerClient};
-use crate::controller::message::{Page, PageRequest, ProjectPageRequest};
+use crate::controller::message::{Page, PageRequest};
 use crate::hint;
 use crate::outcome::{Code, Failure};
 use crate::state::{State, refused};
@@ -43,7 +42,11 @@ impl Asking {
         if let Some(id) = id_among(&known, named)? {
             return Ok(id);
         }
-        let told = self.client.projects_page(&page(None, LARGEST_PAGE)).await;
+        let page = PageRequest {
+            after: None,
+            limit: Some(LARGEST_PAGE),
+        };
+        let told = self.client.projects_page(&page).await;
         let told = self.answered(told, "the projects are not known")?.items;
         known.extend(told.into_iter().map(|project| (project.name, project.id)));
         known.sort();
@@ -67,28 +70,27 @@ impl Asking {
     /// What came of a request.
     pub(super) fn answered<T>(&self, asked: Asked<T>, what: &str) -> Result<T, Failure> {
         asked.map_err(|error| {
-            let failure = self.client.failed(what, "this Orchestrator", &error);
-            if error.is_forbidden() {
-                failure.help(
+            let failure = self.client.failed(what, "this", &error);
+            failure
+                .help_if(
+                    error.is_forbidden(),
                     "an administrator of the Orchestrator may: name an identity that is enrolled as one with --identity",
                 )
-            } else {
-                failure
-            }
+                .help_if(
+                    error.is_not_found(),
+                    "it is named by its name here or by its id: `ockam project list` shows yours",
+                )
         })
     }
 
     /// The pages of a list, to so many items.
-    pub(super) async fn pages<T, F>(
+    pub(super) async fn pages<T>(
         &self,
         session: &Session<'_>,
         part: &Part,
         what: &str,
-        ask: impl Fn(Option<String>, u64) -> F,
-    ) -> Result<Vec<T>, Failure>
-    where
-        F: Future<Output = Asked<Page<T>>>,
-    {
+        ask: impl AsyncFn(Option<String>, u64) -> Asked<Page<T>>,
+    ) -> Result<Vec<T>, Failure> {
         let mut items: Vec<T> = Vec::new();
         let mut after = part.after.clone();
         loop {
@@ -153,27 +155,6 @@ pub(super) struct Part {
     /// Begin behind this one, as a list that was cut says it
     #[arg(long, value_name = "PLACE")]
     after: Option<String>,
-}
-
-/// A request for a page.
-pub(super) fn page(after: Option<String>, limit: u64) -> PageRequest {
-    PageRequest {
-        after,
-        limit: Some(limit),
-    }
-}
-
-/// A request for a page of what belongs to projects.
-pub(super) fn project_page(
-    after: Option<String>,
-    limit: u64,
-    project: Option<&String>,
-) -> ProjectPageRequest {
-    ProjectPageRequest {
-        after,
-        limit: Some(limit),
-        project_id: project.cloned(),
-    }
 }
 
 /// Items of one answer.

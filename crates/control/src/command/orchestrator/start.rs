@@ -227,19 +227,18 @@ impl Run for Start {
             .host
             .spawn_node(&arguments, ChildOutput::Discard)
             .await;
-        if started.is_err() && before.is_none() {
+        if started.is_err() {
             if let Some(other) = orchestrator::find(&state).await?
                 && status_of(&other.node).is_running()
             {
                 // Another command was faster.
                 return self.leave_running(session, &state, &other).await;
             }
-            // One that never ran is none.
-            state
-                .store()
-                .delete_node(&kept.node.name)
-                .await
-                .map_err(refused)?;
+            if before.is_none() {
+                // One that never ran is none.
+                let deleted = state.store().delete_node(&kept.node.name).await;
+                deleted.map_err(refused)?;
+            }
         }
         started?;
         kept = here(&state).await?;

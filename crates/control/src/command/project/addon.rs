@@ -303,7 +303,12 @@ async fn finished(
         Becomes::Enabled => format!("the addon {addon} was not configured"),
         Becomes::Disabled => format!("the addon {addon} was not disabled"),
     };
-    let begun = asked.map_err(|error| asking.failed(&what, &object(project), &error))?;
+    let begun = asked.map_err(|error| {
+        asking.failed(&what, &object(project), &error).help_if(
+            error.is_not_offered(),
+            "`ockam project addon list` shows what there is, and what of it is offered",
+        )
+    })?;
     let waiting = format!("Waiting for the addon {addon}");
     asking.session.host.waiting(&waiting);
     let ended = crate::command::ready::until_ended(&asking.client, begun).await;
