@@ -63,6 +63,13 @@ transcripts! {
     enrollment
     flow_control
     help
+    hosted_enroll
+    hosted_members
+    hosted_projects
+    hosted_reset
+    hosted_shares
+    hosted_sidecar
+    hosted_spaces
     identity
     implicit
     import
@@ -293,12 +300,22 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        let _ = self
-            .command("ockam node delete --all --yes")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
+        // Some transcripts have homes of others beside their own.
+        for home in std::fs::read_dir(self.0.path()).into_iter().flatten() {
+            let Ok(home) = home.map(|home| home.path()) else {
+                continue;
+            };
+            if !home.join("ockam.sqlite3").exists() {
+                continue;
+            }
+            let _ = self
+                .command("ockam node delete --all --yes")
+                .env("OCKAM_HOME", home)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+        }
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) fn stable(text: &str, home: &Path) -> String {
             &format!("{before}<version>"),
         )
     });
-    let text = hexadecimal(&text);
+    let text = hexadecimal(&moments(&ids(&text)));
     let text = NUMBERS
         .iter()
         .fold(text, |text, (before, word)| after(&text, before, word));
@@ -61,6 +61,7 @@ const NUMBERS: &[(&str, &str)] = &[
     ("\"created_at\": ", "<time>"),
     ("\"expires_at\": ", "<time>"),
     ("expired at ", "<time>"),
+    ("\"added_at\": ", "<time>"),
     ("\"first\": ", "<time>"),
     ("\"last\": ", "<time>"),
     ("the last time ", "<n>"),
@@ -133,6 +134,57 @@ fn after(text: &str, before: &str, word: &str) -> String {
     replaced
 }
 
+/// Replaces what an Orchestrator names its spaces, projects and invitations by.
+fn ids(text: &str) -> String {
+    let is_id = |part: &str| {
+        part.char_indices().all(|(place, c)| match place {
+            8 | 13 | 18 | 23 => c == '-',
+            _ => c.is_ascii_hexdigit(),
+        })
+    };
+    all_like(text, ID, is_id, "<id>")
+}
+
+/// Replaces the times of clocks.
+fn moments(text: &str) -> String {
+    let is_moment = |part: &str| {
+        // Midnight was chosen by a person.
+        !part.ends_with("T00:00:00Z")
+            && part.char_indices().all(|(place, c)| match place {
+                4 | 7 => c == '-',
+                10 => c == 'T',
+                13 | 16 => c == ':',
+                19 => c == 'Z',
+                _ => c.is_ascii_digit(),
+            })
+    };
+    all_like(text, MOMENT, is_moment, "<moment>")
+}
+
+/// Replaces every part of this length that is like this.
+fn all_like(text: &str, length: usize, like: impl Fn(&str) -> bool, word: &str) -> String {
+    let mut replaced = String::new();
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        match rest.get(..length).filter(|part| like(part)) {
+            Some(part) => {
+                replaced.push_str(word);
+                rest = &rest[part.len()..];
+            }
+            None => {
+                replaced.push(next);
+                rest = &rest[next.len_utf8()..];
+            }
+        }
+    }
+    replaced
+}
+
+/// `01234567-89ab-cdef-0123-456789abcdef`
+const ID: usize = 36;
+/// `2026-01-02T03:04:05Z`
+const MOMENT: usize = 20;
+
 /// Replaces long runs of hexadecimal digits by what they are.
 fn hexadecimal(text: &str) -> String {
     let mut replaced = String::new();
@@ -179,6 +231,13 @@ fn what_differs_is_replaced_and_nothing_else() {
         "<tmp>/nodes/n1/stdout.<date>.log"
     );
     assert_eq!(stable("added face 12", home), "added face 12");
+    assert_eq!(
+        stable(
+            "id 01234567-89ab-4def-8123-456789abcdef at 2026-01-02T03:04:05Z, 2099-01-31T00:00:00Z",
+            home
+        ),
+        "id <id> at <moment>, 2099-01-31T00:00:00Z"
+    );
     assert_eq!(
         stable("named bold-willow, named n1", home),
         "named <random name>, named n1"

@@ -35,6 +35,7 @@ mod bulk;
 mod controller;
 mod crash;
 mod demo;
+mod enroll;
 mod enrollment;
 mod floods;
 mod foreign;

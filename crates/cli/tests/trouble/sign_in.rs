@@ -56,6 +56,9 @@ mod needs_node {
                 if let (Some(code), Some(url)) = (word("Your code is "), word("Enter it at ")) {
                     found = Some(format!("{url}?user_code={code}"));
                 }
+                if let Some(url) = word("address on this machine:") {
+                    found = Some(url);
+                }
                 assert!(
                     found.is_some() || child.try_wait().unwrap().is_none(),
                     "{text}"
@@ -201,5 +204,149 @@ mod needs_node {
         ));
         let said = wary.ockam("project enroll --okta").failure();
         assert!(said.contains("cannot be asked"), "{said}");
+    }
+
+    /// An Orchestrator whose people sign in, and the string that tells where it is.
+    struct Orchestrator {
+        home: Home,
+        join: String,
+    }
+
+    impl Orchestrator {
+        fn start(trial: &Trial, provider: &Provider, admit: &str) -> Self {
+            let home = trial.home("orchestrator");
+            let join = home.ok(&format!(
+                "orchestrator start --listen 127.0.0.1:0 {} --oidc-admit {admit}",
+                options(provider, provider::AUDIENCE)
+            ));
+            Self { home, join }
+        }
+
+        fn emails(&self) -> String {
+            self.home
+                .ok("orchestrator accounts --jq .[].email")
+                .replace('"', "")
+        }
+    }
+
+    fn options(provider: &Provider, audience: &str) -> String {
+        format!(
+            "--oidc-issuer {} --oidc-client-id ours --oidc-audience {audience} --oidc-claim groups",
+            provider.issuer()
+        )
+    }
+
+    #[test]
+    fn people_enroll_by_signing_in_with_a_code_and_with_a_browser_of_their_machine() {
+        let trial = Trial::beside_others();
+        let provider = Provider::start();
+        let there = Orchestrator::start(&trial, &provider, "example.com");
+        there.home.ockam("enroll").success();
+        for (name, flow) in [("dana", None), ("paul", Some("--authorization-code-flow"))] {
+            let home = trial.home(name);
+            let mut arguments = vec!["enroll", &there.join];
+            arguments.extend(flow);
+            let mut command = SigningIn::start(&trial, &home, &arguments);
+            provider::answer(&command.address(), name, Person::Allows);
+            let said = command.end().success();
+            assert!(said.contains(&format!("as {name}@example.com")), "{said}");
+            // Once more nobody is asked.
+            let again = home.ok("enroll --jq .email");
+            assert_eq!(again, format!("\"{name}@example.com\""));
+        }
+        assert_eq!(
+            there.emails(),
+            "administrator@localhost\ndana@example.com\npaul@example.com"
+        );
+        // The provider replaces its key: who comes later signs in all the same.
+        provider.rotate();
+        let late = trial.home("late");
+        let mut command = SigningIn::start(&trial, &late, &["enroll", &there.join]);
+        provider::answer(&command.address(), "dana", Person::Allows);
+        let said = command.end().success();
+        assert!(said.contains("as dana@example.com"), "{said}");
+        // The same person on another machine is the same account.
+        let accounts = there.emails();
+        assert_eq!(accounts.lines().count(), 3, "{accounts}");
+        let logs = there.home.logs();
+        assert!(!logs.contains("eyJ"), "a token is in the log");
+    }
+
+    #[test]
+    fn who_refuses_or_is_late_or_is_not_admitted_is_not_enrolled_and_may_try_again() {
+        let trial = Trial::beside_others();
+        let provider = Provider::with(json!({"deviceCodeTtl": 5}));
+        let there = Orchestrator::start(&trial, &provider, "nobody");
+        there.home.ockam("enroll").success();
+        let home = trial.home("dana");
+        for flow in ["", "--authorization-code-flow"] {
+            let arguments: Vec<&str> = ["enroll", &there.join, flow]
+                .into_iter()
+                .filter(|word| !word.is_empty())
+                .collect();
+            let mut command = SigningIn::start(&trial, &home, &arguments);
+            provider::answer(&command.address(), "dana", Person::Refuses);
+            let said = command.end().failure();
+            assert!(
+                said.contains("signing in was refused at localhost"),
+                "{said}"
+            );
+            assert!(said.contains("help: "), "{said}");
+        }
+        let late = SigningIn::start(&trial, &home, &["enroll", &there.join]);
+        let said = late.end().failure();
+        assert!(
+            said.contains("nobody signed in before the time was over"),
+            "{said}"
+        );
+        // Known to the provider, and to nobody here: an administrator invites.
+        let mut command = SigningIn::start(&trial, &home, &["enroll", &there.join]);
+        provider::answer(&command.address(), "dana", Person::Allows);
+        let said = command.end().failure();
+        assert!(
+            said.contains("the Orchestrator does not let you in"),
+            "{said}"
+        );
+        assert!(said.contains("ockam orchestrator invite"), "{said}");
+        assert_eq!(there.emails(), "administrator@localhost");
+        let invited = there.home.ok("orchestrator invite dana@example.com");
+        let enrolled = home.run(&["enroll", invited.trim(), "--jq", ".email"]);
+        assert_eq!(enrolled.success().trim(), "\"dana@example.com\"");
+    }
+
+    #[test]
+    fn a_token_for_somebody_else_and_a_provider_that_is_down_enroll_nobody() {
+        let trial = Trial::beside_others();
+        let mut provider = Provider::start();
+        let there = Orchestrator::start(&trial, &provider, "anyone");
+        there.home.ockam("enroll").success();
+        let home = trial.home("dana");
+        // While somebody signs in, the Orchestrator becomes one whose tokens are for another audience.
+        let mut command = SigningIn::start(&trial, &home, &["enroll", &there.join]);
+        let address = command.address();
+        there.home.ok("orchestrator stop");
+        let other = options(&provider, "https://elsewhere.example");
+        there
+            .home
+            .ok(&format!("orchestrator start {other} --oidc-admit anyone"));
+        provider::answer(&address, "dana", Person::Allows);
+        let said = command.end().failure();
+        assert!(
+            said.contains("the Orchestrator does not let you in"),
+            "{said}"
+        );
+        assert_eq!(there.emails(), "administrator@localhost");
+        for mode in ["broken", "rubbish"] {
+            provider.mode(mode);
+            let said = home.run(&["enroll", &there.join]).failure();
+            assert!(said.contains("localhost"), "{mode}: {said}");
+            assert!(said.contains("help: "), "{mode}: {said}");
+        }
+        provider.kill();
+        let said = home.run(&["enroll", &there.join]).failure();
+        assert!(said.contains("cannot be asked"), "{said}");
+        assert_eq!(there.emails(), "administrator@localhost");
+        // Who is enrolled is not held up by it.
+        there.home.ok("project ticket");
     }
 }
