@@ -50,7 +50,10 @@ pub(crate) async fn local(session: &Session<'_>) -> Result<JoinString, Failure> 
         tokio::time::sleep(LOOK_AGAIN).await;
     };
     let mut join = join_string(&view)?;
-    join.code = first_code(&state)?;
+    // The file of a code that was used stays for a moment.
+    if !view.counts.has_administrator {
+        join.code = first_code(&state)?;
+    }
     Ok(join)
 }
 

@@ -3,7 +3,6 @@
 use clap::Args;
 
 use crate::command::argument::Identity;
-use crate::command::asking::path_part;
 use crate::command::{Note, Session, controller};
 use crate::controller::ControllerPlace;
 use crate::controller::client::{Asked, ControllerClient};
