@@ -37,6 +37,9 @@ pub struct OrchestratorSettings {
     /// The file with the key that secrets are sealed under in a database that is no file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_file: Option<PathBuf>,
+    /// How many seconds the credentials that it issues are good, when that is not the usual time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_seconds: Option<u64>,
     /// Who says who somebody is, if anybody does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<SignInSettings>,

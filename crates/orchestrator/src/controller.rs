@@ -79,6 +79,8 @@ pub struct ControllerOptions {
     pub sign_in: Option<Arc<dyn SignIn>>,
     /// What anybody is told of signing in.
     pub sign_in_info: ockam_control::controller::message::SignInInfo,
+    /// How many seconds the credentials of administrators are good.
+    pub credential_lifetime: u64,
     /// Who may make spaces.
     pub space_makers: SpaceMakers,
     /// How much one may ask for.
@@ -104,6 +106,7 @@ impl ControllerOptions {
                 audience: None,
                 scopes: None,
             },
+            credential_lifetime: credentials::LIFETIME,
             space_makers: SpaceMakers::default(),
             limits: LimitOptions::default(),
             source: Arc::new(SystemSource),

@@ -79,9 +79,12 @@ impl Orchestrator {
         })
         .await
         .map_err(|error| failed(&error))?;
+        let usual = ProjectsOptions::new(start.public.clone(), history);
+        let lifetime = start.settings.credential_seconds;
         let projects = ProjectsOptions {
+            credential_lifetime: lifetime.unwrap_or(usual.credential_lifetime),
             cluster: Some(cluster.clone()),
-            ..ProjectsOptions::new(start.public.clone(), history)
+            ..usual
         };
         let projects = Projects::open(&start.node, &start.state, projects)
             .await
@@ -91,6 +94,9 @@ impl Orchestrator {
         let issuer = StoredIssuer::new(&start.state, identifier, KeyLifetime::USUAL);
         let mut options = ControllerOptions::new(identifier, Arc::new(issuer), projects.clone());
         options.metrics = metrics.clone();
+        options.credential_lifetime = lifetime.map_or(options.credential_lifetime, |seconds| {
+            seconds.min(options.credential_lifetime)
+        });
         if let Some(settings) = start.settings.sign_in {
             options.sign_in_info = SignInInfo::from(&settings);
             let provider = Oidc::open(settings).map_err(|error| failed(&error))?;

@@ -31,6 +31,7 @@ mod trial;
 mod wire;
 
 mod authorities;
+mod away;
 mod bulk;
 mod controller;
 mod crash;

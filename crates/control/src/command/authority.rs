@@ -11,7 +11,7 @@ use crate::noun::authority::{AuthorityItem, NOUN};
 use crate::outcome::{Failure, Outcome};
 use crate::table::Noun;
 
-pub(super) use create::Create;
+pub(super) use create::{Create, SHORTEST_LIFETIME};
 
 #[derive(Debug, Args)]
 pub(super) struct Show {

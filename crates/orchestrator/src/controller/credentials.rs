@@ -42,7 +42,7 @@ impl Controller {
                 subject: &asked.caller.history,
                 attributes,
                 created_at: now,
-                expires_at: now.plus(LIFETIME),
+                expires_at: now.plus(self.options.credential_lifetime),
             };
             match self.options.issuer.issue(statement).await {
                 Ok(bundle) => {
@@ -63,5 +63,5 @@ impl Controller {
 
 /// The attribute that names an account.
 const ACCOUNT: &str = "account";
-/// How long a credential holds, in seconds.
-const LIFETIME: u64 = 24 * 3600;
+/// How long a credential holds if nothing is said, in seconds.
+pub(super) const LIFETIME: u64 = 24 * 3600;

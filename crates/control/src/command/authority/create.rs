@@ -398,7 +398,8 @@ fn pem(given: &str) -> Result<String, Failure> {
 
 type Trusted = BTreeMap<Identifier, BTreeMap<String, String>>;
 
-const SHORTEST_LIFETIME: Duration = Duration::from_secs(60);
+/// How long credentials are good at least.
+pub(in crate::command) const SHORTEST_LIFETIME: Duration = Duration::from_secs(60);
 const EXAMPLE: &str =
     r#"give JSON, or a file with it, for example {"I..":{"ockam-role":"enroller"}}"#;
 const LARGEST_INPUT: u64 = 16 * 1024 * 1024;

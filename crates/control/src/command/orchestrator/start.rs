@@ -7,6 +7,7 @@ use clap::Args;
 use ockam_store::{DatabaseAddress, DatabaseAddressError, IfRunning, NodeStart, SealingKey};
 use serde_json::json;
 
+use crate::command::authority::SHORTEST_LIFETIME;
 use crate::command::orchestrator::{first_code, here, join_string, view};
 use crate::command::sign_in_options::SignInOptions;
 use crate::command::{ChildOutput, Example, Note, Run, Session, Stdin, text};
@@ -17,7 +18,7 @@ use crate::orchestrator::OrchestratorSettings;
 use crate::outcome::{Failure, Outcome};
 use crate::state::{State, refused, status_of};
 use crate::table::Noun;
-use crate::value::HostPort;
+use crate::value::{DurationText, HostPort};
 
 #[derive(Debug, Args)]
 pub(in crate::command) struct Start {
@@ -46,6 +47,10 @@ pub(super) struct Begin {
     /// The file with the key under which secrets are sealed in PostgreSQL
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
+    /// How long the credentials of its projects and of their administrators are good, at least a minute; 30 days and a day when
+    /// not given
+    #[arg(long, value_name = "DURATION")]
+    ttl: Option<DurationText>,
     #[command(flatten)]
     sign_in: SignInOptions,
 }
@@ -57,6 +62,7 @@ impl Begin {
             || self.process_address.is_some()
             || self.database.is_some()
             || self.key_file.is_some()
+            || self.ttl.is_some()
             || self.sign_in.is_given()
     }
 
@@ -72,6 +78,10 @@ impl Begin {
                     .help("leave it out, and set OCKAM_ORCHESTRATOR_DATABASE to the whole address, or PGPASSWORD"));
             }
         }
+        if self.ttl.is_some_and(|ttl| ttl.0 < SHORTEST_LIFETIME) {
+            return Err(Failure::new("credentials are good for at least a minute")
+                .help("give --ttl 60s or more"));
+        }
         let key_file = self.key_file.as_ref().map(std::path::absolute).transpose();
         let key_file =
             key_file.map_err(|error| Failure::new("--key-file is nowhere").caused_by(&error))?;
@@ -80,6 +90,7 @@ impl Begin {
             process_address: self.process_address.clone(),
             database: self.database.clone(),
             key_file,
+            credential_seconds: self.ttl.map(|ttl| ttl.0.as_secs()),
             sign_in: self.sign_in.settings()?,
         })
     }
@@ -105,6 +116,7 @@ impl Begin {
                 .as_ref()
                 .map(|path| path.display().to_string()),
         );
+        option("ttl", self.ttl.map(|ttl| ttl.to_string()));
         words.extend(self.sign_in.words());
         words
     }
@@ -125,6 +137,7 @@ impl Begin {
             process_address: given.process_address.or(before.process_address),
             database: given.database.or(before.database),
             key_file: given.key_file.or(before.key_file),
+            credential_seconds: given.credential_seconds.or(before.credential_seconds),
             sign_in: given.sign_in.or(before.sign_in),
         })
     }
