@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ockam_identity::{CredentialBundle, Identifier, OneTimeCode, UnixTime, VerifiedHistory};
+use ockam_node::Source;
 use ockam_vault::Provider;
 use ockam_wire::Address;
 use tokio::sync::{RwLock, Semaphore};
 
 use crate::issuing::{self, Clock, IssueError, Issuer, Statement, TrustContext};
-use crate::limits::{Cost, RequestLimits, Visitors};
+use crate::limits::{Cost, Entries, RequestLimits, Visitors};
 use crate::members::{
     Change, Code, CodeHash, Known, Member, Members, MembersError, Redemption, Standing, Withdrawal,
 };
@@ -106,6 +107,8 @@ pub struct Caller {
     pub history: Arc<VerifiedHistory>,
     /// The channel.
     pub channel: Address,
+    /// From where the channel comes, if that is known.
+    pub source: Option<Source>,
     /// Whether it proved by a credential of the account authority that it administers the project. `spec: trust 7.2`
     pub administers_project: bool,
 }
@@ -141,6 +144,7 @@ pub struct Authority<M> {
     options: AuthorityOptions,
     clock: Clock,
     visitors: Visitors,
+    entries: Entries,
     subscribers: Subscribers,
     /// Read while it is found out whether somebody gets a credential and of which moment, written while one is
     /// withdrawn. Held across the store's await on purpose, by short transactions only.
@@ -186,6 +190,7 @@ impl<M: Members> Authority<M> {
             members,
             issuer,
             visitors: Visitors::new(options.limits),
+            entries: Entries::new(options.limits),
             subscribers: Subscribers::new(random(), latest),
             options,
             clock,
@@ -233,6 +238,21 @@ impl<M: Members> Authority<M> {
     /// Counts a request; refuses it if there were too many.
     pub(crate) fn admit(&self, caller: &Caller) -> Result<(), Refused> {
         self.charge(caller, Cost::Request)
+    }
+
+    /// Counts that somebody tries to become a member; refuses it if too many from there did.
+    fn admit_entry(&self, caller: &Caller) -> Result<(), Refused> {
+        if self.entries.admit(caller.source, Instant::now()) {
+            Ok(())
+        } else {
+            Err(Refused::TooMany)
+        }
+    }
+
+    /// Counts that a code or token was none.
+    fn charge_wrong(&self, caller: &Caller) -> Result<(), Refused> {
+        self.entries.wrong(caller.source, Instant::now());
+        self.charge(caller, Cost::WrongCode)
     }
 
     fn charge(&self, caller: &Caller, cost: Cost) -> Result<(), Refused> {
@@ -425,6 +445,7 @@ impl<M: Members> Authority<M> {
     }
 
     pub(crate) async fn redeem(&self, caller: &Caller, code: &OneTimeCode) -> Result<(), Refused> {
+        self.admit_entry(caller)?;
         let hash = CodeHash::of(code, self.options.provider);
         let now = self.clock.now();
         let deed = self.deed(caller, now, Act::RedeemCode(Reference::of(&hash)));
@@ -439,7 +460,7 @@ impl<M: Members> Authority<M> {
             }
             Redemption::AlreadyMember => Err(Refused::Forbidden("Already a member".to_owned())),
             Redemption::Unknown => {
-                self.charge(caller, Cost::WrongCode)?;
+                self.charge_wrong(caller)?;
                 Err(Refused::Forbidden("Unknown enrollment token".to_owned()))
             }
         }
@@ -501,11 +522,12 @@ impl<M: Members> Authority<M> {
         let Some(okta) = &self.options.okta else {
             return Err(Refused::UnknownPath);
         };
+        self.admit_entry(caller)?;
         let attributes = match okta.attributes(token).await {
             Ok(attributes) => attributes,
             Err(error) => {
                 tracing::info!(caller = %caller.identifier(), "{error}");
-                self.charge(caller, Cost::WrongCode)?;
+                self.charge_wrong(caller)?;
                 return Err(Refused::Forbidden("the token is not accepted".to_owned()));
             }
         };

@@ -1,4 +1,6 @@
-//! How much one identity may ask for.
+//! How much one identity may ask for, and how often somebody from one source may try to become a member.
+//!
+//! Identities cost nothing, addresses do.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -6,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ockam_identity::Identifier;
+use ockam_node::{Allowance, Rates, Source};
 
 /// How often the same identity may ask. `spec: trust 7.3`
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +19,8 @@ pub struct RequestLimits {
     pub per_second: u32,
     /// How many times as much enrollers may ask for.
     pub enrollers: u32,
+    /// Codes and tokens that are tried from one source, by however many identities.
+    pub entries: Allowance,
 }
 
 impl Default for RequestLimits {
@@ -24,6 +29,11 @@ impl Default for RequestLimits {
             burst: 40,
             per_second: 20,
             enrollers: 20,
+            // A thousand machines behind one address may come at once.
+            entries: Allowance {
+                burst: 1000,
+                per_second: 100,
+            },
         }
     }
 }
@@ -124,6 +134,26 @@ impl Visitors {
     }
 }
 
+/// Who tried to become a member, by where from; what is not known is one place.
+#[derive(Debug)]
+pub(crate) struct Entries(Rates<Option<Source>>);
+
+impl Entries {
+    pub(crate) fn new(limits: RequestLimits) -> Self {
+        Self(Rates::new(limits.entries))
+    }
+
+    /// Whether a code or token may be tried from there now.
+    pub(crate) fn admit(&self, from: Option<Source>, now: Instant) -> bool {
+        self.0.take(&from, now)
+    }
+
+    /// Counts that it was none.
+    pub(crate) fn wrong(&self, from: Option<Source>, now: Instant) {
+        self.0.charge(&from, WRONG_ENTRY, now);
+    }
+}
+
 /// Requests under way, by who asked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UnderWay {
@@ -167,6 +197,8 @@ impl Drop for Begun {
     }
 }
 
+/// What a wrong code costs beside the attempt.
+const WRONG_ENTRY: u32 = 50;
 /// Requests of one identity that are not answered yet.
 const MOST_UNANSWERED: usize = 64;
 const MOST_VISITORS: usize = 16_384;
@@ -204,6 +236,25 @@ mod tests {
             })
             .count();
         assert_eq!(guesses, 4);
+    }
+
+    #[test]
+    fn guard_o06_a_source_pays_for_the_wrong_codes_of_all_its_identities_and_no_other_does() {
+        let entries = Entries::new(RequestLimits::default());
+        let at = |text: &str| Some(Source::of(text.parse().unwrap()));
+        let now = Instant::now();
+        let guesses = (0..1000).filter(|number| {
+            let from = at(&format!("192.0.2.1:{number}"));
+            let admitted = entries.admit(from, now);
+            if admitted {
+                entries.wrong(from, now);
+            }
+            admitted
+        });
+        assert_eq!(guesses.count(), 20);
+        assert!(entries.admit(at("192.0.2.2:1"), now));
+        // Whoever is behind the same address waits no longer than the next one would.
+        assert!(entries.admit(at("192.0.2.1:1"), now + Duration::from_millis(20)));
     }
 
     #[test]

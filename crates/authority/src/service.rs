@@ -142,6 +142,7 @@ impl<M: Members> Worker<M> {
         let onward = std::mem::take(&mut message.return_route);
         let caller = message.origin.peer.as_ref().map(|peer| Caller {
             history: peer.history(),
+            source: self.node.router().source_behind(&peer.channel),
             channel: peer.channel.clone(),
             administers_project: self.administers_project(&peer.identifier),
         });

@@ -43,6 +43,7 @@ mod on_demand;
 mod own_identity;
 mod policies;
 mod queue;
+mod rates;
 mod router;
 mod secure_channel;
 pub mod services;
@@ -65,6 +66,7 @@ pub use own_identity::{
 };
 pub use policies::{AppliedPolicy, MemoryPolicies, Policies, PolicySource};
 pub use queue::{Permit, Queue, QueueClosed, QueueReader, Queued, Weight};
+pub use rates::{Allowance, Rates, Source};
 pub use router::{
     Delivery, End, Inline, Mailbox, Refusals, Router, SendError, StartError, WorkerGuard,
 };

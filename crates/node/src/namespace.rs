@@ -353,6 +353,7 @@ impl Gate {
         let behind = Behind {
             peer: None,
             producer: Some(producer),
+            origin: to.behind.origin.clone(),
         };
         inner.begin_flow(producer.id);
         let guard = inner

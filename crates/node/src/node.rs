@@ -17,6 +17,7 @@ use crate::denials::Denials;
 use crate::flow_control::FlowId;
 use crate::names::{NoNames, NodeNames};
 use crate::policies::{MemoryPolicies, Policies};
+use crate::rates::{Allowance, Rates, Source};
 use crate::router::Router;
 use crate::secure_channel::{MemoryHistories, PeerHistories, SecureChannel};
 use crate::transport::{Connection, WeakConnection};
@@ -76,6 +77,8 @@ pub struct Limits {
     pub connections: usize,
     /// Handshakes that wait for the peer's last message.
     pub pending_handshakes: usize,
+    /// Handshakes that may begin over connections from one network address (of IPv6: one network of 64 bits).
+    pub handshakes_per_source: Allowance,
     /// Accepted channels altogether; of those that came over the busiest connection, the idlest is closed for a new one.
     pub channels: usize,
     /// Bytes of frames that have begun and are not complete, over all connections; the first 160 KiB of each are not
@@ -97,6 +100,11 @@ impl Default for Limits {
             unproven_connections_per_source: 64,
             connections: 4096,
             pending_handshakes: 256,
+            // A tenth of a processor; a thousand nodes behind one address that all come back at once are served.
+            handshakes_per_source: Allowance {
+                burst: 5000,
+                per_second: 500,
+            },
             channels: 16_384,
             // Together less than 64 MiB for whoever floods from one place.
             unfinished_frames: 32 * 1024 * 1024,
@@ -118,6 +126,7 @@ impl Node {
     /// Makes a node without any worker. Must be called within a tokio runtime.
     pub fn new(options: NodeOptions) -> Self {
         let accepted_channels = Admission::new(options.limits.channels, usize::MAX);
+        let handshakes = Arc::new(Rates::new(options.limits.handshakes_per_source));
         let authority = options
             .authority
             .as_ref()
@@ -135,6 +144,7 @@ impl Node {
                 connections: Mutex::default(),
                 channels: Mutex::default(),
                 unfinished_frames: AtomicUsize::new(0),
+                handshakes,
                 accepted_channels,
                 attested,
                 started: Instant::now(),
@@ -246,6 +256,11 @@ impl Node {
         known.iter().filter_map(WeakConnection::upgrade).collect()
     }
 
+    /// The handshakes that began, by where from.
+    pub(crate) fn handshakes(&self) -> &Arc<Rates<Source>> {
+        &self.inner.handshakes
+    }
+
     /// All open secure channels, in both roles.
     pub fn channels(&self) -> Vec<SecureChannel> {
         let known = self
@@ -339,6 +354,7 @@ struct Inner {
     connections: Mutex<Vec<WeakConnection>>,
     channels: Mutex<BTreeMap<u64, SecureChannel>>,
     unfinished_frames: AtomicUsize,
+    handshakes: Arc<Rates<Source>>,
     /// By the flow they came in with.
     accepted_channels: Admission<Option<FlowId>>,
     attested: Attested,

@@ -26,6 +26,7 @@ use crate::flow_control::{Consumer, FlowId, Producer};
 use crate::message::{ChannelPeer, LocalMessage};
 use crate::on_demand::{Started, Starters};
 use crate::queue::{Permit, Queue, QueueReader, Weight};
+use crate::rates::{Rates, Source};
 
 pub use self::delivery::{Delivery, End, Inline};
 pub use self::refusal::{Refusals, SendError};
@@ -368,6 +369,18 @@ impl Router {
     /// The producer behind the first hop of `route`: what an answer over that route enters with (spec: messaging 4.3).
     pub fn producer_behind(&self, route: &Route) -> Option<Producer> {
         self.entry(route.first()?.name())?.behind.producer
+    }
+
+    /// From where comes what goes back over `address`: a connection that was accepted, or the encryptor of a channel that was
+    /// opened over one.
+    pub fn source_behind(&self, address: &Address) -> Option<Source> {
+        let entry = self.entry(address.name())?;
+        entry.behind.origin.as_ref().map(|far| far.source)
+    }
+
+    /// The same, with what is counted there.
+    pub(crate) fn far_behind(&self, route: &Route) -> Option<Arc<Far>> {
+        self.entry(route.first()?.name())?.behind.origin.clone()
     }
 
     /// The peer of the secure channel that begins at the encryptor `address`.
@@ -821,6 +834,17 @@ pub(crate) struct Behind {
     pub(crate) peer: Option<Arc<ChannelPeer>>,
     /// What comes back that way.
     pub(crate) producer: Option<Producer>,
+    /// Where a connection that was accepted comes from, also behind channels and inside namespaces.
+    pub(crate) origin: Option<Arc<Far>>,
+}
+
+/// The far end of a connection that was accepted.
+#[derive(Debug)]
+pub(crate) struct Far {
+    pub(crate) source: Source,
+    /// How many handshakes may begin from there: of all connections of the node that accepted it, whichever node inside
+    /// that one they are for.
+    pub(crate) handshakes: Arc<Rates<Source>>,
 }
 
 pub(crate) struct Entry {

@@ -25,7 +25,10 @@ use crate::flow_control::{FlowId, Producer};
 use crate::message::{LocalMessage, Origin};
 use crate::node::Node;
 use crate::queue::{Queue, QueueReader, Queued};
-use crate::router::{Behind, Delivery, End, Inline, Router, SendError, StartError, WorkerGuard};
+use crate::rates::Source;
+use crate::router::{
+    Behind, Delivery, End, Far, Inline, Router, SendError, StartError, WorkerGuard,
+};
 
 pub(crate) mod tcp;
 
@@ -321,12 +324,23 @@ impl Inline for Sender {
 }
 
 impl Node {
+    /// Where a connection that is accepted comes from, if its transport says so with an address.
+    fn far(&self, attach: &Attach) -> Option<Arc<Far>> {
+        attach.accepted.as_ref()?;
+        let peer = attach.peer.parse().ok()?;
+        Some(Arc::new(Far {
+            source: Source::of(peer),
+            handshakes: self.handshakes().clone(),
+        }))
+    }
+
     /// Joins one connection of a transport to the node.
     ///
     /// # Errors
     /// [`StartError::AddressInUse`] if the address to send at is taken.
     pub fn attach(&self, attach: Attach) -> Result<(Inbound, Outbound), StartError> {
         let router = self.router();
+        let origin = self.far(&attach);
         let sender = attach.sender.unwrap_or_else(|| self.random_address());
         let receiver = self.random_address();
         let flow = self.random_flow();
@@ -343,6 +357,7 @@ impl Node {
         let behind = Behind {
             peer: None,
             producer: Some(producer),
+            origin,
         };
         // First, so that whoever waits for the sender finds all of it.
         router.begin_flow(flow);

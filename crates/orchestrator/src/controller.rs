@@ -53,8 +53,8 @@ use tokio::sync::Semaphore;
 use crate::metrics::Metrics;
 use crate::sign_in::SignIn;
 use audit::Audit;
+pub use limits::LimitOptions;
 use limits::Limits;
-pub use limits::{Allowance, LimitOptions};
 
 /// Who may make spaces.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

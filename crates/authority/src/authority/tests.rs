@@ -136,6 +136,7 @@ fn enrolls() -> MemberAttributes {
 fn caller() -> Caller {
     Caller {
         history: Arc::new(history()),
+        source: None,
         channel: Address::from_static("channel"),
         administers_project: false,
     }

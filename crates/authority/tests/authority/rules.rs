@@ -383,6 +383,7 @@ impl House {
             .map(|name| {
                 let caller = Caller {
                     history: Arc::new(Person::new().history),
+                    source: None,
                     channel: Address::local(name).unwrap(),
                     administers_project: name == "project",
                 };

@@ -61,6 +61,7 @@ impl Pending {
         way: Way,
     ) -> Result<SecureChannel, StartError> {
         let router = node.router();
+        let far = router.far_behind(&way.to_peer);
         let Some(first_hop) = way.to_peer.first().map(|first| first.to_address()) else {
             return Err(StartError::NotLocal(String::new()));
         };
@@ -108,6 +109,7 @@ impl Pending {
         let behind = Behind {
             peer: Some(peer),
             producer: Some(producer),
+            origin: far,
         };
         // First, so that whoever waits for the encryptor finds all of it.
         router.begin_flow(producer.id);

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ockam_channel::{MAX_HANDSHAKE_MESSAGE, Rejected, Responder};
 use ockam_identity::{Identifier, VerifiedHistory};
@@ -130,6 +130,15 @@ impl Accepting {
     fn accept(&self, message_1: LocalMessage) {
         if message_1.payload.len() > MAX_HANDSHAKE_MESSAGE {
             tracing::debug!("secure channel refused: its first message is too long");
+            return;
+        }
+        if let Some(far) = self.node.router().far_behind(&message_1.return_route)
+            && !far.handshakes.take(&far.source, Instant::now())
+        {
+            let why = DeniedBy::Handshake(format!("too many from {}", far.source));
+            self.node
+                .denials()
+                .note_at(None, &self.listener.address, &why);
             return;
         }
         let source = message_1.origin.producer.map(|producer| producer.id);

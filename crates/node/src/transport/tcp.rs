@@ -16,7 +16,7 @@ mod unfinished;
 
 use std::collections::HashMap;
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -35,6 +35,7 @@ use crate::admission::Admission;
 use crate::flow_control::FlowId;
 use crate::node::Node;
 use crate::queue::Queued;
+use crate::rates::Source;
 
 /// A listening socket. It stops listening when [`TcpListener::close`] is called; dropping the handle does not.
 #[derive(Debug, Clone)]
@@ -428,23 +429,6 @@ async fn serve(
     tokio::select! {
         () = connection.0.closed() => Ok(()),
         () = ticket.evicted() => Err(io::Error::other("too many connections from this source")),
-    }
-}
-
-/// Where a connection comes from, as far as one stranger can be told from another.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Source(IpAddr);
-
-impl Source {
-    fn of(peer: SocketAddr) -> Self {
-        match peer.ip().to_canonical() {
-            IpAddr::V6(ip) => {
-                // Whoever has one address of a network of 64 bits usually has all of them.
-                let network = u128::from(ip) & !u128::from(u64::MAX);
-                Self(IpAddr::V6(network.into()))
-            }
-            ip => Self(ip),
-        }
     }
 }
 

@@ -4,23 +4,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ockam_identity::Identifier;
+use ockam_node::{Allowance, Rates};
 use ockam_store::{AuditNote, NewAudit, Store, StoreError};
 
 use super::Source;
-use super::limits::{Allowance, Buckets};
 
 /// The audit log.
 #[derive(Debug)]
 pub(super) struct Audit {
     store: Store,
     source: Arc<dyn Source>,
-    refusals: Buckets<Identifier>,
+    refusals: Rates<Identifier>,
 }
 
 impl Audit {
     /// The log in a store.
     pub(super) fn new(store: Store, source: Arc<dyn Source>) -> Self {
-        let refusals = Buckets::new(Allowance {
+        let refusals = Rates::new(Allowance {
             burst: 60,
             per_second: 1,
         });
@@ -62,7 +62,7 @@ impl Audit {
         object: &str,
         why: &str,
     ) {
-        if !self.refusals.take(who, 1, Instant::now()) {
+        if !self.refusals.take(who, Instant::now()) {
             return;
         }
         let entry = self.entry(&who.to_string(), action, object, &format!("refused: {why}"));

@@ -1,7 +1,6 @@
 //! From the bytes of a request to the bytes of its answer: who asks, whether they may, statuses, the audit log.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,7 +23,7 @@ pub struct Caller {
     /// Whom the channel ends at.
     pub history: Arc<VerifiedHistory>,
     /// From where, if that is known.
-    pub source: Option<SocketAddr>,
+    pub source: Option<ockam_node::Source>,
 }
 
 impl Caller {

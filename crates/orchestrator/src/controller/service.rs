@@ -1,7 +1,6 @@
 //! The services of a controller as workers of a node. `spec: trust 9`
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -98,7 +97,7 @@ impl Worker {
         let onward = std::mem::take(&mut message.return_route);
         let caller = message.origin.peer.as_ref().map(|peer| Caller {
             history: peer.history(),
-            source: self.source(&peer.channel),
+            source: self.node.router().source_behind(&peer.channel),
         });
         let answer = self
             .controller
@@ -117,16 +116,6 @@ impl Worker {
             .send(&self.own, onward, back, Buffer::from_slice(&answer));
         // Refusals are counted by the router. A caller that takes nothing loses its answer.
         let _ = tokio::time::timeout(SEND_TIMEOUT, sent).await;
-    }
-
-    /// From where the channel comes, if its first hop is a connection.
-    fn source(&self, channel: &Address) -> Option<SocketAddr> {
-        let channels = self.node.channels();
-        let channel = channels.iter().find(|known| known.encryptor() == channel)?;
-        let first = channel.route().first()?;
-        let connections = self.node.connections();
-        let connection = connections.iter().find(|known| *known.sender() == first)?;
-        connection.info().peer.parse().ok()
     }
 }
 

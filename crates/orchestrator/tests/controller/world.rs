@@ -116,7 +116,7 @@ impl Asker {
     pub(crate) fn new(number: u8, email: &str) -> Self {
         let caller = Caller {
             history: Arc::new(Person::new(number).history),
-            source: Some("192.0.2.1:4000".parse().unwrap()),
+            source: Some(ockam_node::Source::of("192.0.2.1:4000".parse().unwrap())),
         };
         Self {
             caller,
