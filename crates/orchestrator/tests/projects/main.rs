@@ -7,7 +7,11 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../../../../tests/loopback/doorway.rs"]
+mod doorway;
+
 mod isolation;
 mod life;
 mod shown;
+mod sources;
 mod world;

@@ -30,8 +30,8 @@ pub(crate) struct Process {
     pub(crate) projects: Arc<Projects>,
     pub(crate) outer: Node,
     pub(crate) state: State,
-    controller: VerifiedHistory,
-    _listener: TcpListener,
+    pub(crate) controller: VerifiedHistory,
+    pub(crate) listener: TcpListener,
 }
 
 /// A home with the first process on it.
@@ -71,7 +71,7 @@ impl Process {
             outer,
             state,
             controller,
-            _listener: listener,
+            listener,
         }
     }
 
@@ -88,6 +88,23 @@ impl Process {
     /// The project as this process tells of it.
     pub(crate) async fn project(&self, project: &HostedProject) -> HostedProject {
         self.projects.describe(project.id.as_str()).await.unwrap()
+    }
+
+    /// The project as it is reached from another address of this machine.
+    pub(crate) async fn seen_from(&self, from: &str, project: &HostedProject) -> HostedProject {
+        let listener = self.listener.address();
+        let door = crate::doorway::doorway(from, listener).await;
+        let through = |route: &MultiAddr| {
+            let route = route.to_string();
+            let here = format!("/tcp/{}/", listener.port());
+            let there = format!("/tcp/{}/", door.port());
+            route.replace(&here, &there).parse().unwrap()
+        };
+        HostedProject {
+            access_route: through(&project.access_route),
+            authority_route: through(&project.authority_route),
+            ..project.clone()
+        }
     }
 
     /// Somebody whom the controller makes an administrator of the project.
