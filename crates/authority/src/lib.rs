@@ -14,6 +14,7 @@
 //!
 //! Specification: trust 7, extensions 4.5 and 4.6.
 
+pub mod answering;
 mod authority;
 pub mod client;
 mod issuing;

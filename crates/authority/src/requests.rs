@@ -68,6 +68,12 @@ pub struct Answer {
     pub(crate) further: Option<Further>,
 }
 
+impl AsRef<[u8]> for Answer {
+    fn as_ref(&self) -> &[u8] {
+        &self.message
+    }
+}
+
 impl Answer {
     /// The encoded answer.
     #[must_use]

@@ -47,7 +47,13 @@ pub(super) async fn until_ready(
 }
 
 /// Asks until the controller says that it is ready. That it is not reached for a while is no reason to give up.
-async fn told_ready(client: &ControllerClient, mut project: Project) -> Result<Project, Failure> {
+///
+/// # Errors
+/// It was not made, or takes too long.
+pub(super) async fn told_ready(
+    client: &ControllerClient,
+    mut project: Project,
+) -> Result<Project, Failure> {
     let object = format!("the project {}, whose id is {}", project.name, project.id);
     let what = format!("the project {} is not ready", project.name);
     let deadline = Instant::now() + LIMIT;

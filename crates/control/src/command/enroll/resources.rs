@@ -1,19 +1,15 @@
 //! What somebody who is enrolled gets: spaces, projects, and the credentials to use one.
 
-use std::time::Duration;
-
 use ockam_authority::client::{CredentialCache as _, Issued, RequestError};
 use ockam_store::{EnrollmentRecord, IdentityRecord, ProjectRecord};
 use serde_json::Value;
-use tokio::time::Instant;
 
 use super::account::failed;
 use super::place::Invited;
+use crate::command::ready::told_ready;
 use crate::command::{Note, Session};
 use crate::controller::client::ControllerClient;
-use crate::controller::message::{
-    CreateProject, CreateSpace, OperationStatus, PageRequest, Project, Space,
-};
+use crate::controller::message::{CreateProject, CreateSpace, PageRequest, Project, Space};
 use crate::home::controllers::{admin_scope_of, keep_project, keep_space, space_details};
 use crate::home::enrollment::Asking;
 use crate::home::identities::now;
@@ -65,7 +61,8 @@ impl Resources<'_> {
         default_first(&mut projects, |project| &project.name);
         let mut kept = Vec::new();
         for project in &projects {
-            let project = self.ready(project).await?;
+            self.waiting(&format!("Waiting for the project {}", project.name));
+            let project = told_ready(self.client, project.clone()).await?;
             kept.push(keep_project(self.state, &self.invited.place.identifier, &project).await?);
         }
         let default = projects::default(self.state).await?;
@@ -201,41 +198,6 @@ impl Resources<'_> {
         }
     }
 
-    /// The project when everything is there that a member needs (spec: trust 9.4).
-    async fn ready(&self, project: &Project) -> Result<Project, Failure> {
-        let until = Instant::now() + LONGEST_MAKING;
-        let mut pause = FIRST_PAUSE;
-        let mut project = project.clone();
-        while !project.is_ready() {
-            if let Some(operation) = &project.operation_id
-                && let Ok(Some(operation)) = self.client.operation(operation).await
-                && operation.status == OperationStatus::Failed
-            {
-                return Err(Failure::coded(
-                    Code::Internal,
-                    format!(
-                        "the Orchestrator could not make the project {}",
-                        project.name
-                    ),
-                )
-                .help("its log says why: `ockam node logs orchestrator`, where it runs"));
-            }
-            if Instant::now() > until {
-                return Err(Failure::coded(
-                    Code::Unavailable,
-                    format!("the project {} is not ready yet", project.name),
-                )
-                .help("run this again in a while"));
-            }
-            self.waiting(&format!("Waiting for the project {}", project.name));
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-            let asked = self.client.project(&project.id).await;
-            project = asked.map_err(|error| self.failed(&error))?;
-        }
-        Ok(project)
-    }
-
     /// Refuses a first space whose subscription has ended (spec: trust 9.2).
     fn check_subscription(&self, spaces: &[Space]) -> Result<(), Failure> {
         let ended = spaces.first().filter(|space| {
@@ -271,7 +233,3 @@ fn default_first<T>(items: &mut [T], name: impl Fn(&T) -> &String) {
 const DEFAULT: &str = "default";
 /// Whoever has more finds them with `ockam project list`.
 const MOST_KEPT: u64 = 100;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// As published. `spec: trust 9.4`
-const LONGEST_MAKING: Duration = Duration::from_secs(600);
