@@ -726,7 +726,7 @@ pub(crate) enum Refused {
     #[error("the list is too long for one message, ask for it in pages")]
     TooLong,
     /// The authority itself failed.
-    #[error("the authority cannot do this now")]
+    #[error("the authority cannot do this now: try again later")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

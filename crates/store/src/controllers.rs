@@ -60,6 +60,36 @@ impl Store {
         .await
     }
 
+    /// Stores where a controller is that was named for a moment, unless it is known. It is the default if there is no other.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub async fn note_controller(
+        &self,
+        identifier: &Identifier,
+        route: &str,
+    ) -> Result<(), StoreError> {
+        if self.controller(identifier).await?.is_some() {
+            return Ok(());
+        }
+        self.write(async |db| {
+            let others: i64 = sql::query_scalar("SELECT count(*) FROM controller")
+                .fetch_one(&mut *db)
+                .await?;
+            sql::query(
+                "INSERT INTO controller (identifier, route, is_default) VALUES ($1, $2, $3)
+                 ON CONFLICT (identifier) DO NOTHING",
+            )
+            .bind(identifier.to_string())
+            .bind(route)
+            .bind(i64::from(others == 0))
+            .execute(db)
+            .await?;
+            Ok(())
+        })
+        .await
+    }
+
     /// The controller with this identifier, if it is known.
     ///
     /// # Errors
@@ -227,6 +257,15 @@ mod tests {
         );
         let other = store.controller(&two).await.unwrap().unwrap();
         assert!(!other.is_default);
+        // One that is named for a moment takes nobody's place.
+        let three = Identifier::new([3; 32]);
+        for (noted, route) in [(&three, "/tcp/4"), (&one, "/tcp/5")] {
+            store.note_controller(noted, route).await.unwrap();
+        }
+        let noted = store.controller(&three).await.unwrap().unwrap();
+        assert_eq!((noted.route.as_str(), noted.is_default), ("/tcp/4", false));
+        let default = store.default_controller().await.unwrap().unwrap();
+        assert_eq!(default.route, "/tcp/3");
     }
 
     #[tokio::test]

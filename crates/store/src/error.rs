@@ -272,6 +272,21 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether the database is away, busy or full: nothing was done, and the same may well succeed later.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Full(_)
+                | Self::CannotGrow(_)
+                | Self::Locked(_)
+                | Self::Unreachable { .. }
+                | Self::Home(HomeError::Full(_))
+        )
+    }
+}
+
 /// Like [`StoreError`], before it is known which file is concerned.
 pub(crate) enum Failure {
     Sql(sqlx::Error),

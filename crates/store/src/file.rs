@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _};
 
 use crate::error::{Failure, StoreError};
 use crate::home::{HomeError, private_file};
@@ -42,6 +42,14 @@ impl DatabaseFile {
             .max_lifetime(None)
             .idle_timeout(None)
             .test_before_acquire(false)
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    // On a full disk SQLite undoes a transaction by itself, and the library, which then fails to, believes that
+                    // it goes on: nothing could begin on this connection any more. Whatever was begun has ended behind the ping.
+                    connection.ping().await?;
+                    Ok(!connection.is_in_transaction())
+                })
+            })
             .connect_lazy_with(options(path));
         let file = Self {
             path: Arc::from(path),

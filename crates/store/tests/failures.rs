@@ -137,8 +137,10 @@ async fn a_full_and_a_read_only_disk_are_named() {
     let store = Store::open(&home).await.unwrap();
     fs::write(disk.join("filler"), vec![0; 4096 * 1024]).unwrap_err();
     let full = write_until_it_fails(&store).await;
+    let in_the_database = note_until_it_fails(&store).await;
     fs::remove_file(disk.join("filler")).unwrap();
     // With room again it goes on, and nothing is half there.
+    store.tell_once("after").await.unwrap();
     store
         .create_vault(&"after".parse().unwrap(), None, None)
         .await
@@ -173,6 +175,10 @@ async fn a_full_and_a_read_only_disk_are_named() {
         .unwrap();
     assert!(unmounted.success());
     assert!(matches!(full, StoreError::Full(_)), "{full:?}");
+    assert!(
+        matches!(in_the_database, StoreError::Full(_)),
+        "{in_the_database:?}"
+    );
     assert!(creation.is_err_and(|text| text.contains("is full")));
     assert!(
         matches!(read_only, Err(StoreError::ReadOnly(_))),
@@ -186,6 +192,15 @@ fn remount_read_only(disk: &Path) -> bool {
         .arg(disk)
         .output();
     output.is_ok_and(|output| output.status.success())
+}
+
+async fn note_until_it_fails(store: &Store) -> StoreError {
+    for number in 0..100_000 {
+        if let Err(error) = store.tell_once(&format!("{number:0200}")).await {
+            return error;
+        }
+    }
+    panic!("the disk never filled up")
 }
 
 async fn write_until_it_fails(store: &Store) -> StoreError {

@@ -19,6 +19,9 @@
 mod authority;
 mod home;
 mod portal;
+#[path = "../../../store/tests/fixtures/postgres.rs"]
+#[allow(dead_code, reason = "the tests of the store use more of it")]
+mod postgres;
 mod process;
 #[path = "../../../../tests/oidc/provider.rs"]
 mod provider;
@@ -35,6 +38,7 @@ mod away;
 mod bulk;
 mod controller;
 mod crash;
+mod database;
 mod demo;
 mod enroll;
 mod enrollment;

@@ -20,6 +20,8 @@ pub(super) struct Asking<'a> {
     pub(super) state: State,
     pub(super) client: ControllerClient,
     pub(super) controller: Identifier,
+    /// Where it was reached.
+    route: String,
     pub(super) identity: IdentityRecord,
 }
 
@@ -115,6 +117,7 @@ impl<'a> Asking<'a> {
             state,
             client: asking.client,
             controller: asking.place.identifier,
+            route: asking.place.route.to_string(),
             identity: asking.identity,
         })
     }
@@ -122,6 +125,17 @@ impl<'a> Asking<'a> {
     /// A request that failed, as the reader is told of it.
     pub(super) fn failed(&self, what: &str, object: &str, error: &RequestError) -> Failure {
         self.client.failed(what, object, error)
+    }
+
+    /// Keeps where the controller is, now that it has answered: what is kept of its spaces and projects leads back to it, also
+    /// where only the environment named it.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub(super) async fn note_controller(&self) -> Result<(), Failure> {
+        let store = self.state.store();
+        let noted = store.note_controller(&self.controller, &self.route).await;
+        noted.map_err(refused)
     }
 
     /// The spaces of the caller, as they are kept from now on.
@@ -132,6 +146,7 @@ impl<'a> Asking<'a> {
         let told = self.client.spaces().await;
         let told =
             told.map_err(|error| self.failed("the spaces are not known", "the spaces", &error))?;
+        self.note_controller().await?;
         let mut kept = Vec::new();
         for space in &told {
             match controllers::keep_space(&self.state, &self.controller, space).await {
@@ -183,7 +198,10 @@ impl<'a> Asking<'a> {
     /// The controller was not asked with success.
     pub(super) async fn told_projects(&self) -> Result<Vec<Project>, Failure> {
         let told = self.client.projects().await;
-        told.map_err(|error| self.failed("the projects are not known", "the projects", &error))
+        let told = told
+            .map_err(|error| self.failed("the projects are not known", "the projects", &error))?;
+        self.note_controller().await?;
+        Ok(told)
     }
 
     /// The space that was named, or the default one. What is not known here may be known to the controller.

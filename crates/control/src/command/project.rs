@@ -280,6 +280,7 @@ impl Run for Create {
             space.name
         )));
         let ready = until_ready(session, &asking.client, created).await?;
+        asking.note_controller().await?;
         let record = controllers::keep_project(&asking.state, &asking.controller, &ready).await?;
         let view = projects::view(&record)?;
         let mut lines = vec![text::done(format!(

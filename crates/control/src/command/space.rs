@@ -60,6 +60,7 @@ impl Run for Create {
                     "choose another name: `ockam space list` shows those you have",
                 )
         })?;
+        asking.note_controller().await?;
         let record = controllers::keep_space(&asking.state, &asking.controller, &created).await?;
         let view = spaces::view(&record)?;
         let plain = text::done(format!("Created the space {}", record.name));

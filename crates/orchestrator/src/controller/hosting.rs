@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ockam_control::controller::message::{OktaConfig, RelayItem, TicketItem};
 use ockam_identity::{Identifier, IdentityDraft, UnixTime, Validity, VerifiedHistory};
+use ockam_store::StoreError;
 use ockam_vault::{Signer as _, SigningKeyType, SoftwareVault};
 
 /// What a method of [`Hosting`] gives.
@@ -74,6 +75,9 @@ pub enum HostingError {
     /// The request makes no sense, as whoever asked is told.
     #[error("{0}")]
     Unusable(String),
+    /// The database cannot be used.
+    #[error("the project cannot be worked on")]
+    Store(#[source] StoreError),
     /// It failed. Details are for the log alone.
     #[error("the project cannot be worked on")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),

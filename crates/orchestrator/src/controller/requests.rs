@@ -65,6 +65,12 @@ pub(super) enum Refused {
     LastOfSpace { id: String, name: String },
     #[error("{0}")]
     Unavailable(&'static str),
+    /// Nothing was done. Details are for the log alone.
+    #[error("the database of the Orchestrator is away or full: try again later")]
+    Away(#[source] StoreError),
+    /// Details are for the log alone.
+    #[error("it is not known whether this was done: look, and try again")]
+    Unconfirmed(#[source] StoreError),
     /// Details are for the log alone.
     #[error("internal error")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -80,14 +86,22 @@ impl Refused {
             Self::NotFound => Status::NotFound,
             Self::Conflict(_) | Self::LastOfSpace { .. } | Self::TooMany => Status::Conflict,
             Self::NotOffered(_) => Status::NotImplemented,
-            Self::TooLong | Self::Unavailable(_) | Self::Failed(_) => Status::InternalServerError,
+            Self::TooLong
+            | Self::Unavailable(_)
+            | Self::Away(_)
+            | Self::Unconfirmed(_)
+            | Self::Failed(_) => Status::InternalServerError,
         }
     }
 }
 
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
-        Self::Failed(Box::new(error))
+        match error {
+            StoreError::Unconfirmed(_) => Self::Unconfirmed(error),
+            error if error.is_passing() => Self::Away(error),
+            error => Self::Failed(Box::new(error)),
+        }
     }
 }
 
@@ -96,6 +110,7 @@ impl From<HostingError> for Refused {
         match error {
             HostingError::NotOffered(why) => Self::NotOffered(why),
             HostingError::Unusable(why) => Self::Unusable(why),
+            HostingError::Store(error) => error.into(),
             HostingError::Failed(error) => Self::Failed(error),
         }
     }
@@ -339,6 +354,9 @@ fn log(service: Service, caller: Option<&Caller>, request: &Request, refused: &R
     match refused {
         Refused::Failed(error) => {
             tracing::error!(service, caller, path = ?request.path, "{refused}: {error}");
+        }
+        Refused::Away(error) | Refused::Unconfirmed(error) => {
+            tracing::warn!(service, caller, path = ?request.path, "{refused}: {error}");
         }
         _ => tracing::info!(service, caller, path = ?request.path, "refused: {refused}"),
     }

@@ -12,10 +12,10 @@ use ockam_control::controller::message::Role;
 use ockam_identity::{Identifier, UnixTime};
 use ockam_store::{DueRecord, Dues};
 
-use super::Controller;
 use super::enrollment::{ITSELF, PAGE};
 use super::requests::Refused;
 use super::rights::same;
+use super::{Controller, HostingError};
 
 /// What somebody is in a project by what the controller knows.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,15 +70,14 @@ impl Controller {
             // What they may was changed meanwhile.
             standing = now;
         }
-        let refused = done.err().map(Refused::from);
-        if let Some(refused @ (Refused::Failed(_) | Refused::Unavailable(_))) = refused {
-            return Err(refused);
-        }
-        // What cannot be done then is not tried for ever.
-        let outcome = refused.as_ref().map_or_else(
-            || "done".to_owned(),
-            |refused| format!("refused: {refused}"),
-        );
+        let (outcome, refused) = match done {
+            Ok(()) => ("done".to_owned(), None),
+            // What cannot be done then is not tried for ever.
+            Err(error @ (HostingError::Unusable(_) | HostingError::NotOffered(_))) => {
+                (format!("refused: {error}"), Some(error))
+            }
+            Err(error) => return Err(error.into()),
+        };
         let object = format!("project {} {who}", due.project);
         let entry = match standing {
             Standing::Itself => None,
@@ -87,7 +86,7 @@ impl Controller {
         };
         let entry = entry.map(|action| self.audit.entry(ITSELF, action, &object, &outcome));
         self.store.settle(due, entry.as_ref()).await?;
-        refused.map_or(Ok(()), Err)
+        refused.map_or(Ok(()), |error| Err(error.into()))
     }
 
     async fn standing(&self, project: &str, who: &Identifier) -> Result<Standing, Refused> {

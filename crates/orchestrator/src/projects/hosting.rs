@@ -14,6 +14,7 @@ impl From<ProjectsError> for HostingError {
             ProjectsError::Attributes { .. } | ProjectsError::Id(_) => {
                 Self::Unusable(error.to_string())
             }
+            ProjectsError::Store(error) => Self::Store(error),
             error => Self::Failed(Box::new(error)),
         }
     }
