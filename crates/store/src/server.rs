@@ -1,5 +1,9 @@
 //! A database of a PostgreSQL server: its tables made or migrated; reads and writes.
 //!
+//! One lock for all writers, not one for each project: every change of members, tickets, accounts and projects ends with an entry of the
+//! one audit chain, so writers would wait for each other there all the same, and places in the order of withdrawals and events would
+//! become visible out of their order.
+//!
 //! **Invariants**: a write is one transaction under one lock of the whole database, taken before its first query and freed
 //! when its commit is visible, so that it sees everything written before and writers follow each other as with a SQLite file;
 //! a read is one snapshot; whoever is told that a write happened can rely on its being on the server's disk, and whoever is told
