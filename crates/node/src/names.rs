@@ -76,6 +76,14 @@ pub(crate) struct Resolved {
 }
 
 impl Node {
+    /// Where an address leads at present: names of nodes and projects are replaced.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: nobody knows a name in it.
+    pub async fn place(&self, to: &MultiAddr) -> Result<MultiAddr, ConnectError> {
+        Ok(self.resolve(to).await?.place)
+    }
+
     /// Replaces the names of nodes and projects by where they are now.
     pub(crate) async fn resolve(&self, to: &MultiAddr) -> Result<Resolved, ConnectError> {
         let unusable = |error: MultiAddrError| ConnectError::Unsupported(error.to_string());

@@ -127,6 +127,15 @@ mod needs_python3 {
                 .success();
             assert_eq!(second.ok("enroll --jq .role"), "\"admin\"");
 
+            // Until it is there the node says where it was looked for.
+            second
+                .ockam("tcp-inlet create early --to postgres --no-connection-wait")
+                .success();
+            wait_until("an attempt has failed", Duration::from_secs(60), || {
+                second
+                    .ok("tcp-inlet show early --jq .last_failure")
+                    .contains("/forward_to_postgres/secure/api/service/outlet: ")
+            });
             // As the articles have it: nothing is called default.
             first
                 .ockam(&format!("tcp-outlet create --to {to}"))

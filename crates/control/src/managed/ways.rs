@@ -57,7 +57,8 @@ impl Managed {
         ways
     }
 
-    /// An address with names of nodes replaced: as it was connected, else as it would be now.
+    /// An address with names of nodes and projects replaced: as it was connected, else as it would be now. Where an attempt
+    /// ended is told in parts of this.
     pub(crate) async fn place_to_draw(
         &self,
         to: &MultiAddr,
@@ -65,11 +66,7 @@ impl Managed {
     ) -> MultiAddr {
         match connected {
             Some(place) => place,
-            None => self
-                .state
-                .replace_nodes(to)
-                .await
-                .unwrap_or_else(|_| to.clone()),
+            None => self.node.place(to).await.unwrap_or_else(|_| to.clone()),
         }
     }
 
