@@ -76,7 +76,7 @@ impl Failed {
     /// The same, beside a failure of another way to the same.
     pub(crate) fn beside(self, to: &MultiAddr, other_to: &MultiAddr, other: &Self) -> Self {
         let why = if self.why == other.why {
-            self.why
+            format!("{to}, {other_to}: {}", self.why)
         } else {
             format!("{to}: {}; {other_to}: {}", self.why, other.why)
         };

@@ -134,7 +134,7 @@ mod needs_python3 {
             wait_until("an attempt has failed", Duration::from_secs(60), || {
                 second
                     .ok("tcp-inlet show early --jq .last_failure")
-                    .contains("/forward_to_postgres/secure/api/service/outlet: ")
+                    .contains("/forward_to_postgres/secure/api/service/outlet")
             });
             // As the articles have it: nothing is called default.
             first
