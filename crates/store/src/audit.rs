@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn guard_o07_entries_are_never_changed_and_a_chain_that_was_is_found_out() {
+    async fn guard_o07_entries_are_never_changed() {
         let (_home, store) = store().await;
         for number in 0..5 {
             store
@@ -310,11 +310,33 @@ mod tests {
                 .await;
             assert!(refused.is_err(), "{statement}");
         }
-        // Somebody who can change the tables can.
+    }
+
+    #[tokio::test]
+    async fn guard_o07_an_entry_that_is_changed_removed_inserted_or_elsewhere_breaks_the_chain() {
+        // Somebody who can change the tables can do this.
         for (statement, broken) in [
             ("UPDATE audit SET actor = 'x' WHERE sequence = 3", Some(3)),
+            ("DELETE FROM audit WHERE sequence = 1", Some(1)),
             ("DELETE FROM audit WHERE sequence = 2", Some(2)),
+            (
+                "INSERT INTO audit (sequence, at, actor, action, object, outcome, hash) \
+                 SELECT 6, at, actor, action, object, outcome, hash FROM audit WHERE sequence = 5",
+                Some(6),
+            ),
+            (
+                "UPDATE audit SET object = CASE sequence WHEN 2 THEN '2' ELSE '1' END WHERE sequence IN (2, 3)",
+                Some(2),
+            ),
         ] {
+            let (_home, store) = store().await;
+            for number in 0..5 {
+                store
+                    .append_audit(&entry(1000 + number, &number.to_string()))
+                    .await
+                    .unwrap();
+            }
+            assert_eq!(store.verify_audit().await.unwrap().broken, None);
             store
                 .write(async |db| {
                     for trigger in [
@@ -328,7 +350,11 @@ mod tests {
                 })
                 .await
                 .unwrap();
-            assert_eq!(store.verify_audit().await.unwrap().broken, broken);
+            assert_eq!(
+                store.verify_audit().await.unwrap().broken,
+                broken,
+                "{statement}"
+            );
         }
     }
 
