@@ -12,6 +12,7 @@ import os
 import pathlib
 import pty
 import re
+import resource
 import select
 import shutil
 import signal
@@ -24,6 +25,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 COMMAND_SECONDS = 90
+# Of a crowd that is told to do something.
+ANSWER_SECONDS = 900
 LONGEST_LINE = 150
 
 
@@ -372,6 +375,51 @@ def program():
         say("$ " + " ".join(command))
         must(subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode == 0, "the build failed")
     return (target / "release" / "ockam").resolve()
+
+
+class Crowd:
+    """An example of one of the crates in a process of its own, which plays many: an order, an answer."""
+
+    def __init__(self, stage, crate, example):
+        profile = "release" if "release" in stage.binary.parts else "debug"
+        self.process = subprocess.Popen([built(crate, example, profile)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, env=stage.environment, cwd=stage.work)
+        stage.closing.callback(self._end)
+
+    def do(self, order, **given):
+        end = threading.Timer(ANSWER_SECONDS, self.process.kill)
+        end.start()
+        try:
+            self.process.stdin.write(json.dumps({"do": order} | given) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        finally:
+            end.cancel()
+        must(line, f"the others did not come to an end with `{order}`")
+        return json.loads(line)
+
+    def _end(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def built(crate, example, profile):
+    """The program of an example, built when it is not up to date."""
+    # Beside the program, whose dependencies are built as they are.
+    command = ["cargo", "build", "--locked", "--package", "ockam-cli", "--package", crate, "--example", example]
+    command += ["--release"] if profile == "release" else []
+    say("$ " + " ".join(command))
+    must(subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode == 0, "the build failed")
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    return target / profile / "examples" / example
+
+
+def all_files():
+    """As many open files as this system lets this process, and those it starts, have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def authority(stage, options="", name="authority", project=None):

@@ -3,7 +3,10 @@
 //! **Invariant**: a stored history was verified, and is only ever replaced by a longer one that begins with the same
 //! changes. Comparing and storing are one transaction (spec: trust 2.6).
 
+use std::collections::HashMap;
+
 use ockam_identity::{ChangeHistory, Identifier, ImportAction, OlderHistory, VerifiedHistory};
+use sqlx::AssertSqlSafe;
 
 use crate::error::{Failure, StoreError};
 use crate::sql::{self, Connection};
@@ -90,6 +93,50 @@ pub(crate) async fn import(
         .await?;
     }
     Ok(action)
+}
+
+/// The same of many. Those that are stored byte for byte are not verified again; whoever knows a newer one keeps it.
+pub(crate) async fn import_all(
+    db: &mut Connection,
+    received: &[&VerifiedHistory],
+) -> Result<(), Failure> {
+    for some in received.chunks(sql::AT_ONCE) {
+        let mut query = sql::query_as(AssertSqlSafe(format!(
+            "SELECT identifier, change_history FROM history WHERE identifier IN ({})",
+            sql::placeholders(some.len())
+        )));
+        for history in some {
+            query = query.bind(history.identifier().to_string());
+        }
+        let stored: Vec<(String, Vec<u8>)> = query.fetch_all(&mut *db).await?;
+        let mut stored: HashMap<String, Vec<u8>> = stored.into_iter().collect();
+        let mut new = Vec::new();
+        for history in some {
+            let identifier = history.identifier().to_string();
+            match stored.get(&identifier) {
+                Some(known) if known == history.as_bytes() => {}
+                Some(_) => drop(import(db, history, OlderHistory::Ignore).await?),
+                None => {
+                    stored.insert(identifier, history.as_bytes().to_vec());
+                    new.push(history);
+                }
+            }
+        }
+        if new.is_empty() {
+            continue;
+        }
+        let mut query = sql::query(AssertSqlSafe(format!(
+            "INSERT INTO history (identifier, change_history) VALUES {}",
+            sql::rows(new.len(), 2)
+        )));
+        for history in new {
+            query = query
+                .bind(history.identifier().to_string())
+                .bind(history.as_bytes());
+        }
+        query.execute(&mut *db).await?;
+    }
+    Ok(())
 }
 
 /// The stored history of an identity that is known.

@@ -9,7 +9,7 @@ use sqlx::AssertSqlSafe;
 use crate::audit::{self, NewAudit};
 use crate::dues::{self, Dues};
 use crate::error::{Failure, StoreError};
-use crate::hosted_spaces::{admins_of, placeholders};
+use crate::hosted_spaces::admins_of;
 use crate::members::{count, seconds, time};
 use crate::sql::{self, Connection, FromRow, Row};
 use crate::store::Store;
@@ -453,7 +453,7 @@ async fn with_roles(
         "SELECT r.project, r.email, r.role, coalesce(a.number, 0) FROM orchestrator_role r
          LEFT JOIN orchestrator_account a ON a.folded = r.folded
          WHERE r.project IN ({}) ORDER BY r.project, r.folded",
-        placeholders(projects.len())
+        sql::placeholders(projects.len())
     );
     let mut query = sql::query_as(AssertSqlSafe(statement));
     for project in &projects {

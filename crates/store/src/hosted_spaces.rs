@@ -252,19 +252,13 @@ pub(crate) async fn admins_of(
     }
     let statement = format!(
         "SELECT space, email FROM orchestrator_space_admin WHERE space IN ({}) ORDER BY space, folded",
-        placeholders(spaces.len())
+        sql::placeholders(spaces.len())
     );
     let mut query = sql::query_as(AssertSqlSafe(statement));
     for space in spaces {
         query = query.bind(space.clone());
     }
     Ok(query.fetch_all(db).await?)
-}
-
-/// `$1, $2, ..`
-pub(crate) fn placeholders(count: usize) -> String {
-    let placeholders: Vec<String> = (1..=count).map(|number| format!("${number}")).collect();
-    placeholders.join(", ")
 }
 
 struct SpaceRow(HostedSpaceRecord);

@@ -4,12 +4,14 @@
 //! become visible.
 
 use ockam_identity::{ChangeHistory, Identifier, UnixTime};
+use ockam_vault::Handle;
 use sqlx::AssertSqlSafe;
 
 use crate::error::{Failure, StoreError};
 use crate::histories;
 use crate::identities;
 use crate::members::{bytes, count, identifier, seconds, time};
+use crate::name::VaultName;
 use crate::sql::{self, Connection, FromRow, Row};
 use crate::store::Store;
 
@@ -83,18 +85,8 @@ impl Store {
     pub async fn hostings(&self, projects: &[String]) -> Result<Vec<HostingRecord>, StoreError> {
         self.read(async |db| {
             let mut found = Vec::new();
-            for some in projects.chunks(AT_ONCE) {
-                let places: Vec<String> =
-                    (1..=some.len()).map(|place| format!("${place}")).collect();
-                let text = format!("{SELECT} WHERE hosting.project IN ({})", places.join(", "));
-                let mut query = sql::query_as(AssertSqlSafe(text));
-                for project in some {
-                    query = query.bind(project.as_str());
-                }
-                let rows: Vec<Stored> = query.fetch_all(&mut *db).await?;
-                for row in rows {
-                    found.push(row.0?);
-                }
+            for some in projects.chunks(sql::AT_ONCE) {
+                found.extend(some_of(db, some).await?);
             }
             Ok(found)
         })
@@ -115,48 +107,31 @@ impl Store {
         .await
     }
 
-    /// Forgets a hosted project with its identities, members, codes and tickets, and tells the other processes. Says whether
-    /// there was one.
+    /// Forgets hosted projects with their identities, members, codes and tickets, and tells the other processes. Says how many
+    /// there were.
     ///
     /// # Errors
     /// The store cannot be written.
-    pub async fn delete_hosting(&self, project: &str, now: UnixTime) -> Result<bool, StoreError> {
-        let unused = self
-            .write(async |db| {
-                let Some(record) = look_up(db, project).await? else {
-                    return Ok(None);
-                };
-                for table in OF_AUTHORITY {
-                    sql::query(AssertSqlSafe(format!(
-                        "DELETE FROM {table} WHERE authority = $1"
-                    )))
-                    .bind(bytes(&record.authority))
-                    .execute(&mut *db)
-                    .await?;
-                }
-                for table in ["hosting", "hosting_event"] {
-                    sql::query(AssertSqlSafe(format!(
-                        "DELETE FROM {table} WHERE project = $1"
-                    )))
-                    .bind(project)
-                    .execute(&mut *db)
-                    .await?;
-                }
-                note(db, project, None, now).await?;
-                let mut unused = Vec::new();
-                for identity in [&record.identity, &record.authority] {
-                    unused.extend(identities::forget(db, self, identity).await?);
-                }
-                Ok(Some(unused))
-            })
-            .await?;
-        let Some(unused) = unused else {
-            return Ok(false);
-        };
-        for (vault, handles) in unused {
-            self.forget_secrets(&vault, &handles).await?;
+    pub async fn delete_hostings(
+        &self,
+        projects: &[String],
+        now: UnixTime,
+    ) -> Result<usize, StoreError> {
+        let mut count = 0;
+        for some in projects.chunks(sql::AT_ONCE) {
+            let (found, unused) = self
+                .write(async |db| {
+                    let records = some_of(db, some).await?;
+                    let unused = forget(db, self, &records, now).await?;
+                    Ok((records.len(), unused))
+                })
+                .await?;
+            count += found;
+            for (vault, handles) in unused {
+                self.forget_secrets(&vault, &handles).await?;
+            }
         }
-        Ok(true)
+        Ok(count)
     }
 
     /// Makes void what an administrator of a project was given as such before that moment. Says whether the project is
@@ -289,6 +264,58 @@ impl Store {
     }
 }
 
+/// Those of a few projects that are hosted.
+async fn some_of(db: &mut Connection, projects: &[String]) -> Result<Vec<HostingRecord>, Failure> {
+    let mut query = sql::query_as(AssertSqlSafe(format!(
+        "{SELECT} WHERE hosting.project IN ({})",
+        sql::placeholders(projects.len())
+    )));
+    for project in projects {
+        query = query.bind(project.as_str());
+    }
+    let rows: Vec<Stored> = query.fetch_all(db).await?;
+    rows.into_iter().map(|row| row.0).collect()
+}
+
+/// Forgets some projects. Returns the secrets that are left to delete, by their vaults.
+async fn forget(
+    db: &mut Connection,
+    store: &Store,
+    records: &[HostingRecord],
+    now: UnixTime,
+) -> Result<Vec<(VaultName, Vec<Handle>)>, Failure> {
+    if records.is_empty() {
+        return Ok(Vec::new());
+    }
+    let places = sql::placeholders(records.len());
+    for table in OF_AUTHORITY {
+        let mut query = sql::query(AssertSqlSafe(format!(
+            "DELETE FROM {table} WHERE authority IN ({places})"
+        )));
+        for record in records {
+            query = query.bind(bytes(&record.authority));
+        }
+        query.execute(&mut *db).await?;
+    }
+    for table in ["hosting", "hosting_event"] {
+        let mut query = sql::query(AssertSqlSafe(format!(
+            "DELETE FROM {table} WHERE project IN ({places})"
+        )));
+        for record in records {
+            query = query.bind(record.project.as_str());
+        }
+        query.execute(&mut *db).await?;
+    }
+    for record in records {
+        note(db, &record.project, None, now).await?;
+    }
+    let identities: Vec<Identifier> = records
+        .iter()
+        .flat_map(|record| [record.identity, record.authority])
+        .collect();
+    identities::forget(db, store, &identities).await
+}
+
 async fn note(
     db: &mut Connection,
     project: &str,
@@ -368,8 +395,6 @@ const OF_AUTHORITY: [&str; 6] = [
     "withdrawal",
     "credential_lifetime",
 ];
-/// Projects that are asked for in one query.
-const AT_ONCE: usize = 200;
 
 #[cfg(test)]
 mod tests {
@@ -416,8 +441,10 @@ mod tests {
                 .unwrap()
         );
 
-        assert!(store.delete_hosting("p", UnixTime(10)).await.unwrap());
-        assert!(!store.delete_hosting("p", UnixTime(10)).await.unwrap());
+        for found in [1, 0] {
+            let deleted = store.delete_hostings(&asked, UnixTime(10)).await;
+            assert_eq!(deleted.unwrap(), found);
+        }
         assert!(store.hosting("p").await.unwrap().is_none());
         assert_eq!(store.count_hostings().await.unwrap(), 0);
         assert!(store.identities().await.unwrap().is_empty());

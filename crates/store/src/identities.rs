@@ -3,8 +3,11 @@
 //! **Invariants**: while there are identities exactly one is the default; an identity and its history, and (in the vault
 //! inside the database) its secret, are stored in one transaction; an identity that a node uses is not deleted.
 
+use std::collections::BTreeMap;
+
 use ockam_identity::{ChangeHistory, Identifier, ImportAction, OlderHistory, VerifiedHistory};
 use ockam_vault::{Handle, SecretRecord};
+use sqlx::AssertSqlSafe;
 
 use crate::error::{Failure, StoreError};
 use crate::histories;
@@ -128,7 +131,7 @@ impl Store {
                 }
                 secrets::add(db, self, vault, &identity.secrets).await?;
                 secrets::add(db, self, vault, &purpose_secrets).await?;
-                let mut unused = handles(db, &before).await?;
+                let mut unused = handles(db, std::slice::from_ref(&before)).await?;
                 unused.retain(|handle| Some(handle) != identity.key.as_ref());
                 sql::query("DELETE FROM purpose_key WHERE identifier = $1")
                     .bind(before.identifier.to_string())
@@ -169,7 +172,9 @@ impl Store {
                     let identity = name.to_string();
                     return Err(StoreError::IdentityInUse { identity, nodes }.into());
                 }
-                let unused = forget_record(db, self, &identity).await?;
+                let vault = &identity.vault;
+                let unused =
+                    forget_records(db, self, vault, std::slice::from_ref(&identity)).await?;
                 Ok((identity, unused))
             })
             .await?;
@@ -257,34 +262,57 @@ impl Store {
     }
 }
 
-/// Forgets an identity that no node uses. Returns the vault and the secrets in it that are left to delete.
+/// Forgets identities that no node uses. Returns the secrets that are left to delete, by their vaults.
 pub(crate) async fn forget(
     db: &mut Connection,
     store: &Store,
-    identifier: &Identifier,
-) -> Result<Option<(VaultName, Vec<Handle>)>, Failure> {
-    let Some(record) = by_identifier(db, identifier).await? else {
-        return Ok(None);
-    };
-    let unused = forget_record(db, store, &record).await?;
-    Ok(Some((record.vault, unused)))
+    identifiers: &[Identifier],
+) -> Result<Vec<(VaultName, Vec<Handle>)>, Failure> {
+    let mut left = Vec::new();
+    for some in identifiers.chunks(sql::AT_ONCE) {
+        let mut query = sql::query_as(AssertSqlSafe(format!(
+            "SELECT * FROM identity JOIN history USING (identifier) WHERE identifier IN ({})",
+            sql::placeholders(some.len())
+        )));
+        for identifier in some {
+            query = query.bind(identifier.to_string());
+        }
+        let rows: Vec<Stored> = query.fetch_all(&mut *db).await?;
+        let mut by_vault: BTreeMap<VaultName, Vec<IdentityRecord>> = BTreeMap::new();
+        for row in rows {
+            let record = row.into_record()?;
+            by_vault
+                .entry(record.vault.clone())
+                .or_default()
+                .push(record);
+        }
+        for (vault, records) in by_vault {
+            let unused = forget_records(db, store, &vault, &records).await?;
+            left.push((vault, unused));
+        }
+    }
+    Ok(left)
 }
 
-async fn forget_record(
+/// Forgets identities of one vault.
+async fn forget_records(
     db: &mut Connection,
     store: &Store,
-    identity: &IdentityRecord,
+    vault: &VaultName,
+    identities: &[IdentityRecord],
 ) -> Result<Vec<Handle>, Failure> {
-    let unused = handles(db, identity).await?;
-    sql::query("DELETE FROM identity WHERE name = $1")
-        .bind(identity.name.as_str())
-        .execute(&mut *db)
-        .await?;
-    sql::query("DELETE FROM history WHERE identifier = $1")
-        .bind(identity.identifier.to_string())
-        .execute(&mut *db)
-        .await?;
-    if identity.is_default {
+    let unused = handles(db, identities).await?;
+    let places = sql::placeholders(identities.len());
+    for table in ["identity", "history"] {
+        let mut query = sql::query(AssertSqlSafe(format!(
+            "DELETE FROM {table} WHERE identifier IN ({places})"
+        )));
+        for identity in identities {
+            query = query.bind(identity.identifier.to_string());
+        }
+        query.execute(&mut *db).await?;
+    }
+    if identities.iter().any(|identity| identity.is_default) {
         sql::query(
             "UPDATE identity SET is_default = 1
              WHERE id = (SELECT min(id) FROM identity WHERE key_handle IS NOT NULL)",
@@ -292,7 +320,7 @@ async fn forget_record(
         .execute(&mut *db)
         .await?;
     }
-    forget_secrets_inside(db, store, &identity.vault, unused).await
+    forget_secrets_inside(db, store, vault, unused).await
 }
 
 /// Deletes secrets of the vault inside the database with what referred to them. Returns those left to delete afterwards: a
@@ -400,18 +428,23 @@ pub(crate) async fn insert_row(
     Ok(())
 }
 
-/// Handles of the secrets that only this identity uses.
-async fn handles(db: &mut Connection, identity: &IdentityRecord) -> Result<Vec<Handle>, Failure> {
-    let rows: Vec<Vec<u8>> = sql::query_scalar(
-        "SELECT key_handle FROM purpose_key WHERE identifier = $1
+/// Handles of the secrets that only these identities, which are some of one vault, use.
+async fn handles(
+    db: &mut Connection,
+    identities: &[IdentityRecord],
+) -> Result<Vec<Handle>, Failure> {
+    let places = sql::placeholders(identities.len());
+    let mut query = sql::query_scalar(AssertSqlSafe(format!(
+        "SELECT key_handle FROM purpose_key WHERE identifier IN ({places})
          UNION
-         SELECT key_handle FROM identity AS own WHERE own.identifier = $1 AND own.key_handle IS NOT NULL
+         SELECT key_handle FROM identity AS own WHERE own.identifier IN ({places}) AND own.key_handle IS NOT NULL
             AND NOT EXISTS (SELECT 1 FROM identity AS other
-                WHERE other.identifier <> $1 AND other.vault = own.vault AND other.key_handle = own.key_handle)",
-    )
-    .bind(identity.identifier.to_string())
-    .fetch_all(db)
-    .await?;
+                WHERE other.key_handle = own.key_handle AND other.vault = own.vault AND other.identifier NOT IN ({places}))"
+    )));
+    for identity in identities {
+        query = query.bind(identity.identifier.to_string());
+    }
+    let rows: Vec<Vec<u8>> = query.fetch_all(db).await?;
     Ok(rows.into_iter().map(Handle::new).collect())
 }
 

@@ -4,6 +4,7 @@
 
 use core::fmt;
 use core::str::FromStr;
+use std::collections::{HashMap, HashSet};
 
 use thiserror::Error;
 
@@ -120,6 +121,41 @@ impl SpaceName {
     /// The same name with a number behind it.
     pub(crate) fn numbered(&self, number: u64) -> Self {
         Self(numbered(&self.0, number))
+    }
+}
+
+/// Names of one kind that are in use, for whoever adds many.
+pub(crate) struct NamesInUse {
+    used: HashSet<String>,
+    /// The last number that was given to each name.
+    numbers: HashMap<String, u64>,
+}
+
+impl NamesInUse {
+    pub(crate) fn of<'a>(names: impl Iterator<Item = &'a String>) -> Self {
+        Self {
+            used: names.cloned().collect(),
+            numbers: HashMap::new(),
+        }
+    }
+
+    /// The name, with a number if it is in use; in use from now on.
+    pub(crate) fn unused<N: Clone + fmt::Display>(
+        &mut self,
+        name: &N,
+        numbered: impl Fn(&N, u64) -> N,
+    ) -> N {
+        if self.used.insert(name.to_string()) {
+            return name.clone();
+        }
+        let number = self.numbers.entry(name.to_string()).or_insert(1);
+        loop {
+            *number = number.saturating_add(1);
+            let other = numbered(name, *number);
+            if self.used.insert(other.to_string()) {
+                return other;
+            }
+        }
     }
 }
 

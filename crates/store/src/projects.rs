@@ -3,10 +3,14 @@
 //! **Invariants**: while there are projects exactly one is the default; names and ids are distinct; the authority of a
 //! stored project is never replaced by another one, as it decides whom nodes trust.
 
-use ockam_identity::Identifier;
+use std::collections::HashMap;
+
+use ockam_identity::{Identifier, VerifiedHistory};
+use sqlx::AssertSqlSafe;
 
 use crate::error::{Failure, StoreError};
-use crate::name::ProjectName;
+use crate::histories;
+use crate::name::{NamesInUse, ProjectName};
 use crate::sql::{self, Connection, FromRow, Row};
 use crate::store::Store;
 
@@ -51,31 +55,66 @@ impl Store {
     pub async fn put_project(&self, project: &NewProject) -> Result<ProjectRecord, StoreError> {
         self.write(async |db| {
             match by_id(db, &project.id).await? {
-                Some(known)
-                    if known.authority.is_some() && known.authority != project.authority =>
-                {
-                    return Err(StoreError::OtherAuthority {
-                        project: known.name.to_string(),
-                    }
-                    .into());
-                }
-                Some(_) => {
-                    sql::query(
-                        "UPDATE project SET authority = $2, controller = COALESCE($3, controller), details = $4
-                         WHERE project_id = $1",
-                    )
-                    .bind(&project.id)
-                    .bind(project.authority.map(|authority| authority.to_string()))
-                    .bind(project.controller.map(|controller| controller.to_string()))
-                    .bind(&project.details)
-                    .execute(&mut *db)
-                    .await?;
+                Some(known) => {
+                    let authority = known.authority.map(|authority| authority.to_string());
+                    check_authority(known.name.as_str(), authority.as_deref(), project)?;
+                    update(db, project).await?;
                 }
                 None => insert(db, project).await?,
             }
             by_id(db, &project.id)
                 .await?
                 .ok_or_else(|| StoreError::NoProject(project.name.to_string()).into())
+        })
+        .await
+    }
+
+    /// Stores projects, or what is new about those that are known by their ids, as [`Store::put_project`] does, and the
+    /// histories that come with them; of those that are known whoever is newer stays. All of it in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherAuthority`] if a known one has another authority; [`StoreError::Import`] if a history contradicts the
+    /// stored one.
+    pub async fn put_projects(
+        &self,
+        projects: &[NewProject],
+        histories: &[&VerifiedHistory],
+    ) -> Result<(), StoreError> {
+        if projects.is_empty() && histories.is_empty() {
+            return Ok(());
+        }
+        self.write(async |db| {
+            histories::import_all(db, histories).await?;
+            let known = known(db).await?;
+            let mut names = NamesInUse::of(known.values().map(|(name, _)| name));
+            let mut new = Vec::new();
+            for project in projects {
+                match known.get(&project.id) {
+                    Some((name, authority)) => {
+                        check_authority(name, authority.as_deref(), project)?;
+                        update(db, project).await?;
+                    }
+                    None => new.push((names.unused(&project.name, ProjectName::numbered), project)),
+                }
+            }
+            let mut is_first = known.is_empty();
+            for some in new.chunks(sql::AT_ONCE) {
+                let mut query = sql::query(AssertSqlSafe(format!(
+                    "INSERT INTO project (project_id, name, authority, controller, details, is_default) VALUES {}",
+                    sql::rows(some.len(), 6)
+                )));
+                for (name, project) in some {
+                    query = query
+                        .bind(&project.id)
+                        .bind(name.as_str())
+                        .bind(project.authority.map(|authority| authority.to_string()))
+                        .bind(project.controller.map(|controller| controller.to_string()))
+                        .bind(&project.details)
+                        .bind(std::mem::take(&mut is_first));
+                }
+                query.execute(&mut *db).await?;
+            }
+            Ok(())
         })
         .await
     }
@@ -131,21 +170,83 @@ impl Store {
     pub async fn delete_project(&self, name: &str) -> Result<ProjectRecord, StoreError> {
         self.write(async |db| {
             let project = find(db, name).await?;
-            sql::query("DELETE FROM project WHERE project_id = $1")
-                .bind(&project.id)
-                .execute(&mut *db)
-                .await?;
-            if project.is_default {
-                sql::query(
-                    "UPDATE project SET is_default = 1 WHERE id = (SELECT min(id) FROM project)",
-                )
-                .execute(db)
-                .await?;
-            }
+            delete(db, std::slice::from_ref(&project.id)).await?;
             Ok(project)
         })
         .await
     }
+
+    /// The same of all of these, by their ids, as far as they are known; all of it in one transaction.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn delete_projects(&self, ids: &[String]) -> Result<(), StoreError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.write(async |db| delete(db, ids).await).await
+    }
+}
+
+async fn delete(db: &mut Connection, ids: &[String]) -> Result<(), Failure> {
+    for some in ids.chunks(sql::AT_ONCE) {
+        let mut query = sql::query(AssertSqlSafe(format!(
+            "DELETE FROM project WHERE project_id IN ({})",
+            sql::placeholders(some.len())
+        )));
+        for id in some {
+            query = query.bind(id);
+        }
+        query.execute(&mut *db).await?;
+    }
+    sql::query(
+        "UPDATE project SET is_default = 1 WHERE id = (SELECT min(id) FROM project)
+            AND NOT EXISTS (SELECT 1 FROM project WHERE is_default = 1)",
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Names and authorities of all projects, by their ids.
+async fn known(db: &mut Connection) -> Result<HashMap<String, (String, Option<String>)>, Failure> {
+    let rows: Vec<(String, String, Option<String>)> =
+        sql::query_as("SELECT project_id, name, authority FROM project")
+            .fetch_all(db)
+            .await?;
+    let known = rows.into_iter();
+    Ok(known
+        .map(|(id, name, authority)| (id, (name, authority)))
+        .collect())
+}
+
+/// Refuses to take another authority for the one that is known.
+fn check_authority(
+    name: &str,
+    authority: Option<&str>,
+    project: &NewProject,
+) -> Result<(), StoreError> {
+    let new = project.authority.map(|authority| authority.to_string());
+    if authority.is_some() && authority != new.as_deref() {
+        return Err(StoreError::OtherAuthority {
+            project: name.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+async fn update(db: &mut Connection, project: &NewProject) -> Result<(), Failure> {
+    sql::query(
+        "UPDATE project SET authority = $2, controller = COALESCE($3, controller), details = $4
+         WHERE project_id = $1",
+    )
+    .bind(&project.id)
+    .bind(project.authority.map(|authority| authority.to_string()))
+    .bind(project.controller.map(|controller| controller.to_string()))
+    .bind(&project.details)
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 async fn insert(db: &mut Connection, project: &NewProject) -> Result<(), Failure> {
@@ -277,6 +378,61 @@ mod tests {
         // What is known keeps its name.
         let again = store.put_project(&new("b", "default", None)).await.unwrap();
         assert_eq!(again, second);
+    }
+
+    #[tokio::test]
+    async fn many_are_stored_as_one_by_one_or_not_at_all() {
+        let (_home, store) = store().await;
+        let (authority, other) = (Person::new(), Person::new());
+        store
+            .put_project(&new("known", "web", Some(&authority)))
+            .await
+            .unwrap();
+        let mut many: Vec<NewProject> = (0..1000)
+            .map(|number| new(&format!("id-{number}"), "web", Some(&authority)))
+            .collect();
+        many.push(NewProject {
+            details: "changed".into(),
+            ..new("known", "another-name", Some(&authority))
+        });
+        let histories = [&authority.history, &other.history, &authority.history];
+        for _ in 0..2 {
+            store.put_projects(&many, &histories).await.unwrap();
+        }
+        let stored = store.projects().await.unwrap();
+        assert_eq!(stored.len(), 1001);
+        let known = store.project("known").await.unwrap();
+        assert_eq!(
+            (known.name.as_str(), known.details.as_str()),
+            ("web", "changed")
+        );
+        assert_eq!(stored[1].name.as_str(), "web-2");
+        assert_eq!(stored[1000].name.as_str(), "web-1001");
+        assert!(
+            store
+                .history(other.history.identifier())
+                .await
+                .unwrap()
+                .is_some()
+        );
+
+        // One that is refused leaves nothing of the others.
+        let wrong = [
+            new("fresh", "fresh", None),
+            new("id-7", "web", Some(&other)),
+        ];
+        let refused = store.put_projects(&wrong, &[]).await;
+        assert!(matches!(refused, Err(StoreError::OtherAuthority { .. })));
+        assert!(store.project_with_id("fresh").await.unwrap().is_none());
+
+        let gone: Vec<String> = (0..999).map(|number| format!("id-{number}")).collect();
+        store.delete_projects(&gone).await.unwrap();
+        assert_eq!(default_name(&store).await.as_deref(), Some("web"));
+        store
+            .delete_projects(&["known".to_owned(), "nobody".to_owned()])
+            .await
+            .unwrap();
+        assert_eq!(default_name(&store).await.as_deref(), Some("web-1001"));
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! the database library makes of a value on its way are beyond reach and short-lived.
 
 use ockam_vault::{Handle, SecretBytes, SecretKind, SecretRecord, SigningKeyType};
+use sqlx::AssertSqlSafe;
 use zeroize::Zeroizing;
 
 use crate::error::{Failure, StoreError};
@@ -265,12 +266,15 @@ pub(crate) async fn insert(
 
 async fn remove(db: &mut Connection, handles: &[Handle]) -> Result<u64, Failure> {
     let mut count = 0;
-    for handle in handles {
-        let done = sql::query("DELETE FROM secret WHERE handle = $1")
-            .bind(handle.as_bytes().to_vec())
-            .execute(&mut *db)
-            .await?;
-        count += done.rows_affected();
+    for some in handles.chunks(sql::AT_ONCE) {
+        let mut query = sql::query(AssertSqlSafe(format!(
+            "DELETE FROM secret WHERE handle IN ({})",
+            sql::placeholders(some.len())
+        )));
+        for handle in some {
+            query = query.bind(handle.as_bytes().to_vec());
+        }
+        count += query.execute(&mut *db).await?.rows_affected();
     }
     Ok(count)
 }

@@ -2,10 +2,13 @@
 //!
 //! **Invariants**: while there are spaces exactly one is the default; names and ids are distinct.
 
+use std::collections::HashMap;
+
 use ockam_identity::Identifier;
+use sqlx::AssertSqlSafe;
 
 use crate::error::{Failure, StoreError};
-use crate::name::SpaceName;
+use crate::name::{NamesInUse, SpaceName};
 use crate::sql::{self, Connection, Row};
 use crate::store::Store;
 
@@ -46,18 +49,57 @@ impl Store {
     pub async fn put_space(&self, space: &NewSpace) -> Result<SpaceRecord, StoreError> {
         self.write(async |db| {
             if by(db, "space_id", &space.id).await?.is_some() {
-                sql::query("UPDATE space SET controller = $2, details = $3 WHERE space_id = $1")
-                    .bind(&space.id)
-                    .bind(space.controller.to_string())
-                    .bind(&space.details)
-                    .execute(&mut *db)
-                    .await?;
+                update(db, space).await?;
             } else {
                 insert(db, space).await?;
             }
             by(db, "space_id", &space.id)
                 .await?
                 .ok_or_else(|| StoreError::NoSpace(space.name.to_string()).into())
+        })
+        .await
+    }
+
+    /// Stores spaces, or what is new about those that are known by their ids, as [`Store::put_space`] does; all of it in one
+    /// transaction.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn put_spaces(&self, spaces: &[NewSpace]) -> Result<(), StoreError> {
+        if spaces.is_empty() {
+            return Ok(());
+        }
+        self.write(async |db| {
+            let known: Vec<(String, String)> = sql::query_as("SELECT space_id, name FROM space")
+                .fetch_all(&mut *db)
+                .await?;
+            let known: HashMap<String, String> = known.into_iter().collect();
+            let mut names = NamesInUse::of(known.values());
+            let mut new = Vec::new();
+            for space in spaces {
+                if known.contains_key(&space.id) {
+                    update(db, space).await?;
+                } else {
+                    new.push((names.unused(&space.name, SpaceName::numbered), space));
+                }
+            }
+            let mut is_first = known.is_empty();
+            for some in new.chunks(sql::AT_ONCE) {
+                let mut query = sql::query(AssertSqlSafe(format!(
+                    "INSERT INTO space (space_id, name, controller, details, is_default) VALUES {}",
+                    sql::rows(some.len(), 5)
+                )));
+                for (name, space) in some {
+                    query = query
+                        .bind(&space.id)
+                        .bind(name.as_str())
+                        .bind(space.controller.to_string())
+                        .bind(&space.details)
+                        .bind(std::mem::take(&mut is_first));
+                }
+                query.execute(&mut *db).await?;
+            }
+            Ok(())
         })
         .await
     }
@@ -105,21 +147,52 @@ impl Store {
     pub async fn delete_space(&self, name: &str) -> Result<SpaceRecord, StoreError> {
         self.write(async |db| {
             let space = find(db, name).await?;
-            sql::query("DELETE FROM space WHERE space_id = $1")
-                .bind(&space.id)
-                .execute(&mut *db)
-                .await?;
-            if space.is_default {
-                sql::query(
-                    "UPDATE space SET is_default = 1 WHERE id = (SELECT min(id) FROM space)",
-                )
-                .execute(db)
-                .await?;
-            }
+            delete(db, std::slice::from_ref(&space.id)).await?;
             Ok(space)
         })
         .await
     }
+
+    /// The same of all of these, by their ids, as far as they are known; all of it in one transaction.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn delete_spaces(&self, ids: &[String]) -> Result<(), StoreError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.write(async |db| delete(db, ids).await).await
+    }
+}
+
+async fn delete(db: &mut Connection, ids: &[String]) -> Result<(), Failure> {
+    for some in ids.chunks(sql::AT_ONCE) {
+        let mut query = sql::query(AssertSqlSafe(format!(
+            "DELETE FROM space WHERE space_id IN ({})",
+            sql::placeholders(some.len())
+        )));
+        for id in some {
+            query = query.bind(id);
+        }
+        query.execute(&mut *db).await?;
+    }
+    sql::query(
+        "UPDATE space SET is_default = 1 WHERE id = (SELECT min(id) FROM space)
+            AND NOT EXISTS (SELECT 1 FROM space WHERE is_default = 1)",
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn update(db: &mut Connection, space: &NewSpace) -> Result<(), Failure> {
+    sql::query("UPDATE space SET controller = $2, details = $3 WHERE space_id = $1")
+        .bind(&space.id)
+        .bind(space.controller.to_string())
+        .bind(&space.details)
+        .execute(db)
+        .await?;
+    Ok(())
 }
 
 async fn insert(db: &mut Connection, space: &NewSpace) -> Result<(), Failure> {
@@ -215,6 +288,19 @@ mod tests {
             (second.name, "{1}")
         );
         assert_eq!(store.space("b").await.unwrap(), again);
+        let many: Vec<NewSpace> = (0..300)
+            .map(|number| new(&format!("id-{number}"), "default", "{2}"))
+            .chain([new("a", "other", "{3}")])
+            .collect();
+        for _ in 0..2 {
+            store.put_spaces(&many).await.unwrap();
+        }
+        let stored = store.spaces().await.unwrap();
+        let names: Vec<&str> = [0, 2, 301].map(|at: usize| stored[at].name.as_str()).into();
+        assert_eq!(names, ["default", "default-3", "default-302"]);
+        assert_eq!((stored.len(), stored[0].details.as_str()), (302, "{3}"));
+        let gone: Vec<String> = many[..300].iter().map(|space| space.id.clone()).collect();
+        store.delete_spaces(&gone).await.unwrap();
         let default = store.default_space().await.unwrap().unwrap();
         assert_eq!(default.id, "a");
         store.delete_space("default").await.unwrap();

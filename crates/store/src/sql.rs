@@ -102,6 +102,26 @@ impl Connection {
     }
 }
 
+/// So many placeholders for one list: `$1, $2`.
+pub(crate) fn placeholders(count: usize) -> String {
+    let placeholders: Vec<String> = (1..=count).map(|number| format!("${number}")).collect();
+    placeholders.join(", ")
+}
+
+/// Placeholders for so many rows of so many columns: `($1, $2), ($3, $4)`.
+pub(crate) fn rows(rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let first = row * columns;
+        let places: Vec<String> = (1..=columns).map(|at| format!("${}", first + at)).collect();
+        format!("({})", places.join(", "))
+    };
+    let rows: Vec<String> = (0..rows).map(row).collect();
+    rows.join(", ")
+}
+
+/// Rows of one statement: far fewer values than either database takes.
+pub(crate) const AT_ONCE: usize = 200;
+
 /// Runs statements without values.
 pub(crate) async fn run(db: &mut Connection, statements: impl SqlSafeStr) -> sqlx::Result<()> {
     let statements = sqlx::raw_sql(statements);

@@ -1,5 +1,7 @@
 //! Who is asked about spaces and projects, as whom, and what is kept of the answers.
 
+use std::collections::HashSet;
+
 use ockam_authority::client::RequestError;
 use ockam_identity::Identifier;
 use ockam_store::{ControllerEnrollmentRecord, IdentityRecord, ProjectRecord, SpaceRecord};
@@ -147,22 +149,18 @@ impl<'a> Asking<'a> {
         let told =
             told.map_err(|error| self.failed("the spaces are not known", "the spaces", &error))?;
         self.note_controller().await?;
-        let mut kept = Vec::new();
-        for space in &told {
-            match controllers::keep_space(&self.state, &self.controller, space).await {
-                Ok(record) => kept.push(record),
-                Err(failure) => self.skipped(&space.id, &failure),
-            }
-        }
+        let mut kept = controllers::keep_spaces(&self.state, &self.controller, &told).await?;
+        self.tell_left_out(&kept.left_out);
         if self.is_alone().await? {
-            for gone in self.state.store().spaces().await.map_err(refused)? {
-                if gone.controller == self.controller && kept.iter().all(|kept| kept.id != gone.id)
-                {
-                    let forgotten = self.state.store().delete_space(&gone.id).await;
-                    forgotten.map_err(refused)?;
-                }
-            }
+            let gone = kept.all.iter().filter(|space| {
+                space.controller == self.controller && !kept.ids.contains(&space.id)
+            });
+            let gone: Vec<String> = gone.map(|space| space.id.clone()).collect();
+            let forgotten = self.state.store().delete_spaces(&gone).await;
+            forgotten.map_err(refused)?;
         }
+        kept.all.retain(|space| kept.ids.contains(&space.id));
+        let mut kept = kept.all;
         kept.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(kept)
     }
@@ -172,24 +170,41 @@ impl<'a> Asking<'a> {
     /// # Errors
     /// The controller was not asked with success.
     pub(super) async fn projects(&self) -> Result<Vec<ProjectRecord>, Failure> {
+        let (mut known, ids) = self.keep_projects().await?;
+        known.retain(|project| ids.contains(&project.id));
+        Ok(known)
+    }
+
+    /// The same and those that this home knows otherwise.
+    ///
+    /// # Errors
+    /// As of [`Asking::projects`].
+    pub(super) async fn all_projects(&self) -> Result<Vec<ProjectRecord>, Failure> {
+        let (mut known, ids) = self.keep_projects().await?;
+        known.retain(|project| {
+            project.controller != Some(self.controller) || ids.contains(&project.id)
+        });
+        Ok(known)
+    }
+
+    /// Keeps what the controller tells of the projects of the caller. Gives all that are known now, and the ids of those.
+    async fn keep_projects(&self) -> Result<(Vec<ProjectRecord>, HashSet<String>), Failure> {
         let told = self.told_projects().await?;
-        let mut kept = Vec::new();
-        for project in &told {
-            match controllers::keep_project(&self.state, &self.controller, project).await {
-                Ok(record) => kept.push(record),
-                Err(failure) => self.skipped(&project.id, &failure),
-            }
-        }
+        let kept = controllers::keep_projects(&self.state, &self.controller, &told).await?;
+        self.tell_left_out(&kept.left_out);
         if self.is_alone().await? {
-            for gone in self.state.store().projects().await.map_err(refused)? {
-                if gone.controller == Some(self.controller)
-                    && kept.iter().all(|kept| kept.id != gone.id)
-                {
-                    self.forget_unused(&gone).await?;
-                }
-            }
+            // What a node here uses stays.
+            let used = projects::all_used(&self.state).await?;
+            let gone = kept.all.iter().filter(|project| {
+                project.controller == Some(self.controller)
+                    && !kept.ids.contains(&project.id)
+                    && !used.contains(&project.id)
+            });
+            let gone: Vec<String> = gone.map(|project| project.id.clone()).collect();
+            let forgotten = self.state.store().delete_projects(&gone).await;
+            forgotten.map_err(refused)?;
         }
-        Ok(kept)
+        Ok((kept.all, kept.ids))
     }
 
     /// The projects of the caller, as the controller tells of them.
@@ -255,16 +270,6 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// Forgets a project that is not at the controller any more, unless a node here uses it.
-    async fn forget_unused(&self, gone: &ProjectRecord) -> Result<(), Failure> {
-        let users = projects::users(&self.state, gone.name.as_str()).await?;
-        if users.is_empty() {
-            let forgotten = self.state.store().delete_project(&gone.id).await;
-            forgotten.map_err(refused)?;
-        }
-        Ok(())
-    }
-
     /// Whether the identity is enrolled here, as far as this home knows.
     async fn is_known(&self) -> Result<bool, Failure> {
         Ok(self.enrollment().await?.is_some())
@@ -294,14 +299,21 @@ impl<'a> Asking<'a> {
             .all(|enrolled| enrolled.identity == self.identity.identifier))
     }
 
-    fn skipped(&self, id: &str, failure: &Failure) {
-        let why = failure.causes.first().map(|cause| format!(": {cause}"));
-        self.session.host.note(Note::Warning(format!(
-            "{} ({id}){}; it is left out",
-            failure.message,
-            why.unwrap_or_default()
-        )));
+    fn tell_left_out(&self, left_out: &[(String, Failure)]) {
+        for (id, failure) in left_out {
+            self.session.host.note(left_out_note(id, failure));
+        }
     }
+}
+
+/// Says that something a controller tells of is not kept.
+pub(super) fn left_out_note(id: &str, failure: &Failure) -> Note {
+    let why = failure.causes.first().map(|cause| format!(": {cause}"));
+    Note::Warning(format!(
+        "{} ({id}){}; it is left out",
+        failure.message,
+        why.unwrap_or_default()
+    ))
 }
 
 async fn is_enrolled(

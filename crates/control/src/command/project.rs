@@ -350,15 +350,7 @@ async fn known(
     let Some(asking) = Asking::if_enrolled(session, identity).await? else {
         return state.store().projects().await.map_err(refused);
     };
-    let there = asking.projects().await?;
-    let all = state.store().projects().await.map_err(refused)?;
-    Ok(all
-        .into_iter()
-        .filter(|project| {
-            project.controller != Some(asking.controller)
-                || there.iter().any(|told| told.id == project.id)
-        })
-        .collect())
+    asking.all_projects().await
 }
 
 async fn forget(state: &State, name: &str) -> Result<(), Failure> {

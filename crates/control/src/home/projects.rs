@@ -1,6 +1,9 @@
 //! Projects of the home: what is known of them, and how their authorities are reached.
 
-use ockam_identity::{Identifier, OlderHistory, ProjectDetails, VerifiedHistory, VerifiedProject};
+#[cfg(feature = "cli")]
+use std::collections::HashSet;
+
+use ockam_identity::{Identifier, ProjectDetails, VerifiedHistory, VerifiedProject};
 use ockam_node::ProjectWay;
 use ockam_store::{NewProject, ProjectRecord, StoreError};
 use ockam_wire::MultiAddr;
@@ -17,36 +20,109 @@ use crate::state::{State, refused};
 /// # Errors
 /// It cannot be used, or is known with another authority.
 pub async fn store(state: &State, project: &VerifiedProject) -> Result<ProjectRecord, Failure> {
-    store_of(state, project, None).await
+    let change = Change {
+        new: checked(project.details(), authority_of(project))?,
+        histories: histories_of(project),
+    };
+    change.store(state).await
 }
 
-/// As [`store`], of a project that a controller runs, as that says.
-///
-/// # Errors
-/// As of [`store`].
-pub(crate) async fn store_of(
-    state: &State,
-    project: &VerifiedProject,
-    controller: Option<&Identifier>,
-) -> Result<ProjectRecord, Failure> {
-    let new = NewProject {
-        controller: controller.copied(),
-        ..checked(project)?
-    };
-    refuse_other_authority(state, &new).await?;
-    for history in project.authority().iter().chain(&project.history()) {
-        // Whoever knows a newer one keeps it.
-        let _kept = state
-            .store()
-            .import_history(history, OlderHistory::Ignore)
-            .await
-            .map_err(refused)?;
+/// A project that is to be stored.
+#[derive(Debug)]
+pub(crate) struct Change {
+    new: NewProject,
+    /// What it shows of itself and its authority, as far as that may be new.
+    histories: Vec<VerifiedHistory>,
+}
+
+impl Change {
+    /// Of a project that a controller runs, as that says. What is known of it was verified when it was stored.
+    ///
+    /// # Errors
+    /// It cannot be used, or is known with another authority.
+    #[cfg(feature = "cli")]
+    pub(crate) fn of(
+        known: Option<&ProjectRecord>,
+        told: ProjectDetails,
+        controller: Identifier,
+    ) -> Result<Self, Failure> {
+        let before = known.filter(|known| known.authority.is_some());
+        let change = match before.map(details).transpose()? {
+            Some(stored) if same_histories(&stored, &told) => Self {
+                new: checked(&told, before.and_then(|known| known.authority))?,
+                histories: Vec::new(),
+            },
+            _ => {
+                let name = told.name.clone();
+                let verified = told.verify(ockam_vault::fast()).map_err(|error| {
+                    Failure::new(format!("the controller's project {name} cannot be used"))
+                        .caused_by(&error)
+                })?;
+                Self {
+                    new: checked(verified.details(), authority_of(&verified))?,
+                    histories: histories_of(&verified),
+                }
+            }
+        };
+        let new = NewProject {
+            controller: Some(controller),
+            ..change.new
+        };
+        refuse_other_authority(known, &new)?;
+        Ok(Self { new, ..change })
     }
-    state
-        .store()
-        .put_project(&new)
-        .await
-        .map_err(|error| other_authority(error, &new))
+
+    /// The id of the project.
+    #[cfg(feature = "cli")]
+    pub(crate) fn id(&self) -> &str {
+        &self.new.id
+    }
+
+    /// Stores it.
+    ///
+    /// # Errors
+    /// As of [`store`].
+    pub(crate) async fn store(&self, state: &State) -> Result<ProjectRecord, Failure> {
+        let histories: Vec<&VerifiedHistory> = self.histories.iter().collect();
+        let store = state.store();
+        store
+            .put_projects(std::slice::from_ref(&self.new), &histories)
+            .await
+            .map_err(|error| other_authority(error, &self.new))?;
+        let stored = store.project_with_id(&self.new.id).await.map_err(refused)?;
+        stored.ok_or_else(|| Failure::coded(Code::Internal, "the project was not stored"))
+    }
+
+    /// Stores all of them, or none.
+    ///
+    /// # Errors
+    /// As of [`store`].
+    #[cfg(feature = "cli")]
+    pub(crate) async fn store_all(state: &State, changes: &[Self]) -> Result<(), Failure> {
+        let new: Vec<NewProject> = changes.iter().map(|change| change.new.clone()).collect();
+        let histories = changes.iter().flat_map(|change| &change.histories);
+        let histories: Vec<&VerifiedHistory> = histories.collect();
+        let stored = state.store().put_projects(&new, &histories).await;
+        stored.map_err(refused)
+    }
+}
+
+/// Whether both show the same of the project and its authority.
+#[cfg(feature = "cli")]
+fn same_histories(one: &ProjectDetails, other: &ProjectDetails) -> bool {
+    one.identity == other.identity
+        && one.project_change_history == other.project_change_history
+        && one.authority_identity == other.authority_identity
+}
+
+fn authority_of(project: &VerifiedProject) -> Option<Identifier> {
+    let history = project.authority();
+    history.map(|history| *history.identifier())
+}
+
+fn histories_of(project: &VerifiedProject) -> Vec<VerifiedHistory> {
+    let both = project.authority().into_iter().chain(project.history());
+    both.cloned().collect()
 }
 
 /// Refuses a project that is known with another authority, before anything is done with it.
@@ -54,15 +130,12 @@ pub(crate) async fn store_of(
 /// # Errors
 /// It is, or it cannot be used.
 pub async fn check(state: &State, project: &VerifiedProject) -> Result<(), Failure> {
-    refuse_other_authority(state, &checked(project)?).await
+    let new = checked(project.details(), authority_of(project))?;
+    let known = state.store().project_with_id(&new.id).await;
+    refuse_other_authority(known.map_err(refused)?.as_ref(), &new)
 }
 
-async fn refuse_other_authority(state: &State, new: &NewProject) -> Result<(), Failure> {
-    let known = state
-        .store()
-        .project_with_id(&new.id)
-        .await
-        .map_err(refused)?;
+fn refuse_other_authority(known: Option<&ProjectRecord>, new: &NewProject) -> Result<(), Failure> {
     match known {
         Some(known) if known.authority.is_some() && known.authority != new.authority => {
             let error = StoreError::OtherAuthority {
@@ -191,6 +264,16 @@ pub(crate) async fn users(state: &State, name: &str) -> Result<Vec<String>, Fail
         .collect())
 }
 
+/// The ids of the projects whose authorities nodes of this home trust.
+#[cfg(feature = "cli")]
+pub(crate) async fn all_used(state: &State) -> Result<HashSet<String>, Failure> {
+    let nodes = state.nodes().await?;
+    let trusted = nodes.iter().filter_map(crate::managed::trust_of);
+    Ok(trusted
+        .filter_map(|trust| trust.project().map(str::to_owned))
+        .collect())
+}
+
 /// The change history of an identity that was stored with a project.
 ///
 /// # Errors
@@ -213,9 +296,8 @@ pub async fn history(state: &State, identifier: &Identifier) -> Result<VerifiedH
         .map_err(|error| unknown().caused_by(&error))
 }
 
-/// What is stored of a project, whose parts have to be what they are taken for.
-fn checked(project: &VerifiedProject) -> Result<NewProject, Failure> {
-    let details = project.details();
+/// What is stored of a project that was verified, whose parts have to be what they are taken for.
+fn checked(details: &ProjectDetails, authority: Option<Identifier>) -> Result<NewProject, Failure> {
     let wrong = |what: &str| Failure::new(format!("the project {what}"));
     if !is_id(&details.id) {
         return Err(wrong("has an id that cannot be part of a route"));
@@ -228,7 +310,10 @@ fn checked(project: &VerifiedProject) -> Result<NewProject, Failure> {
         })?;
     let ways = [
         ("an access route", Some(details.access_route.as_str())),
-        ("an authority route", project.authority_route()),
+        (
+            "an authority route",
+            details.authority_access_route.as_deref(),
+        ),
     ];
     for (what, way) in ways {
         let way = way.filter(|way| !way.is_empty());
@@ -239,7 +324,7 @@ fn checked(project: &VerifiedProject) -> Result<NewProject, Failure> {
     Ok(NewProject {
         id: details.id.clone(),
         name,
-        authority: project.authority().map(|history| *history.identifier()),
+        authority,
         controller: None,
         details: details.to_json(),
     })

@@ -148,10 +148,6 @@ pub enum Act {
     ShowSignIn,
     /// Who the caller is.
     ShowMe,
-    /// A page of the caller's spaces.
-    PageSpaces,
-    /// A page of the caller's projects.
-    PageProjects,
     /// Invites by code.
     CreateCode,
     /// A page of invitations by code.
@@ -492,20 +488,6 @@ pub const OPERATIONS: &[Operation] = &[
         "v0/me",
         Who::Enrolled,
         Act::ShowMe,
-    ),
-    reads(
-        Service::Orchestrator,
-        Post,
-        "v0/spaces/page",
-        Who::Enrolled,
-        Act::PageSpaces,
-    ),
-    reads(
-        Service::Orchestrator,
-        Post,
-        "v0/projects/page",
-        Who::Enrolled,
-        Act::PageProjects,
     ),
     changes(
         Service::Orchestrator,

@@ -18,6 +18,10 @@ use super::{Controller, Hosted};
 
 impl Controller {
     pub(super) async fn list_projects(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
+        // spec: extensions 4.8.4
+        if !asked.body.is_empty() {
+            return self.page_projects(asked).await;
+        }
         let email = &asked.granted.account()?.email;
         let _alone = self.whole_lists.acquire().await;
         let mut all = Whole::default();
@@ -34,7 +38,7 @@ impl Controller {
         }
     }
 
-    pub(super) async fn page_projects(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
+    async fn page_projects(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
         let page: PageRequest = asked.read()?;
         let (after, limit) = bounds(&page);
         let email = &asked.granted.account()?.email;

@@ -321,8 +321,6 @@ impl Controller {
             ))),
             Act::ShowSignIn => now(Ok(Done::with(&self.options.sign_in_info))),
             Act::ShowMe => now(self.me(asked)),
-            Act::PageSpaces => Box::pin(self.page_spaces(asked)),
-            Act::PageProjects => Box::pin(self.page_projects(asked)),
             Act::CreateCode => Box::pin(self.create_code(asked)),
             Act::PageCodes => Box::pin(self.page_codes(asked)),
             Act::DeleteCode => Box::pin(self.delete_code(asked)),

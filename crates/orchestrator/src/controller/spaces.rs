@@ -15,6 +15,10 @@ use super::source::new_id;
 
 impl Controller {
     pub(super) async fn list_spaces(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
+        // spec: extensions 4.8.4
+        if !asked.body.is_empty() {
+            return self.page_spaces(asked).await;
+        }
         let all = self.all_spaces(asked, shown).await?;
         Ok(Done::with(&all))
     }
@@ -41,7 +45,7 @@ impl Controller {
         }
     }
 
-    pub(super) async fn page_spaces(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
+    async fn page_spaces(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
         let page: PageRequest = asked.read()?;
         let (after, limit) = bounds(&page);
         let mut spaces = self

@@ -59,12 +59,12 @@ impl Projects {
             .parse()
             .map_err(|_| ProjectsError::Unknown(project.to_owned()))?;
         let _turn = self.turn(&id).await;
-        let was_there = self.store().delete_hosting(id.as_str(), now()).await?;
+        let known = [id.as_str().to_owned()];
+        let deleted = self.store().delete_hostings(&known, now()).await?;
         self.end(&id).await;
-        if was_there {
-            Ok(())
-        } else {
-            Err(ProjectsError::Unknown(project.to_owned()))
+        match deleted {
+            0 => Err(ProjectsError::Unknown(project.to_owned())),
+            _ => Ok(()),
         }
     }
 

@@ -28,9 +28,7 @@ const fn expected(act: Act) -> [u16; 7] {
         | Act::ListProjects
         | Act::ListInvitations
         | Act::ListSubscriptions
-        | Act::ShowMe
-        | Act::PageSpaces
-        | Act::PageProjects => [NO, NO, OK, OK, OK, OK, OK],
+        | Act::ShowMe => [NO, NO, OK, OK, OK, OK, OK],
         Act::ShowSpace | Act::ListSpaceAdmins | Act::AddSpaceAdmin => {
             [NO, NO, NONE, NONE, OK, NONE, OK]
         }
@@ -134,9 +132,7 @@ fn body(act: Act, world: &World) -> Option<Vec<u8>> {
             project_admin: None,
         }
         .encode(),
-        Act::PageSpaces
-        | Act::PageProjects
-        | Act::PageCodes
+        Act::PageCodes
         | Act::PageAccounts
         | Act::PageRelays
         | Act::PageTickets

@@ -6,14 +6,16 @@ use serde_json::Value;
 
 use super::account::failed;
 use super::place::Invited;
+use crate::command::asking::left_out_note;
 use crate::command::ready::told_ready;
 use crate::command::{Note, Session};
 use crate::controller::client::ControllerClient;
-use crate::controller::message::{CreateProject, CreateSpace, PageRequest, Project, Space};
-use crate::home::controllers::{admin_scope_of, keep_project, keep_space, space_details};
+use crate::controller::message::{CreateProject, CreateSpace, Project, Space};
+use crate::home::controllers::{
+    admin_scope_of, keep_project, keep_projects, keep_spaces, space_details,
+};
 use crate::home::enrollment::Asking;
 use crate::home::identities::now;
-use crate::home::projects;
 use crate::home::trust::Trusted;
 use crate::membership::StoredCredential;
 use crate::noun::enroll::ProjectRole;
@@ -35,23 +37,19 @@ impl Resources<'_> {
     /// Spaces and projects of the account, kept in the home; a first one of each is made where there is none. Gives the
     /// default ones.
     pub(super) async fn fetch(&self) -> Result<(Option<Value>, Option<ProjectRecord>), Failure> {
-        let page = PageRequest {
-            after: None,
-            limit: Some(MOST_KEPT),
-        };
-        let spaces = self.client.spaces_page(&page).await;
-        let mut spaces = spaces.map_err(|error| self.failed(&error))?.items;
-        let projects = self.client.projects_page(&page).await;
-        let mut projects = projects.map_err(|error| self.failed(&error))?.items;
+        let controller = &self.invited.place.identifier;
+        let spaces = self.client.spaces().await;
+        let mut spaces = spaces.map_err(|error| self.failed(&error))?;
+        let projects = self.client.projects().await;
+        let mut projects = projects.map_err(|error| self.failed(&error))?;
         // Who is a guest of a project has no space, and needs none.
         if self.make && spaces.is_empty() && projects.is_empty() {
             spaces.extend(self.new_space().await?);
         }
         self.check_subscription(&spaces)?;
         default_first(&mut spaces, |space| &space.name);
-        for space in &spaces {
-            keep_space(self.state, &self.invited.place.identifier, space).await?;
-        }
+        let kept = keep_spaces(self.state, controller, &spaces).await?;
+        self.tell_left_out(&kept.left_out);
         if self.make
             && projects.is_empty()
             && let Some(space) = spaces.first()
@@ -59,22 +57,21 @@ impl Resources<'_> {
             projects.extend(self.new_project(space).await?);
         }
         default_first(&mut projects, |project| &project.name);
-        let mut kept = Vec::new();
-        for project in &projects {
-            self.waiting(&format!("Waiting for the project {}", project.name));
-            let project = told_ready(self.client, project.clone()).await?;
-            kept.push(keep_project(self.state, &self.invited.place.identifier, &project).await?);
+        if let Some(first) = projects.first_mut() {
+            // The others may be made meanwhile.
+            self.waiting(&format!("Waiting for the project {}", first.name));
+            *first = told_ready(self.client, first.clone()).await?;
+            keep_project(self.state, controller, first).await?;
         }
-        let default = projects::default(self.state).await?;
-        let ours = kept
-            .iter()
-            .find(|project| {
-                default
-                    .as_ref()
-                    .is_some_and(|default| default.id == project.id)
-            })
-            .or(kept.first())
-            .cloned();
+        let kept = keep_projects(self.state, controller, &projects).await?;
+        self.tell_left_out(&kept.left_out);
+        let default = kept.all.iter().find(|project| project.is_default).cloned();
+        let is_ours = |default: &&ProjectRecord| kept.ids.contains(&default.id);
+        let first = projects.first().and_then(|first| {
+            let mut all = kept.all.iter();
+            all.find(|project| project.id == first.id)
+        });
+        let ours = default.as_ref().filter(is_ours).or(first).cloned();
         if let (Some(default), Some(ours)) = (&default, &ours)
             && default.id != ours.id
         {
@@ -218,6 +215,12 @@ impl Resources<'_> {
         self.session.host.waiting(what);
     }
 
+    fn tell_left_out(&self, left_out: &[(String, Failure)]) {
+        for (id, failure) in left_out {
+            self.session.host.note(left_out_note(id, failure));
+        }
+    }
+
     fn failed(&self, error: &RequestError) -> Failure {
         failed(self.invited, error)
     }
@@ -231,5 +234,3 @@ fn default_first<T>(items: &mut [T], name: impl Fn(&T) -> &String) {
 }
 
 const DEFAULT: &str = "default";
-/// Whoever has more finds them with `ockam project list`.
-const MOST_KEPT: u64 = 100;
