@@ -59,6 +59,7 @@ impl Router {
                 denials: Arc::new(Denials::new()),
                 most_hops,
                 passed: AtomicU64::new(0),
+                relayed: Default::default(),
                 started: Notify::new(),
                 starters: Arc::default(),
                 outer: Mutex::default(),
@@ -483,6 +484,22 @@ impl Router {
         self.inner.passed.load(Ordering::Relaxed)
     }
 
+    /// Counts a message of a peer that goes on to another peer.
+    pub(crate) fn note_relayed(&self, bytes: usize) {
+        let [messages, all_bytes] = &self.inner.relayed;
+        messages.fetch_add(1, Ordering::Relaxed);
+        all_bytes.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// What came from the peer of one channel and went on to the peer of another so far.
+    pub fn relayed(&self) -> Relayed {
+        let [messages, bytes] = &self.inner.relayed;
+        Relayed {
+            messages: messages.load(Ordering::Relaxed),
+            bytes: bytes.load(Ordering::Relaxed),
+        }
+    }
+
     /// The worker that may receive `message`, after all checks.
     fn admit(&self, message: &LocalMessage) -> Result<Arc<Entry>, SendError> {
         let Some(first) = message.onward.first() else {
@@ -788,6 +805,26 @@ pub enum StartError {
     TooMany(Address),
 }
 
+/// What a node passed on between the peers of its channels, as it came to the channel that it left by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Relayed {
+    /// Messages.
+    pub messages: u64,
+    /// Bytes of their payloads.
+    pub bytes: u64,
+}
+
+impl std::ops::Add for Relayed {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            messages: self.messages + other.messages,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+}
+
 /// A router that this does not keep alive.
 #[derive(Clone, Default)]
 pub(crate) struct WeakRouter(Weak<Inner>);
@@ -810,6 +847,7 @@ struct Inner {
     denials: Arc<Denials>,
     most_hops: usize,
     passed: AtomicU64,
+    relayed: [AtomicU64; 2],
     /// Wakes those who wait for a worker to be started.
     started: Notify,
     starters: Arc<Starters>,

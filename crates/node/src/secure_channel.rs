@@ -385,6 +385,9 @@ impl Inline for Encryptor {
         delivery: &mut Delivery<'_>,
     ) -> Result<(), SendError> {
         message.onward.drop_front();
+        if message.origin.peer.is_some() {
+            delivery.router().note_relayed(message.payload.len());
+        }
         let plaintext = ChannelMessage::Payload(RoutingMessage {
             onward: message.onward,
             return_route: message.return_route,

@@ -15,7 +15,7 @@ use ockam_store::StoreError;
 use crate::cluster::{Cluster, ClusterOptions, Pace};
 use crate::controller::{Controller, ControllerOptions, ControllerServices};
 use crate::first_administrator::{Administrators, FirstAdministrator};
-use crate::metrics::{Metrics, length};
+use crate::metrics::{Metrics, Seen, length};
 use crate::projects::{Projects, ProjectsOptions};
 use crate::sign_in::{Oidc, SignIn};
 
@@ -183,7 +183,15 @@ impl Orchestrating for Orchestrator {
         Box::pin(async {
             // What is not known now is told as it was.
             let counts = self.counts().await.unwrap_or_default();
-            self.metrics.text(&self.node, &counts)
+            let router = self.node.router();
+            self.metrics.text(&Seen {
+                counts,
+                projects: self.projects.counts(),
+                channels: self.node.channels().len(),
+                messages: router.delivered(),
+                denials: self.node.denials().total(),
+                relayed: router.relayed(),
+            })
         })
     }
 

@@ -21,9 +21,10 @@ mod look;
 pub(crate) mod okta;
 mod started;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use ockam_authority::{DEFAULT_LIFETIME, MembersError, Sharing};
 use ockam_control::{Failure, State};
 use ockam_identity::{ChangeHistory, Identifier, UnixTime, VerifiedHistory};
 use ockam_node::{
-    Authority, FlowId, Node, OnDemand, OnDemandFuture, OnDemandGuard, Origin,
+    Authority, FlowId, Node, OnDemand, OnDemandFuture, OnDemandGuard, Origin, Relayed,
     Started as StartedWorker,
 };
 use ockam_store::{HostingRecord, Store, StoreError};
@@ -104,11 +105,17 @@ pub struct HostedProject {
     pub authority_route: MultiAddr,
 }
 
-/// How many there are, in this process.
+/// How many there are, in this process, and what there was.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProjectCounts {
     /// Projects that run.
     pub started: usize,
+    /// How often one was started because somebody came.
+    pub starts: u64,
+    /// Members that have channels with nodes of projects; of each project.
+    pub members: usize,
+    /// What was passed on from one member to another.
+    pub relayed: Relayed,
     /// Relays that are registered.
     pub relays: usize,
     /// Channels with nodes of projects.
@@ -168,6 +175,10 @@ pub struct Projects {
     controller: Authority,
     // Held for one look-up or change; never across an await.
     running: Mutex<HashMap<ProjectId, Arc<Started>>>,
+    starts: AtomicU64,
+    /// What those that do not run any more had passed on.
+    // Held for one addition; taken after `running`.
+    ended: Mutex<Relayed>,
     /// Ways into the outer node that lead to projects.
     // Held for one copy or insertion; taken before `running`.
     ways: Mutex<Vec<FlowId>>,
@@ -194,6 +205,8 @@ impl Projects {
             controller: Authority::new(options.controller.clone()),
             options,
             running: Mutex::default(),
+            starts: AtomicU64::new(0),
+            ended: Mutex::default(),
             ways: Mutex::default(),
             turns: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             hasher: RandomState::new(),
@@ -236,18 +249,34 @@ impl Projects {
 
     /// What runs in this process.
     pub fn counts(&self) -> ProjectCounts {
-        let running: Vec<_> = self.running().values().cloned().collect();
+        let (running, ended) = {
+            let running = self.running();
+            // One that ends is in one of both.
+            let ended = *self.ended();
+            (running.values().cloned().collect::<Vec<_>>(), ended)
+        };
         running.iter().fold(
             ProjectCounts {
                 started: running.len(),
+                starts: self.starts.load(Ordering::Relaxed),
+                relayed: ended,
                 ..ProjectCounts::default()
             },
-            |counts, started| ProjectCounts {
-                relays: counts.relays + started.relays().len(),
-                channels: counts.channels + started.node.channels().len(),
-                authority_channels: counts.authority_channels
-                    + started.authority_node.channels().len(),
-                ..counts
+            |counts, started| {
+                let channels = started.node.channels();
+                let members: HashSet<Identifier> = channels
+                    .iter()
+                    .map(|channel| channel.peer().identifier)
+                    .collect();
+                ProjectCounts {
+                    relays: counts.relays + started.relays().len(),
+                    channels: counts.channels + channels.len(),
+                    members: counts.members + members.len(),
+                    authority_channels: counts.authority_channels
+                        + started.authority_node.channels().len(),
+                    relayed: counts.relayed + started.node.router().relayed(),
+                    ..counts
+                }
             },
         )
     }
@@ -343,6 +372,7 @@ impl Projects {
             }
             self.running().insert(project.clone(), started.clone());
         }
+        self.starts.fetch_add(1, Ordering::Relaxed);
         // Another process may have deleted it since it was looked up, and the news of that come before it ran.
         if self.store().hosting(project.as_str()).await?.is_none() {
             drop(self.running().remove(project));
@@ -353,7 +383,15 @@ impl Projects {
 
     /// Stops a project that runs here.
     async fn end(&self, project: &ProjectId) {
-        let started = self.running().remove(project);
+        let started = {
+            let mut running = self.running();
+            let started = running.remove(project);
+            if let Some(started) = &started {
+                let mut ended = self.ended();
+                *ended = *ended + started.node.router().relayed();
+            }
+            started
+        };
         if let Some(started) = started {
             started.end().await;
         }
@@ -380,6 +418,10 @@ impl Projects {
 
     fn running(&self) -> MutexGuard<'_, HashMap<ProjectId, Arc<Started>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ended(&self) -> MutexGuard<'_, Relayed> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ways(&self) -> MutexGuard<'_, Vec<FlowId>> {

@@ -79,7 +79,13 @@ impl Controller {
         sign_in: &dyn SignIn,
         token: &str,
     ) -> Result<Dues, Refused> {
-        let somebody = sign_in.verify(token).await.map_err(|error| match error {
+        let verified = sign_in.verify(token).await;
+        self.options.metrics.note_sign_in(match &verified {
+            Ok(_) => "accepted",
+            Err(SignInError::Refused(_)) => "refused",
+            Err(SignInError::Unavailable(_)) => "unavailable",
+        });
+        let somebody = verified.map_err(|error| match error {
             SignInError::Refused(why) => {
                 tracing::info!("an access token is refused: {why}");
                 Refused::Forbidden("the access token is not accepted")

@@ -19,8 +19,8 @@ use super::{Controller, Hosted};
 impl Controller {
     pub(super) async fn list_projects(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
         // spec: extensions 4.8.4
-        if !asked.body.is_empty() {
-            return self.page_projects(asked).await;
+        if let Ok(page) = asked.read::<PageRequest>() {
+            return self.page_projects(asked, &page).await;
         }
         let email = &asked.granted.account()?.email;
         let _alone = self.whole_lists.acquire().await;
@@ -38,9 +38,8 @@ impl Controller {
         }
     }
 
-    async fn page_projects(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
-        let page: PageRequest = asked.read()?;
-        let (after, limit) = bounds(&page);
+    async fn page_projects(&self, asked: &Asked<'_>, page: &PageRequest) -> Result<Done, Refused> {
+        let (after, limit) = bounds(page);
         let email = &asked.granted.account()?.email;
         let mut projects = self
             .store

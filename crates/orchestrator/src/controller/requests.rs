@@ -95,6 +95,27 @@ impl Refused {
     }
 }
 
+impl Refused {
+    /// What it is counted as.
+    const fn reason(&self) -> &'static str {
+        match self {
+            Self::NoChannel => "no_channel",
+            Self::UnknownPath => "unknown_path",
+            Self::NotEnrolled => "not_enrolled",
+            Self::Forbidden(_) => "forbidden",
+            Self::NotFound => "not_found",
+            Self::Malformed(_) => "malformed",
+            Self::Unusable(_) => "unusable",
+            Self::Conflict(_) => "conflict",
+            Self::TooMany => "too_many",
+            Self::NotOffered(_) => "not_offered",
+            Self::TooLong => "too_long",
+            Self::Unavailable(_) => "unavailable",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
         match error {
@@ -204,6 +225,7 @@ impl Controller {
             Ok(done) => (Status::Ok, done.body),
             Err(refused) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
+                self.note_refused(&refused);
                 log(service, caller, &request, &refused);
                 let body = ErrorBody::new(&request, refused.to_string()).encode();
                 (refused.status(), Some(Zeroizing::new(body)))
@@ -216,6 +238,16 @@ impl Controller {
         Some(Zeroizing::new(
             response.encode(body.as_ref().map(|body| body.as_slice())),
         ))
+    }
+
+    fn note_refused(&self, refused: &Refused) {
+        let metrics = &self.options.metrics;
+        metrics.note_refusal(refused.reason());
+        if let Refused::Failed(error) = refused
+            && error.is::<StoreError>()
+        {
+            metrics.note_database_error();
+        }
     }
 
     async fn done(

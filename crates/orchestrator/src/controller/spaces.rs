@@ -16,8 +16,8 @@ use super::source::new_id;
 impl Controller {
     pub(super) async fn list_spaces(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
         // spec: extensions 4.8.4
-        if !asked.body.is_empty() {
-            return self.page_spaces(asked).await;
+        if let Ok(page) = asked.read::<PageRequest>() {
+            return self.page_spaces(asked, &page).await;
         }
         let all = self.all_spaces(asked, shown).await?;
         Ok(Done::with(&all))
@@ -45,9 +45,8 @@ impl Controller {
         }
     }
 
-    async fn page_spaces(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
-        let page: PageRequest = asked.read()?;
-        let (after, limit) = bounds(&page);
+    async fn page_spaces(&self, asked: &Asked<'_>, page: &PageRequest) -> Result<Done, Refused> {
+        let (after, limit) = bounds(page);
         let mut spaces = self
             .store
             .hosted_spaces_of(&asked.granted.account()?.email, after, limit + 1)
