@@ -3,6 +3,8 @@
 //! **Invariants**: a space has no two projects of one name; a project that was begun is finished or deleted under the same id,
 //! whatever ended the process. Specification: trust 9.4.
 
+use std::collections::HashSet;
+
 use ockam_identity::UnixTime;
 use sqlx::AssertSqlSafe;
 
@@ -254,55 +256,66 @@ impl Store {
         .await
     }
 
-    /// Notes that a project is to go, so that whoever finds it later finishes that. `entry` says that it was begun.
+    /// Notes that projects are to go, so that whoever finds them later finishes that. An entry for each says that it was begun.
     ///
     /// # Errors
     /// The store cannot be written.
-    pub async fn begin_project_deletion(
+    pub async fn begin_project_deletions(
         &self,
-        id: &str,
-        entry: &NewAudit,
+        projects: &[(String, NewAudit)],
     ) -> Result<(), StoreError> {
         self.write(async |db| {
-            dues::deletion(db, id, entry.at).await?;
-            audit::append(db, entry).await?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Deletes what is known of a project, and forgets what was due of it.
-    ///
-    /// # Errors
-    /// The store cannot be written.
-    pub async fn delete_hosted_project(
-        &self,
-        id: &str,
-        entry: &NewAudit,
-    ) -> Result<(), StoreError> {
-        self.write(async |db| {
-            for statement in [
-                "DELETE FROM orchestrator_due WHERE project = $1",
-                "DELETE FROM orchestrator_role WHERE project = $1",
-                "DELETE FROM orchestrator_invitation WHERE target = $1",
-                "DELETE FROM orchestrator_code WHERE project = $1",
-                "DELETE FROM orchestrator_operation WHERE project = $1",
-            ] {
-                sql::query(statement)
-                    .bind(id.to_owned())
-                    .execute(&mut *db)
-                    .await?;
-            }
-            let gone = sql::query("DELETE FROM orchestrator_project WHERE id = $1")
-                .bind(id.to_owned())
-                .execute(&mut *db)
-                .await?;
-            if gone.rows_affected() > 0 {
+            for (id, entry) in projects {
+                dues::deletion(db, id, entry.at).await?;
                 audit::append(db, entry).await?;
             }
             Ok(())
         })
         .await
+    }
+
+    /// Deletes what is known of projects, and forgets what was due of them. Of those that are there the entries say so.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn delete_hosted_projects(
+        &self,
+        projects: &[(String, NewAudit)],
+    ) -> Result<(), StoreError> {
+        for some in projects.chunks(sql::AT_ONCE) {
+            self.write(async |db| {
+                let places = sql::placeholders(some.len());
+                for (table, column) in [
+                    ("orchestrator_due", "project"),
+                    ("orchestrator_role", "project"),
+                    ("orchestrator_invitation", "target"),
+                    ("orchestrator_code", "project"),
+                    ("orchestrator_operation", "project"),
+                ] {
+                    let mut query = sql::query(AssertSqlSafe(format!(
+                        "DELETE FROM {table} WHERE {column} IN ({places})"
+                    )));
+                    for (id, _) in some {
+                        query = query.bind(id.as_str());
+                    }
+                    query.execute(&mut *db).await?;
+                }
+                let mut query = sql::query_scalar(AssertSqlSafe(format!(
+                    "DELETE FROM orchestrator_project WHERE id IN ({places}) RETURNING id"
+                )));
+                for (id, _) in some {
+                    query = query.bind(id.as_str());
+                }
+                let gone: Vec<String> = query.fetch_all(&mut *db).await?;
+                let gone: HashSet<String> = gone.into_iter().collect();
+                for (_, entry) in some.iter().filter(|(id, _)| gone.contains(id)) {
+                    audit::append(db, entry).await?;
+                }
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// Says what somebody may in a project.
@@ -555,7 +568,8 @@ mod tests {
         assert_eq!(begin("q", "s").await, ProjectBegun::NameTaken);
         assert_eq!(begin("q", "x").await, ProjectBegun::NoSpace);
         assert!(!store.delete_hosted_space("s", &entry()).await.unwrap());
-        store.delete_hosted_project("p", &entry()).await.unwrap();
+        let gone = [("p".to_owned(), entry()), ("nobody".to_owned(), entry())];
+        store.delete_hosted_projects(&gone).await.unwrap();
         assert!(store.delete_hosted_space("s", &entry()).await.unwrap());
     }
 

@@ -70,7 +70,7 @@ pub(crate) static HOME: Schema = Schema {
     application: i32::from_be_bytes(*b"OckH"),
     migrations: &[
         HOME_1, HOME_2, HOME_3, HOME_4, HOME_5, HOME_6, HOME_7, HOME_8, HOME_9, HOME_10, HOME_11,
-        HOME_12, HOME_13, HOME_14, HOME_15,
+        HOME_12, HOME_13, HOME_14, HOME_15, HOME_16,
     ],
 };
 
@@ -486,6 +486,11 @@ CREATE TABLE orchestrator_due (
     at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX orchestrator_due_project ON orchestrator_due (project);
+";
+
+/// Whoever forgets an identity asks whether another one has the same key; an Orchestrator has tens of thousands.
+const HOME_16: &str = "
+CREATE INDEX identity_key ON identity (key_handle);
 ";
 
 /// `seal` has one row if the file is sealed: the key of the secrets, itself sealed under the passphrase.

@@ -1,6 +1,7 @@
 //! `ockam space`.
 
 use clap::Args;
+use ockam_authority::client::RequestError;
 use ockam_store::{SpaceName, SpaceRecord};
 use serde_json::json;
 
@@ -171,40 +172,54 @@ impl Run for Delete {
     }
 }
 
-/// Deletes the projects of a space one by one, then the space (spec: trust 9.3).
+/// Deletes a space with its projects.
 pub(super) async fn delete(asking: &Asking<'_>, space: &SpaceRecord) -> Result<(), Failure> {
-    let name = &space.name;
-    let told = asking.told_projects().await?;
-    for project in told.iter().filter(|project| project.space_id == space.id) {
-        asking
-            .session
-            .host
-            .waiting(&format!("Deleting the project {}", project.name));
-        let deleted = asking
-            .client
-            .delete_project(&space.id, &project.id)
-            .await
-            .map_err(|error| {
+    let failed = |object: String, error: &RequestError| {
+        let what = format!("the space {} was not deleted", space.name);
+        asking.failed(&what, &object, error)
+    };
+    let object = || format!("the space {}, whose id is {}", space.name, space.id);
+    let has_pages = asking.client.has_pages().await;
+    // spec: extensions 4.8.4
+    if !has_pages.map_err(|error| failed(object(), &error))? {
+        // One by one, as it is published (spec: trust 9.3).
+        let told = asking.told_projects().await?;
+        for project in told.iter().filter(|project| project.space_id == space.id) {
+            asking
+                .session
+                .host
+                .waiting(&format!("Deleting the project {}", project.name));
+            let deleted = asking.client.delete_project(&space.id, &project.id).await;
+            deleted.map_err(|error| {
                 let object = format!("the project {}, whose id is {}", project.name, project.id);
-                asking.failed(
-                    &format!("the space {name} was not deleted"),
-                    &object,
-                    &error,
-                )
-            });
-        deleted?;
-        forget(asking, &project.id).await?;
+                failed(object, &error)
+            })?;
+        }
     }
+    asking
+        .session
+        .host
+        .waiting(&format!("Deleting the space {}", space.name));
     let deleted = asking.client.delete_space(&space.id).await;
-    deleted.map_err(|error| {
-        let object = format!("the space {name}, whose id is {}", space.id);
-        asking.failed(
-            &format!("the space {name} was not deleted"),
-            &object,
-            &error,
-        )
-    })?;
-    let forgotten = asking.state.store().delete_space(&space.id).await;
+    deleted.map_err(|error| failed(object(), &error))?;
+    let all = asking.state.store().projects().await.map_err(refused)?;
+    let used = projects::all_used(&asking.state).await?;
+    let mut gone = Vec::new();
+    for known in all {
+        if known.controller != Some(asking.controller)
+            || projects::details(&known)?.space_id != space.id
+        {
+            continue;
+        }
+        if used.contains(&known.id) {
+            forget(asking, &known.id).await?;
+        } else {
+            gone.push(known.id);
+        }
+    }
+    let store = asking.state.store();
+    store.delete_projects(&gone).await.map_err(refused)?;
+    let forgotten = store.delete_space(&space.id).await;
     forgotten.map(drop).map_err(refused)
 }
 

@@ -397,6 +397,19 @@ impl ControllerClient {
         self.page("/v0/audit/page", page).await
     }
 
+    /// Whether the controller tells long lists in pages. One that does deletes a space with all its projects at once.
+    pub async fn has_pages(&self) -> Asked<bool> {
+        let page = PageRequest {
+            after: None,
+            limit: Some(1),
+        };
+        let body = page.encode();
+        let answer = self
+            .client
+            .request(PROJECTS, Method::Get, "/v0", Some(&body));
+        Ok(is_page(&answer.await?))
+    }
+
     /// A list, page by page where the controller has pages. `spec: extensions 4.8.4`
     async fn list<T: Item>(&self, service: &'static str, path: &str) -> Asked<Vec<T>> {
         let mut all = Vec::new();
@@ -410,8 +423,7 @@ impl ControllerClient {
                 .client
                 .request(service, Method::Get, path, Some(&body))
                 .await?;
-            // As published it is an array.
-            if answer.first().is_none_or(|first| first >> 5 != MAP) {
+            if !is_page(&answer) {
                 return read(&answer);
             }
             let page: Page<T> = read(&answer)?;
@@ -489,6 +501,11 @@ impl ControllerClient {
                 .await?,
         )
     }
+}
+
+/// Whether an answer is a page; as published it is an array.
+fn is_page(answer: &[u8]) -> bool {
+    answer.first().is_some_and(|first| first >> 5 == MAP)
 }
 
 fn read<T: Item>(body: &[u8]) -> Asked<T> {

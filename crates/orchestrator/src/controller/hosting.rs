@@ -19,8 +19,8 @@ pub trait Hosting: Send + Sync + fmt::Debug + 'static {
     /// Makes a project, or finds the one that an earlier attempt made under this id.
     fn create<'a>(&'a self, project: &'a str) -> Eventual<'a, Hosted>;
 
-    /// Deletes a project; one that is not there is deleted.
-    fn delete<'a>(&'a self, project: &'a str) -> Eventual<'a, ()>;
+    /// Deletes projects; one that is not there is deleted.
+    fn delete<'a>(&'a self, projects: &'a [String]) -> Eventual<'a, ()>;
 
     /// What these projects are, by id; those that are not there are left out.
     fn describe<'a>(&'a self, projects: &'a [String]) -> Eventual<'a, BTreeMap<String, Hosted>>;
@@ -151,8 +151,8 @@ impl Hosting for InMemory {
         Box::pin(async move { Self::hosted(project) })
     }
 
-    fn delete<'a>(&'a self, project: &'a str) -> Eventual<'a, ()> {
-        self.projects().remove(project);
+    fn delete<'a>(&'a self, projects: &'a [String]) -> Eventual<'a, ()> {
+        self.projects().retain(|known, _| !projects.contains(known));
         Box::pin(async { Ok(()) })
     }
 

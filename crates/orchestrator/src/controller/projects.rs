@@ -114,22 +114,30 @@ impl Controller {
         if project.space != asked.granted.space()?.id {
             return Err(Refused::NotFound);
         }
-        self.remove_project(asked, id, &project.name).await?;
+        self.remove_projects(asked, &[(id.to_owned(), project.name)])
+            .await?;
         Ok(Done::nothing().noted())
     }
 
     /// Whoever finds that it was cut short finishes it.
-    pub(super) async fn remove_project(
+    pub(super) async fn remove_projects(
         &self,
         asked: &Asked<'_>,
-        id: &str,
-        name: &str,
+        projects: &[(String, String)],
     ) -> Result<(), Refused> {
         let who = asked.caller.identifier().to_string();
-        let object = format!("project {id} {name}");
-        let entry = self.audit.entry(&who, DELETE_PROJECT, &object, BEGUN);
-        self.store.begin_project_deletion(id, &entry).await?;
-        self.finish_deletion(id, &who).await
+        for some in projects.chunks(GONE_AT_ONCE) {
+            let (mut ids, mut begun) = (Vec::new(), Vec::new());
+            for (id, name) in some {
+                let object = format!("project {id} {name}");
+                let entry = self.audit.entry(&who, DELETE_PROJECT, &object, BEGUN);
+                begun.push((id.clone(), entry));
+                ids.push(id.clone());
+            }
+            self.store.begin_project_deletions(&begun).await?;
+            self.finish_deletions(&ids, &who).await?;
+        }
+        Ok(())
     }
 
     pub(super) fn project_admins(&self, asked: &Asked<'_>) -> Result<Done, Refused> {
@@ -312,5 +320,7 @@ fn own_admins(project: &HostedProjectRecord) -> impl Iterator<Item = &String> {
 
 /// The outcome of what goes on.
 const BEGUN: &str = "begun";
+/// Projects of a space that are deleted together.
+const GONE_AT_ONCE: usize = 100;
 const OKTA: &str = "okta";
 const OTHER_ADDON: &str = "this addon is not offered here";

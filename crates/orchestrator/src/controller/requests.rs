@@ -106,7 +106,7 @@ impl Refused {
             Self::NotFound => "not_found",
             Self::Malformed(_) => "malformed",
             Self::Unusable(_) => "unusable",
-            Self::Conflict(_) => "conflict",
+            Self::Conflict(_) | Self::LastOfSpace { .. } => "conflict",
             Self::TooMany => "too_many",
             Self::NotOffered(_) => "not_offered",
             Self::TooLong => "too_long",

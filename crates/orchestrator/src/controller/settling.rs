@@ -50,7 +50,9 @@ impl Controller {
 
     async fn settle_one(&self, due: &DueRecord) -> Result<(), Refused> {
         let Some(who) = &due.who else {
-            return self.finish_deletion(&due.project, ITSELF).await;
+            return self
+                .finish_deletions(std::slice::from_ref(&due.project), ITSELF)
+                .await;
         };
         let mut standing = self.standing(&due.project, who).await?;
         let mut done = Ok(());
@@ -110,12 +112,22 @@ impl Controller {
         })
     }
 
-    /// Deletes a project that is noted as one that is to go. What is known of it goes last.
-    pub(super) async fn finish_deletion(&self, project: &str, actor: &str) -> Result<(), Refused> {
-        self.options.hosting.delete(project).await?;
-        let object = format!("project {project}");
-        let entry = self.audit.entry(actor, DELETE_PROJECT, &object, "done");
-        Ok(self.store.delete_hosted_project(project, &entry).await?)
+    /// Deletes projects that are noted as such that are to go. What is known of them goes last.
+    pub(super) async fn finish_deletions(
+        &self,
+        projects: &[String],
+        actor: &str,
+    ) -> Result<(), Refused> {
+        self.options.hosting.delete(projects).await?;
+        let gone: Vec<_> = projects
+            .iter()
+            .map(|project| {
+                let object = format!("project {project}");
+                let entry = self.audit.entry(actor, DELETE_PROJECT, &object, "done");
+                (project.clone(), entry)
+            })
+            .collect();
+        Ok(self.store.delete_hosted_projects(&gone).await?)
     }
 
     /// Does what others left, as long as this is asked for.

@@ -86,9 +86,8 @@ impl Controller {
         let entry = asked.entry(self, "");
         // Somebody may make another one meanwhile.
         while !self.store.delete_hosted_space(&space.id, &entry).await? {
-            for (project, name) in self.store.hosted_projects_in(&space.id).await? {
-                self.remove_project(asked, &project, &name).await?;
-            }
+            let projects = self.store.hosted_projects_in(&space.id).await?;
+            self.remove_projects(asked, &projects).await?;
         }
         Ok(Done::nothing().noted())
     }

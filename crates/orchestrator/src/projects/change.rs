@@ -50,22 +50,18 @@ impl Projects {
         Ok(made.into_record().identifier)
     }
 
-    /// Forgets a project with all its members, codes and keys; whoever uses it is cut off, in other processes within a second.
+    /// Forgets projects with all their members, codes and keys; whoever uses them is cut off, in other processes within a second.
+    /// Says how many there were.
     ///
     /// # Errors
-    /// [`ProjectsError::Unknown`]; [`ProjectsError::Store`].
-    pub async fn delete(&self, project: &str) -> Result<(), ProjectsError> {
-        let id: ProjectId = project
-            .parse()
-            .map_err(|_| ProjectsError::Unknown(project.to_owned()))?;
-        let _turn = self.turn(&id).await;
-        let known = [id.as_str().to_owned()];
-        let deleted = self.store().delete_hostings(&known, now()).await?;
-        self.end(&id).await;
-        match deleted {
-            0 => Err(ProjectsError::Unknown(project.to_owned())),
-            _ => Ok(()),
+    /// [`ProjectsError::Store`].
+    pub async fn delete(&self, projects: &[String]) -> Result<usize, ProjectsError> {
+        let deleted = self.store().delete_hostings(projects, now()).await?;
+        // One that is being started finds itself that it is gone.
+        for id in projects.iter().filter_map(|project| project.parse().ok()) {
+            self.end(&id).await;
         }
+        Ok(deleted)
     }
 
     /// Makes somebody a member with these attributes, in place of those that were placed before.

@@ -42,8 +42,11 @@ impl Hosting for Projects {
         })
     }
 
-    fn delete<'a>(&'a self, project: &'a str) -> Eventual<'a, ()> {
-        Box::pin(async move { gone_is_done(Self::delete(self, project).await) })
+    fn delete<'a>(&'a self, projects: &'a [String]) -> Eventual<'a, ()> {
+        Box::pin(async move {
+            Self::delete(self, projects).await?;
+            Ok(())
+        })
     }
 
     fn describe<'a>(&'a self, projects: &'a [String]) -> Eventual<'a, BTreeMap<String, Hosted>> {

@@ -117,7 +117,7 @@ async fn what_a_change_left_to_be_done_is_done_by_the_next_process() {
     let gone = store.delete_account(&account.id, &entry).await.unwrap();
     assert!(matches!(gone, AccountChange::Deleted(_)));
     store
-        .begin_project_deletion(&world.project.id, &entry)
+        .begin_project_deletions(&[(world.project.id.clone(), entry)])
         .await
         .unwrap();
     let open = async || {

@@ -6,7 +6,7 @@ use crate::command::argument::Identity;
 use crate::command::{Note, Session, controller};
 use crate::controller::ControllerPlace;
 use crate::controller::client::{Asked, ControllerClient};
-use crate::controller::message::{Page, PageRequest};
+use crate::controller::message::Page;
 use crate::hint;
 use crate::outcome::{Code, Failure};
 use crate::state::{State, refused};
@@ -41,12 +41,8 @@ impl Asking {
         if let Some(id) = id_among(&known, named)? {
             return Ok(id);
         }
-        let page = PageRequest {
-            after: None,
-            limit: Some(LARGEST_PAGE),
-        };
-        let told = self.client.projects_page(&page).await;
-        let told = self.answered(told, "the projects are not known")?.items;
+        let told = self.client.projects().await;
+        let told = self.answered(told, "the projects are not known")?;
         known.extend(told.into_iter().map(|project| (project.name, project.id)));
         known.sort();
         known.dedup();
