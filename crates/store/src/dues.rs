@@ -378,10 +378,11 @@ mod tests {
         assert_eq!(nobody.unwrap(), AdminChange::Last);
 
         // With a project goes what was due of it.
-        store.begin_project_deletion("p", &entry()).await.unwrap();
+        let gone = [("p".to_owned(), entry())];
+        store.begin_project_deletions(&gone).await.unwrap();
         let all = Dues::until(UnixTime(u64::MAX));
         assert_eq!(listed(&store, all).await[0], ("p".to_owned(), None));
-        store.delete_hosted_project("p", &entry()).await.unwrap();
+        store.delete_hosted_projects(&gone).await.unwrap();
         assert_eq!(listed(&store, all).await, pairs(&[("q", 1)]));
     }
 }
