@@ -111,6 +111,8 @@ impl Refused {
             Self::NotOffered(_) => "not_offered",
             Self::TooLong => "too_long",
             Self::Unavailable(_) => "unavailable",
+            Self::Away(_) => "database_away",
+            Self::Unconfirmed(_) => "unconfirmed",
             Self::Failed(_) => "failed",
         }
     }
@@ -243,9 +245,12 @@ impl Controller {
     fn note_refused(&self, refused: &Refused) {
         let metrics = &self.options.metrics;
         metrics.note_refusal(refused.reason());
-        if let Refused::Failed(error) = refused
-            && error.is::<StoreError>()
-        {
+        let of_database = match refused {
+            Refused::Away(_) | Refused::Unconfirmed(_) => true,
+            Refused::Failed(error) => error.is::<StoreError>(),
+            _ => false,
+        };
+        if of_database {
             metrics.note_database_error();
         }
     }
