@@ -339,13 +339,17 @@ mod tests {
             assert_eq!(store.verify_audit().await.unwrap().broken, None);
             store
                 .write(async |db| {
-                    for trigger in [
-                        "DROP TRIGGER IF EXISTS audit_not_changed",
-                        "DROP TRIGGER IF EXISTS audit_not_deleted",
-                        statement,
-                    ] {
-                        sql::query(trigger).execute(&mut *db).await?;
+                    let triggers: &[&str] = match db.kind() {
+                        sql::Kind::File => &[
+                            "DROP TRIGGER audit_not_changed",
+                            "DROP TRIGGER audit_not_deleted",
+                        ],
+                        sql::Kind::Server => &["DROP TRIGGER audit_is_kept ON audit"],
+                    };
+                    for trigger in triggers {
+                        sql::query(*trigger).execute(&mut *db).await?;
                     }
+                    sql::query(statement).execute(&mut *db).await?;
                     Ok(())
                 })
                 .await

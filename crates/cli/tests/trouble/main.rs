@@ -58,6 +58,7 @@ mod restart;
 mod rotation;
 mod routes;
 mod second_user;
+mod secrets;
 mod sick_homes;
 mod sign_in;
 mod status;

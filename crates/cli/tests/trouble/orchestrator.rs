@@ -226,7 +226,7 @@ fn ask(home: &Home, request: &str) -> String {
     exchange(status["status_endpoint"].as_str().unwrap(), request)
 }
 
-fn exchange(endpoint: &str, request: &str) -> String {
+pub(crate) fn exchange(endpoint: &str, request: &str) -> String {
     let mut stream = connect(endpoint.parse().unwrap(), LONG).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
