@@ -378,10 +378,14 @@ def program():
 
 
 class Crowd:
-    """An example of one of the crates in a process of its own, which plays many: an order, an answer."""
+    """An example of one of the crates in a process of its own, which plays many: an order, an answer.
+
+    CROWD_PROFILE=debug takes the one that was built with the tests.
+    """
 
     def __init__(self, stage, crate, example):
-        profile = "release" if "release" in stage.binary.parts else "debug"
+        usual = "release" if "release" in stage.binary.parts else "debug"
+        profile = os.environ.get("CROWD_PROFILE", usual)
         self.process = subprocess.Popen([built(crate, example, profile)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True, env=stage.environment, cwd=stage.work)
         stage.closing.callback(self._end)
@@ -407,9 +411,12 @@ class Crowd:
 
 def built(crate, example, profile):
     """The program of an example, built when it is not up to date."""
-    # Beside the program, whose dependencies are built as they are.
-    command = ["cargo", "build", "--locked", "--package", "ockam-cli", "--package", crate, "--example", example]
-    command += ["--release"] if profile == "release" else []
+    command = ["cargo", "build", "--locked", "--example", example]
+    if profile == "release":
+        # Beside the program, whose dependencies are built as they are.
+        command += ["--release", "--package", "ockam-cli", "--package", crate]
+    else:
+        command += ["--workspace"]
     say("$ " + " ".join(command))
     must(subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode == 0, "the build failed")
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))

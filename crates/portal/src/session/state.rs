@@ -125,6 +125,7 @@ impl SessionState {
                 if now >= up.next_ping {
                     up.next_ping = now + self.pace.ping_interval;
                     up.outstanding.push(random);
+                    up.latest = Some(random);
                     return Step::Ping(random);
                 }
                 Step::Wait(earliest(Some(up.next_ping), up.suspected_until))
@@ -195,7 +196,7 @@ impl SessionState {
     /// An answer came. Any outstanding ping answered clears all of them (spec: messaging 8).
     pub(crate) fn handle_pong(&mut self, value: u64) {
         if let Phase::Up(up) = &mut self.phase
-            && up.outstanding.contains(&value)
+            && (up.outstanding.contains(&value) || up.latest == Some(value))
         {
             up.outstanding.clear();
             up.suspected_until = None;
@@ -265,6 +266,8 @@ impl Down {
 struct Up {
     next_ping: Instant,
     outstanding: Vec<u64>,
+    /// The last one that was asked. Something else may be heard before its answer, which tells all the same that it answers.
+    latest: Option<u64>,
     suspected_until: Option<Instant>,
     has_answered: bool,
 }
@@ -274,6 +277,7 @@ impl Up {
         Self {
             next_ping: now,
             outstanding: Vec::new(),
+            latest: None,
             suspected_until: None,
             has_answered: false,
         }
@@ -424,6 +428,19 @@ mod tests {
         }
         clock.wait();
         assert_eq!(clock.state.poll(clock.now, 13), Step::Replace);
+    }
+
+    #[test]
+    fn an_answer_counts_that_comes_after_something_else_was_heard() {
+        let mut clock = Clock::up();
+        clock.state.pace.echo = Echo::Optional;
+        assert_eq!(clock.state.poll(clock.now, 1), Step::Ping(1));
+        clock.state.handle_heard();
+        clock.state.handle_pong(1);
+        clock.state.handle_suspicion(clock.now);
+        assert_eq!(clock.state.poll(clock.now, 2), Step::Ping(2));
+        assert_eq!(clock.wait(), Duration::from_secs(2));
+        assert_eq!(clock.state.poll(clock.now, 3), Step::Replace);
     }
 
     #[test]
