@@ -114,7 +114,8 @@ async fn run(room: Room, own: Address, mut mailbox: Mailbox, service: Arc<impl A
         };
         let service = service.clone();
         under_way.spawn(async move {
-            let answer = service.answer(message).await;
+            // In a place of its own: whoever waits for news afterwards would hold on to the room that this takes.
+            let answer = Box::pin(service.answer(message)).await;
             // An answer may wait for whoever asked, and only requests of the same asker wait with it.
             drop(place);
             let Some(answer) = answer else {
