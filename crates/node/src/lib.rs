@@ -68,7 +68,8 @@ pub use policies::{AppliedPolicy, MemoryPolicies, Policies, PolicySource};
 pub use queue::{Permit, Queue, QueueClosed, QueueReader, Queued, Weight};
 pub use rates::{Allowance, Rates, Source};
 pub use router::{
-    Delivery, End, Inline, Mailbox, Refusals, Relayed, Router, SendError, StartError, WorkerGuard,
+    Delivering, Delivery, End, Inline, Mailbox, Refusals, Relayed, Router, SendError, StartError,
+    WorkerGuard,
 };
 pub use secure_channel::{
     ChannelError, ChannelListener, ChannelOptions, HistoryRefused, ListenerOptions,

@@ -24,14 +24,16 @@ use crate::access::{Access, Rule};
 use crate::denials::{Denials, DeniedBy};
 use crate::flow_control::{Consumer, FlowId, Producer};
 use crate::message::{ChannelPeer, LocalMessage};
-use crate::on_demand::{Started, Starters};
-use crate::queue::{Permit, Queue, QueueReader, Weight};
+use crate::on_demand::Starters;
+use crate::queue::{Permit, Queue, QueueClosed, QueueReader, Weight};
 use crate::rates::{Rates, Source};
 
 pub use self::delivery::{Delivery, End, Inline};
+pub use self::journey::Delivering;
 pub use self::refusal::{Refusals, SendError};
 
 mod delivery;
+mod journey;
 mod refusal;
 
 /// Workers of one node. Cloning gives another handle to the same router.
@@ -141,129 +143,33 @@ impl Router {
         self.start(address, Kind::Inline(worker), access, behind, &[])
     }
 
-    /// Sends a message that originates at the local address `from`: waits for room where it ends, then runs the chain.
+    /// Sends a message that originates at the local address `from`, as [`Router::deliver`] does.
     ///
     /// # Errors
     /// Why the message could not be delivered on this node. What happens beyond it is not known here.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, the message is either delivered or not; it is never delivered in part.
-    pub async fn send(
+    /// As for [`Router::deliver`].
+    pub fn send(
         &self,
         from: &Address,
         onward: Route,
         return_route: Route,
         payload: Buffer,
-    ) -> Result<(), SendError> {
+    ) -> Delivering {
         self.deliver(LocalMessage::new(from, onward, return_route, payload))
-            .await
     }
 
-    /// Delivers a message, waiting for room where it ends.
+    /// Delivers a message. What needs no waiting is done when this returns; what has to wait, for room where the message
+    /// ends or for a worker to be started, goes on while the returned value is awaited.
     ///
     /// # Errors
     /// Why it could not be delivered on this node; counted in [`Router::refusals`].
     ///
     /// # Cancel safety
-    /// As for [`Router::send`].
-    pub async fn deliver(&self, message: LocalMessage) -> Result<(), SendError> {
-        self.deliver_with(message, None).await
-    }
-
-    /// Delivers a message that holds `room` in the queue behind [`End::Loopback`] already.
-    async fn deliver_with(
-        &self,
-        mut message: LocalMessage,
-        mut room: Option<Permit>,
-    ) -> Result<(), SendError> {
-        let mut elsewhere = None;
-        let mut steps = MAX_CHAIN;
-        loop {
-            let router: &Self = elsewhere.as_ref().unwrap_or(self);
-            match router.deliver_inner(message, room.take(), &mut steps).await {
-                Ok(None) => {
-                    router.inner.passed.fetch_add(1, Ordering::Relaxed);
-                    return Ok(());
-                }
-                Ok(Some((other, goes_on))) => {
-                    message = goes_on;
-                    elsewhere = Some(other);
-                }
-                Err(error) => {
-                    router.inner.refusals.count(&error);
-                    return Err(error);
-                }
-            }
-        }
-    }
-
-    /// Returns what goes on in the router of another node.
-    async fn deliver_inner(
-        &self,
-        mut message: LocalMessage,
-        room: Option<Permit>,
-        steps: &mut usize,
-    ) -> Result<Option<(Self, LocalMessage)>, SendError> {
-        // The task behind the loopback serves everybody: nobody's worker is waited for there.
-        let mut may_start = room.is_none();
-        while let Some(left) = steps.checked_sub(1) {
-            *steps = left;
-            let entry = match self.admit(&message) {
-                Err(SendError::Unknown(_)) if may_start => {
-                    may_start = false;
-                    match self.inner.starters.start_for(&message).await {
-                        Started::Running => self.admit(&message)?,
-                        Started::Unknown => return Err(SendError::unknown(&message.onward)),
-                    }
-                }
-                admitted => admitted?,
-            };
-            let worker = match &entry.kind {
-                Kind::Mailbox(queue) => {
-                    let permit = queue.reserve(message.weight()).await;
-                    let permit = permit.map_err(|_| SendError::unknown(&message.onward))?;
-                    return queue
-                        .push(message, Some(permit))
-                        .map(|()| None)
-                        .map_err(|closed| SendError::Stopped(closed.to_string()));
-                }
-                Kind::Inline(worker) => worker,
-            };
-            let permit = match self.end_of_chain(worker.end()) {
-                End::Opens => {
-                    let mut delivery = Delivery::opening(self);
-                    worker.handle(message, &mut delivery)?;
-                    let Some(opened) = delivery.into_opened() else {
-                        return Ok(None);
-                    };
-                    match opened.elsewhere {
-                        Some(other) => return Ok(Some((other, opened.message))),
-                        None => message = opened.message,
-                    }
-                    continue;
-                }
-                End::Frames(queue) => queue.reserve(message.weight()).await,
-                End::Buffers(queue) => queue.reserve(message.weight()).await,
-                End::Messages(queue) => queue.reserve(message.weight()).await,
-                End::Loopback | End::Next(_) => match room {
-                    Some(room) => {
-                        return worker
-                            .handle(message, &mut Delivery::chain(self, room))
-                            .map(|()| None);
-                    }
-                    None => self.inner.loopback.reserve(message.weight()).await,
-                },
-            };
-            let permit = permit.map_err(|_| SendError::unknown(&message.onward))?;
-            if matches!(worker.end(), End::Opens) {
-                // A decryptor whose handshake was finished while the message waited for room.
-                continue;
-            }
-            return worker
-                .handle(message, &mut Delivery::chain(self, permit))
-                .map(|()| None);
-        }
-        Err(SendError::ChainTooLong)
+    /// Dropped before it is ready, the message is either delivered or not; it is never delivered in part.
+    pub fn deliver(&self, message: LocalMessage) -> Delivering {
+        Delivering::start(self, message, None)
     }
 
     /// Reserves room at the end of the chain that begins at `first` and runs `step` with it.
@@ -273,12 +179,8 @@ impl Router {
         weight: usize,
         step: impl FnOnce(&mut Delivery<'_>) -> Result<(), SendError>,
     ) -> Result<(), SendError> {
-        let permit = match self.end_of_chain(End::Next(first.clone())) {
-            End::Frames(queue) => queue.reserve(weight).await,
-            End::Buffers(queue) => queue.reserve(weight).await,
-            End::Messages(queue) => queue.reserve(weight).await,
-            End::Opens | End::Loopback | End::Next(_) => self.inner.loopback.reserve(weight).await,
-        };
+        let end = self.end_of_chain(End::Next(first.clone()));
+        let permit = self.reserve(&end, weight).await;
         let permit = permit.map_err(|_| SendError::Unknown(first.to_string()))?;
         step(&mut Delivery::chain(self, permit))
     }
@@ -602,6 +504,26 @@ impl Router {
         End::Loopback
     }
 
+    /// Waits for room where a chain ends.
+    async fn reserve(&self, end: &End, weight: usize) -> Result<Permit, QueueClosed> {
+        match end {
+            End::Frames(queue) => queue.reserve(weight).await,
+            End::Buffers(queue) => queue.reserve(weight).await,
+            End::Messages(queue) => queue.reserve(weight).await,
+            End::Opens | End::Loopback | End::Next(_) => self.inner.loopback.reserve(weight).await,
+        }
+    }
+
+    /// Takes room where a chain ends, if there is some.
+    fn try_reserve(&self, end: &End, weight: usize) -> Option<Permit> {
+        match end {
+            End::Frames(queue) => queue.try_reserve(weight),
+            End::Buffers(queue) => queue.try_reserve(weight),
+            End::Messages(queue) => queue.try_reserve(weight),
+            End::Opens | End::Loopback | End::Next(_) => self.inner.loopback.try_reserve(weight),
+        }
+    }
+
     /// Where a chain that begins here ends, for a chain of another node.
     pub(crate) fn end_for_others(&self, end: End) -> End {
         match self.end_of_chain(end) {
@@ -918,7 +840,7 @@ async fn run_loopback(router: WeakRouter, mut reader: QueueReader<LocalMessage>)
         // A message that comes back to this queue keeps its room: waiting here for room in it would be waiting for
         // itself. Errors are counted; there is nobody to tell.
         let (message, room) = message.into_parts();
-        drop(router.deliver_with(message, room).await);
+        drop(Delivering::start(&router, message, room).await);
     }
 }
 
