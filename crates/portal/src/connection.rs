@@ -12,8 +12,8 @@
 //! Invariants: a message counts only if it comes from the identity and over the flow the connection was made with
 //! (W21); from the first message of the channel that is missing or late, nothing is delivered any more; content and the end behind it stay in order; every way to end tells the other side what the protocol can say.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -23,13 +23,14 @@ use ockam_node::{
     ChannelPeer, Delivery, End, FlowId, Inline, LocalMessage, Origin, Router, SendError,
 };
 use ockam_wire::{Address, Buffer, HEADROOM, Route, TAILROOM};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::backlog::{Gated, Held, Share, Verdict};
+use crate::backlog::{Gated, Share, Verdict};
 use crate::guard::{Guard, Place};
 use crate::interceptor::{Intercept, Intercepted, Interception};
 use crate::message::{Reason, Signal, data_header, payload_header};
+use crate::piece::{Piece, Pieces};
 use crate::session::Traffic;
 use crate::socket::{Reading, Socket, Writing};
 use crate::stream::{Arrival, Dialect, Stream};
@@ -37,11 +38,13 @@ use crate::stream::{Arrival, Dialect, Stream};
 /// One portal connection. The worker at its address and its task share it.
 pub(crate) struct Connection {
     // Orders what arrives with what is decided about it; held for a few field updates.
-    stream: Mutex<Stream>,
-    events: mpsc::UnboundedSender<Event>,
+    state: Mutex<State>,
     /// Credit came, or sending has ended. One waiter: the reading half of the task.
     wake: Notify,
-    status: watch::Sender<Status>,
+    /// Something is there for the local socket. One waiter: the writing half of the task.
+    arrived: Notify,
+    /// The status is another one. One waiter: the task.
+    turned: Notify,
     remote: OnceLock<Route>,
     pin: Pin,
     guard: Option<Arc<dyn Guard>>,
@@ -53,7 +56,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Makes the connection and the queue of what arrives for its socket.
+    /// Makes the connection.
     pub(crate) fn new(
         stream: Stream,
         pin: Pin,
@@ -61,8 +64,7 @@ impl Connection {
         breaks: u64,
         share: Share,
         traffic: Arc<Traffic>,
-    ) -> (Arc<Self>, Arrivals) {
-        let (events, receiver) = mpsc::unbounded_channel();
+    ) -> Arc<Self> {
         let status = if stream.is_open() {
             Status::Open
         } else {
@@ -72,11 +74,17 @@ impl Connection {
             Dialect::Streams => Gated::No,
             Dialect::Published | Dialect::SkipHandshake => Gated::Yes,
         };
-        let connection = Arc::new(Self {
-            stream: Mutex::new(stream),
-            events,
+        Arc::new(Self {
+            state: Mutex::new(State {
+                stream,
+                status,
+                arrived: Pieces::default(),
+                end: None,
+                writing: true,
+            }),
             wake: Notify::new(),
-            status: watch::Sender::new(status),
+            arrived: Notify::new(),
+            turned: Notify::new(),
             remote: OnceLock::new(),
             pin,
             guard,
@@ -84,8 +92,7 @@ impl Connection {
             share: Arc::new(share),
             gated,
             traffic,
-        });
-        (connection, Arrivals(receiver))
+        })
     }
 
     /// Sets where messages go; the first one holds.
@@ -96,15 +103,12 @@ impl Connection {
 
     /// Waits until the other side has accepted or refused.
     pub(crate) async fn opened(&self) -> Result<(), Reason> {
-        let mut status = self.status.subscribe();
-        let status = status
-            .wait_for(|status| !matches!(status, Status::Opening))
-            .await;
-        match status.as_deref() {
-            Ok(Status::Open) => Ok(()),
-            Ok(Status::Ended(reason) | Status::Broken(_, reason)) => Err(*reason),
-            Ok(Status::Opening) | Err(_) => Err(Reason::Unspecified),
-        }
+        self.turned_to(|status| match status {
+            Status::Opening => None,
+            Status::Open => Some(Ok(())),
+            Status::Ended(reason) | Status::Broken(_, reason) => Some(Err(reason)),
+        })
+        .await
     }
 
     /// Takes one message that was sent to this connection.
@@ -125,7 +129,7 @@ impl Connection {
         }
         // Nothing is left out of what goes on: what a rule of the router refused would be missing if the peer is allowed
         // again before anybody looks. An answer to the request carries nothing yet.
-        if self.stream().is_open()
+        if self.state().stream.is_open()
             && let Some(guard) = &self.guard
             && !guard.admits(self.pin.identity.as_ref())
         {
@@ -136,28 +140,28 @@ impl Connection {
         }
         self.traffic.hear();
         let mut payload = message.payload;
-        let mut stream = self.stream();
+        let mut state = self.state();
         // A node on the way may drop and reorder records; each is authentic, the stream they make is not.
         let arrival = if breaks(message.origin.peer.as_deref()) == self.breaks {
-            stream
+            state
+                .stream
                 .handle_message(payload.as_slice())
                 .map_err(|error| SendError::Rejected(error.to_string()))?
         } else {
-            stream.handle_break()
+            state.stream.handle_break()
         };
-        // The lock is still held, so that events are queued in the order in which they were decided.
+        // The lock is still held, so that everything is told in the order in which it was decided.
         match arrival {
             Arrival::Ignored => {}
             Arrival::Opened => {
                 self.set_remote(message.return_route);
-                self.status.send_replace(Status::Open);
+                self.turn(&mut state, Status::Open);
             }
             Arrival::Refused(reason) | Arrival::Aborted(reason) => {
-                self.status.send_replace(Status::Ended(reason));
+                self.turn(&mut state, Status::Ended(reason));
             }
             Arrival::Violation(signal) => {
-                self.status
-                    .send_replace(Status::Broken(signal, Reason::Violation));
+                self.turn(&mut state, Status::Broken(signal, Reason::Violation));
             }
             Arrival::Content(range) => {
                 payload.truncate(range.end);
@@ -170,19 +174,23 @@ impl Connection {
                     }
                     Gated::No => (content, None),
                 };
-                let held = self.share.hold(content.len(), room);
-                self.queue(Event::Content(content, held));
+                state.arrived.push(Piece {
+                    credit: content.len(),
+                    _held: Some(self.share.hold(content.len(), room)),
+                    content,
+                });
+                self.arrived.notify_one();
                 if self.gated == Gated::No && self.share.is_flooded() {
                     let reason = Reason::Stalled;
-                    if let Some(signal) = stream.handle_local_failure(reason) {
-                        self.status.send_replace(Status::Broken(signal, reason));
+                    if let Some(signal) = state.stream.handle_local_failure(reason) {
+                        self.turn(&mut state, Status::Broken(signal, reason));
                     }
                 }
             }
             Arrival::Credit => self.wake.notify_one(),
-            Arrival::PeerFinished => self.queue(Event::Finished),
+            Arrival::PeerFinished => self.end_behind(&mut state, Ending::Peer),
             Arrival::PeerClosed => {
-                self.queue(Event::Closed);
+                self.end_behind(&mut state, Ending::Peer);
                 self.wake.notify_one();
             }
         }
@@ -194,7 +202,6 @@ impl Connection {
     pub(crate) async fn carry(
         &self,
         mut socket: Socket,
-        arrivals: Arrivals,
         link: &Link,
         interception: Interception,
     ) -> Option<EndedEarly> {
@@ -207,11 +214,12 @@ impl Connection {
         };
         let outcome = {
             let (read_half, write_half) = socket.split();
-            let reading = self.read(&read_half, link, interception.outgoing);
-            let writing = self.write(write_half, arrivals, link, interception.incoming);
-            let both = async { tokio::try_join!(reading, writing).map(drop) };
-            let ended = self.ended();
-            tokio::pin!(both, gone, ended);
+            // Each has its one place in the task; what a block takes in by value would have two.
+            let reading = pin!(self.read(&read_half, link, interception.outgoing));
+            let writing = pin!(self.write(write_half, link, interception.incoming));
+            let mut both = pin!(async { tokio::try_join!(reading, writing).map(drop) });
+            let mut ended = pin!(self.ended());
+            let mut gone = pin!(gone);
             let mut lost = false;
             loop {
                 tokio::select! {
@@ -221,20 +229,24 @@ impl Connection {
                     () = &mut gone, if !lost => {
                         // What has arrived is still written; a direction that goes on alone has nobody any more.
                         lost = true;
-                        if self.events.send(Event::Lost).is_err() {
+                        let mut state = self.state();
+                        if !state.writing {
                             break Err(Failure::Told(Reason::Unspecified));
                         }
+                        self.end_behind(&mut state, Ending::Lost);
                     }
                 }
             }
         };
+        // Nobody writes it any more.
+        self.state().arrived = Pieces::default();
         let failure = outcome.err()?;
         socket.reset_on_close();
         drop(socket);
         let (signal, reason) = match failure {
             Failure::Told(reason) => (None, reason),
             Failure::Answer(signal, reason) => (Some(signal), reason),
-            Failure::Here(reason) => (self.stream().handle_local_failure(reason), reason),
+            Failure::Here(reason) => (self.state().stream.handle_local_failure(reason), reason),
         };
         tracing::debug!(connection = %link.own, "portal connection ended early: {reason}");
         Some(EndedEarly { signal, reason })
@@ -250,6 +262,16 @@ impl Connection {
         }
     }
 
+    /// Where messages go.
+    pub(crate) fn remote(&self) -> Route {
+        self.remote.get().cloned().unwrap_or_default()
+    }
+
+    /// The form of the protocol it speaks.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.state().stream.dialect()
+    }
+
     /// Who may send to it.
     pub(crate) fn pin(&self) -> &Pin {
         &self.pin
@@ -257,30 +279,48 @@ impl Connection {
 
     /// Ends the connection from this side: the portal is being stopped.
     pub(crate) fn stop(&self, reason: Reason) {
-        let signal = self.stream().handle_local_failure(reason);
-        self.status.send_if_modified(|status| {
-            // The first end holds: it knows what the other side is to be told.
-            let begun = matches!(status, Status::Opening | Status::Open);
-            if begun {
-                *status = match signal {
-                    Some(signal) => Status::Broken(signal, reason),
-                    None => Status::Ended(reason),
-                };
-            }
-            begun
-        });
+        let mut state = self.state();
+        let signal = state.stream.handle_local_failure(reason);
+        // The first end holds: it knows what the other side is to be told.
+        if matches!(state.status, Status::Opening | Status::Open) {
+            let status = match signal {
+                Some(signal) => Status::Broken(signal, reason),
+                None => Status::Ended(reason),
+            };
+            self.turn(&mut state, status);
+        }
     }
 
     async fn ended(&self) -> Failure {
-        let mut status = self.status.subscribe();
-        let status = status
-            .wait_for(|status| matches!(status, Status::Ended(_) | Status::Broken(..)))
-            .await;
-        match status.as_deref() {
-            Ok(Status::Broken(signal, reason)) => Failure::Answer(*signal, *reason),
-            Ok(Status::Ended(reason)) => Failure::Told(*reason),
-            Ok(Status::Opening | Status::Open) | Err(_) => Failure::Told(Reason::Unspecified),
+        self.turned_to(|status| match status {
+            Status::Opening | Status::Open => None,
+            Status::Ended(reason) => Some(Failure::Told(reason)),
+            Status::Broken(signal, reason) => Some(Failure::Answer(signal, reason)),
+        })
+        .await
+    }
+
+    fn turn(&self, state: &mut State, status: Status) {
+        state.status = status;
+        self.turned.notify_one();
+    }
+
+    /// Waits for a status that `find` finds something in.
+    async fn turned_to<T>(&self, find: impl Fn(Status) -> Option<T>) -> T {
+        loop {
+            let status = self.state().status;
+            if let Some(found) = find(status) {
+                return found;
+            }
+            // A notification since the look above is kept for this call.
+            self.turned.notified().await;
         }
+    }
+
+    /// Nothing comes for the local socket behind what has arrived.
+    fn end_behind(&self, state: &mut State, ending: Ending) {
+        state.end.get_or_insert(ending);
+        self.arrived.notify_one();
     }
 
     /// Reads the local socket and sends what it gives.
@@ -345,7 +385,7 @@ impl Connection {
     /// The local socket has ended its direction.
     async fn end_sending(&self, link: &Link) -> Result<(), Failure> {
         let (signal, half_close) = {
-            let mut stream = self.stream();
+            let stream = &mut self.state().stream;
             (stream.handle_local_end(), stream.has_half_close())
         };
         if let Some(signal) = signal {
@@ -356,12 +396,12 @@ impl Connection {
         }
         // spec: messaging 7.5 (the socket stays for two seconds; what is on the way is still delivered)
         let closed = async {
-            while !self.stream().receiving_ended() {
+            while !self.state().stream.receiving_ended() {
                 self.wake.notified().await;
             }
         };
         if tokio::time::timeout(LINGER, closed).await.is_err() {
-            self.queue(Event::Closed);
+            self.end_behind(&mut self.state(), Ending::Peer);
         }
         Ok(())
     }
@@ -388,7 +428,7 @@ impl Connection {
 
     async fn send_content(&self, mut content: Buffer, link: &Link) -> Result<(), Failure> {
         let dialect = {
-            let mut stream = self.stream();
+            let stream = &mut self.state().stream;
             if stream.sending_ended() {
                 return Ok(());
             }
@@ -410,7 +450,7 @@ impl Connection {
     pub(crate) async fn abandon(&self, reason: Reason) -> Option<EndedEarly> {
         let opened = tokio::time::timeout(LATE_ANSWER, self.opened()).await;
         matches!(opened, Ok(Ok(()))).then(|| EndedEarly {
-            signal: self.stream().handle_local_failure(reason),
+            signal: self.state().stream.handle_local_failure(reason),
             reason,
         })
     }
@@ -419,7 +459,7 @@ impl Connection {
     async fn allowance(&self) -> usize {
         loop {
             {
-                let stream = self.stream();
+                let stream = &self.state().stream;
                 if stream.sending_ended() {
                     return 0;
                 }
@@ -437,80 +477,69 @@ impl Connection {
     async fn write(
         &self,
         mut socket: Writing<'_>,
-        mut arrivals: Arrivals,
         link: &Link,
         mut intercept: Option<Box<dyn Intercept>>,
     ) -> Result<(), Failure> {
-        let mut batch = Vec::new();
-        let mut pieces = VecDeque::new();
-        loop {
-            arrivals.0.recv_many(&mut batch, BATCH).await;
-            for event in batch.drain(..) {
-                match event {
-                    Event::Content(content, held) => {
-                        let credit = content.len();
-                        link.counters
-                            .received
-                            .fetch_add(credit as u64, Ordering::Relaxed);
-                        match &mut intercept {
-                            None => pieces.push_back(Piece::new(content, credit, Some(held))),
-                            Some(intercept) => {
-                                let mut onward = Vec::new();
-                                let taken = intercept.intercept(content, &mut onward);
-                                taken.map_err(refused)?;
-                                for piece in onward {
-                                    pieces.push_back(Piece::new(piece, 0, None));
-                                }
-                                // What was taken in counts as written when its last piece is.
-                                pieces.push_back(Piece::new(Buffer::default(), credit, Some(held)));
-                            }
-                        }
-                    }
-                    Event::Finished | Event::Closed => {
-                        if let Some(mut intercept) = intercept {
-                            let mut onward = Vec::new();
-                            let finished = intercept.finish(&mut onward);
-                            finished.map_err(refused)?;
-                            pieces
-                                .extend(onward.into_iter().map(|piece| Piece::new(piece, 0, None)));
-                        }
-                        self.flush(&socket, &mut pieces, link).await?;
-                        // The peer of the socket may be gone already; it is told the same either way.
-                        drop(socket.end().await);
-                        return self.push_out(&socket).await;
-                    }
-                    Event::Lost => {
-                        self.flush(&socket, &mut pieces, link).await?;
-                        return Err(Failure::Told(Reason::Unspecified));
-                    }
-                }
+        let mut pieces = Pieces::default();
+        let ending = loop {
+            let ending = self.arrivals(&mut pieces).await;
+            let received = &link.counters.received;
+            received.fetch_add(pieces.credit() as u64, Ordering::Relaxed);
+            if let Some(intercept) = &mut intercept {
+                pieces = intercepted(&mut **intercept, pieces)?;
+            }
+            if ending == Some(Ending::Peer)
+                && let Some(intercept) = &mut intercept
+            {
+                let mut onward = Vec::new();
+                let finished = intercept.finish(&mut onward);
+                finished.map_err(refused)?;
+                pieces.extend(onward.into_iter().map(Piece::made));
             }
             self.flush(&socket, &mut pieces, link).await?;
-            if batch.capacity() > BATCH {
-                batch = Vec::new();
+            if let Some(ending) = ending {
+                break ending;
             }
-            if pieces.capacity() > BATCH {
-                pieces = VecDeque::new();
+            // Neither of the two waits as long as there is always more.
+            tokio::task::coop::consume_budget().await;
+        };
+        if ending == Ending::Lost {
+            return Err(Failure::Told(Reason::Unspecified));
+        }
+        // The peer of the socket may be gone already; it is told the same either way.
+        drop(socket.end().await);
+        self.push_out(&socket).await?;
+        self.state().writing = false;
+        Ok(())
+    }
+
+    /// Waits until something is there for the local socket, and takes it into `pieces`, which are empty. Returns what
+    /// comes behind it, when that has come.
+    async fn arrivals(&self, pieces: &mut Pieces) -> Option<Ending> {
+        loop {
+            {
+                let mut state = self.state();
+                // What the two have room for takes turns, too.
+                std::mem::swap(&mut state.arrived, pieces);
+                if !pieces.is_empty() || state.end.is_some() {
+                    return state.end;
+                }
+                *pieces = Pieces::default();
+                state.arrived.shrink();
             }
+            self.arrived.notified().await;
         }
     }
 
     async fn flush(
         &self,
         socket: &Writing<'_>,
-        pieces: &mut VecDeque<Piece>,
+        pieces: &mut Pieces,
         link: &Link,
     ) -> Result<(), Failure> {
         while !pieces.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
-            for (slice, piece) in slices.iter_mut().zip(pieces.iter()) {
-                *slice = IoSlice::new(piece.content.as_slice());
-            }
-            let filled = pieces
-                .iter()
-                .take(SLICES)
-                .any(|piece| !piece.content.is_empty());
-            let mut written = if filled {
+            let written = if pieces.fill(&mut slices) {
                 match socket.try_write_vectored(&slices) {
                     Ok(0) => return Err(Failure::Here(Reason::ConnectionReset)),
                     Ok(written) => written,
@@ -523,18 +552,9 @@ impl Connection {
             } else {
                 0
             };
-            let mut credit = 0;
-            while let Some(piece) = pieces.front_mut() {
-                let taken = written.min(piece.content.len());
-                piece.content.advance(taken);
-                written -= taken;
-                if !piece.content.is_empty() {
-                    break;
-                }
-                credit += piece.credit;
-                pieces.pop_front();
-            }
-            let grant = self.stream().written(credit, self.share.backlog().window());
+            let credit = pieces.handle_written(written);
+            let window = self.share.backlog().window();
+            let grant = self.state().stream.written(credit, window);
             if let Some(grant) = grant {
                 link.send(self.remote(), grant.encode()).await?;
             }
@@ -566,7 +586,8 @@ impl Connection {
                 }
                 Err(_) => {
                     let now = Instant::now();
-                    let abandoned = self.stream().receiving_ended() && now - since > ABANDONED;
+                    let abandoned =
+                        self.state().stream.receiving_ended() && now - since > ABANDONED;
                     if abandoned
                         || self
                             .share
@@ -588,18 +609,29 @@ impl Connection {
         }
     }
 
-    fn remote(&self) -> Route {
-        self.remote.get().cloned().unwrap_or_default()
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn queue(&self, event: Event) {
-        // Without a reader the task has ended, and nobody needs the event.
-        drop(self.events.send(event));
-    }
+/// What the worker and the task tell each other.
+struct State {
+    stream: Stream,
+    status: Status,
+    arrived: Pieces,
+    /// What comes behind what has arrived; the first one holds.
+    end: Option<Ending>,
+    /// Whether the local socket may still be written to.
+    writing: bool,
+}
 
-    fn stream(&self) -> MutexGuard<'_, Stream> {
-        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What comes behind the last content for a local socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// The other side sends nothing more.
+    Peer,
+    /// The way to the other side is gone.
+    Lost,
 }
 
 /// Completes when a connection has to end although nothing is wrong with it, and says why.
@@ -681,22 +713,28 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Sends a message.
-    pub(crate) async fn send(&self, remote: Route, payload: Buffer) -> Result<(), NotSent> {
+    /// Sends a message, as [`Router::deliver`] does.
+    pub(crate) fn send(
+        &self,
+        remote: Route,
+        payload: Buffer,
+    ) -> impl Future<Output = Result<(), NotSent>> + Send {
         let mut return_route = Route::new();
-        return_route
+        let sending = return_route
             .push_back(&self.own)
-            .map_err(|_| NotSent::Unreachable)?;
-        self.router
-            .send(&self.own, remote, return_route, payload)
-            .await
-            .map_err(|error| {
-                tracing::debug!(connection = %self.own, "portal connection cannot send: {error}");
-                match error {
-                    SendError::Outgoing(_) => NotSent::NotAllowed,
-                    _ => NotSent::Unreachable,
-                }
-            })
+            .map(|()| self.router.send(&self.own, remote, return_route, payload));
+        async move {
+            sending
+                .map_err(|_| NotSent::Unreachable)?
+                .await
+                .map_err(|error| {
+                    tracing::debug!(connection = %self.own, "portal connection cannot send: {error}");
+                    match error {
+                        SendError::Outgoing(_) => NotSent::NotAllowed,
+                        _ => NotSent::Unreachable,
+                    }
+                })
+        }
     }
 
     /// Tells an inlet that it gets no connection (spec: extensions 4.2.4, 4.3).
@@ -778,9 +816,6 @@ pub struct Activity {
     pub received: u64,
 }
 
-/// What arrives for the local socket.
-pub(crate) struct Arrivals(mpsc::UnboundedReceiver<Event>);
-
 /// The largest chunk of content that one message over `route` carries.
 pub(crate) fn chunk_for(router: &Router, route: &Route, wanted: usize) -> usize {
     let Some(first) = route.first() else {
@@ -790,6 +825,19 @@ pub(crate) fn chunk_for(router: &Router, route: &Route, wanted: usize) -> usize 
         .payload_limit(&first.to_address())
         .saturating_sub(MESSAGE_HEADER);
     wanted.min(room).max(1)
+}
+
+/// What an interceptor makes of pieces. What it took in counts as written when the last it made of that is.
+fn intercepted(intercept: &mut dyn Intercept, pieces: Pieces) -> Result<Pieces, Failure> {
+    let mut made = Pieces::default();
+    for mut piece in pieces {
+        let mut onward = Vec::new();
+        let taken = intercept.intercept(std::mem::take(&mut piece.content), &mut onward);
+        taken.map_err(refused)?;
+        made.extend(onward.into_iter().map(Piece::made));
+        made.push(piece);
+    }
+    Ok(made)
 }
 
 fn refused(refusal: Intercepted) -> Failure {
@@ -817,17 +865,6 @@ fn next_read(size: usize, read: usize, most: usize) -> usize {
     }
 }
 
-#[derive(Debug)]
-enum Event {
-    Content(Buffer, Held),
-    /// The other side sends nothing more.
-    Finished,
-    /// Both directions have ended.
-    Closed,
-    /// The way to the other side is gone.
-    Lost,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Status {
     Opening,
@@ -848,30 +885,10 @@ enum Failure {
     Here(Reason),
 }
 
-/// Content on its way into the socket.
-#[derive(Debug)]
-struct Piece {
-    content: Buffer,
-    credit: usize,
-    _held: Option<Held>,
-}
-
-impl Piece {
-    fn new(content: Buffer, credit: usize, held: Option<Held>) -> Self {
-        Self {
-            content,
-            credit,
-            _held: held,
-        }
-    }
-}
-
 /// First read of a connection that has been quiet.
 const SMALL_READ: usize = 4 * 1024;
 /// Slices of one vectored write.
 const SLICES: usize = 16;
-/// Events taken from the queue at once.
-const BATCH: usize = 64;
 /// How long a socket stays after its peer ended its direction, towards peers without half-close.
 const LINGER: Duration = Duration::from_secs(2);
 /// How often a stalled socket is looked at.

@@ -9,6 +9,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -23,9 +24,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::backlog::Backlogs;
-use crate::connection::{
-    Arrivals, Connection, Counters, Link, Pin, Remote, breaks, chunk_for, ends,
-};
+use crate::connection::{Connection, Counters, Link, Pin, Remote, breaks, chunk_for, ends};
 use crate::either::Either;
 use crate::guard::{Guard, Holders, Place, Watching};
 use crate::interceptor::{Interception, Interceptor};
@@ -280,7 +279,8 @@ impl Shared {
         }
         let mut stopped = self.stopped.clone();
         let opened = tokio::select! {
-            opened = self.open_somehow() => opened,
+            // Boxed: what opening needs is not kept while the connection lasts.
+            opened = Box::pin(self.open_somehow()) => opened,
             _ = client.ready(Interest::ERROR) => Err(Reason::ConnectionReset.into()),
             _ = stopped.changed() => Err(Reason::Stopping.into()),
         };
@@ -299,11 +299,10 @@ impl Shared {
             Some(interceptor) => interceptor.intercept(opened.connection.pin().identity.as_ref()),
             None => Interception::default(),
         };
-        let client = Socket::Tcp(client);
         let connection = opened.connection;
         let ended = {
-            let carrying = connection.carry(client, opened.arrivals, &opened.link, interception);
-            tokio::pin!(carrying);
+            let client = Socket::Tcp(client);
+            let mut carrying = pin!(connection.carry(client, &opened.link, interception));
             tokio::select! {
                 ended = &mut carrying => ended,
                 reason = ends(&mut stopped, &mut opened.place) => {
@@ -397,7 +396,7 @@ impl Shared {
             flow: path.flow(),
         };
         let breaks = breaks(path.peer().map(|peer| &**peer));
-        let (connection, arrivals) = Connection::new(
+        let connection = Connection::new(
             stream,
             pin,
             self.holders.guard(),
@@ -436,13 +435,12 @@ impl Shared {
             }
             opened.await
         };
-        let mut waiting = Waiting(Some((connection.clone(), arrivals, link, guard)));
+        let mut waiting = Waiting(Some((connection.clone(), link, guard)));
         tokio::select! {
             biased;
             answer = answer => match (answer, waiting.0.take()) {
-                (Ok(()), Some((connection, arrivals, link, guard))) => Attempt::Opened(Opened {
+                (Ok(()), Some((connection, link, guard))) => Attempt::Opened(Opened {
                     connection,
-                    arrivals,
                     link,
                     place,
                     guard,
@@ -474,7 +472,6 @@ impl Shared {
 
 struct Opened {
     connection: Arc<Connection>,
-    arrivals: Arrivals,
     link: Link,
     place: Place,
     guard: WorkerGuard,
@@ -482,14 +479,14 @@ struct Opened {
 
 /// A connection whose outlet has not answered yet. If its client gives up, the outlet is told when it does answer; a
 /// published outlet would keep the target's connection for ever.
-struct Waiting(Option<(Arc<Connection>, Arrivals, Link, WorkerGuard)>);
+struct Waiting(Option<(Arc<Connection>, Link, WorkerGuard)>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if let Some((connection, arrivals, link, guard)) = self.0.take() {
+        if let Some((connection, link, guard)) = self.0.take() {
             tokio::spawn(async move {
                 let ended = connection.abandon(Reason::ConnectionReset).await;
-                drop((arrivals, guard));
+                drop(guard);
                 if let Some(ended) = ended {
                     connection.tell_end(&link, &ended).await;
                 }

@@ -32,6 +32,7 @@ mod interceptor;
 mod kept;
 mod message;
 mod outlet;
+mod piece;
 mod relay;
 mod session;
 mod socket;

@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::pin::pin;
 use std::str::FromStr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -27,9 +28,7 @@ use tokio::time::Instant;
 
 use crate::admission::{Admission, Admitted, Limits, NotAdmitted, Peer};
 use crate::backlog::{Backlog, Backlogs, CHANNEL_BACKLOG};
-use crate::connection::{
-    Arrivals, Connection, Counters, Link, Pin, Remote, breaks, chunk_for, ends,
-};
+use crate::connection::{Connection, Counters, Link, Pin, Remote, breaks, chunk_for, ends};
 use crate::guard::{Guard, Holders, NotAllowed, Place, Watching};
 use crate::interceptor::Interceptor;
 use crate::message::{Message, Reason};
@@ -306,7 +305,7 @@ impl Shared {
             }
         };
         let link = self.link(own, &remote);
-        let (connection, arrivals) = Connection::new(
+        let connection = Connection::new(
             stream,
             pin,
             self.holders.guard(),
@@ -314,36 +313,25 @@ impl Shared {
             backlog.enter(),
             Arc::default(),
         );
-        connection.set_remote(remote.clone());
-        let outlet = self.clone();
-        let shared = connection.clone();
-        tokio::spawn(async move {
-            let answer = Begun {
-                dialect,
-                window,
-                remote,
-                link,
-                place,
-                _admitted: admitted,
-            };
-            outlet.serve(shared, arrivals, answer).await;
-        });
+        connection.set_remote(remote);
+        let begun = Begun {
+            connection: connection.clone(),
+            link,
+            place,
+            _admitted: admitted,
+        };
+        tokio::spawn(self.clone().serve(begun, window));
         Ok(connection)
     }
 
-    async fn serve(self: Arc<Self>, connection: Arc<Connection>, arrivals: Arrivals, begun: Begun) {
+    async fn serve(self: Arc<Self>, mut begun: Begun, window: u64) {
+        let connection = &begun.connection;
+        let dialect = connection.dialect();
         let mut stopped = self.stopped.clone();
-        let Begun {
-            dialect,
-            window,
-            remote,
-            link,
-            mut place,
-            _admitted,
-        } = begun;
         let connected = tokio::select! {
-            connected = self.connect() => connected,
-            () = place.cut() => Err(NotConnected::from(Reason::NotAllowed)),
+            // Boxed: what connecting needs is not kept while the connection lasts.
+            connected = Box::pin(self.connect()) => connected,
+            () = begun.place.cut() => Err(NotConnected::from(Reason::NotAllowed)),
             // Fails when the outlet is dropped.
             _ = stopped.changed() => Err(NotConnected::from(Reason::Stopping)),
         };
@@ -353,22 +341,27 @@ impl Shared {
                 let reason = error.reason;
                 tracing::info!(outlet = %self.options.address, target = %self.options.target, "{error}");
                 self.counters.refused.fetch_add(1, Ordering::Relaxed);
-                link.refuse(remote, dialect, reason).await;
+                begun
+                    .link
+                    .refuse(connection.remote(), dialect, reason)
+                    .await;
                 return;
             }
         };
         let worker = Arc::new(Remote(connection.clone()));
-        let Ok(guard) =
-            self.router
-                .start_inline(&link.own, worker, self.holders.access(&self.options.access))
-        else {
+        let access = self.holders.access(&self.options.access);
+        let Ok(guard) = self.router.start_inline(&begun.link.own, worker, access) else {
             return;
         };
-        if let Some(producer) = self.router.producer_behind(&remote) {
-            self.router.add_consumer(&link.own, producer.id);
+        if let Some(producer) = self.router.producer_behind(&connection.remote()) {
+            self.router.add_consumer(&begun.link.own, producer.id);
         }
         if let Some(acceptance) = Stream::acceptance(dialect, window)
-            && link.send(remote, acceptance.encode()).await.is_err()
+            && begun
+                .link
+                .send(connection.remote(), acceptance.encode())
+                .await
+                .is_err()
         {
             return;
         }
@@ -379,11 +372,10 @@ impl Shared {
             None => crate::interceptor::Interception::default(),
         };
         let ended = {
-            let carrying = connection.carry(socket, arrivals, &link, interception);
-            tokio::pin!(carrying);
+            let mut carrying = pin!(connection.carry(socket, &begun.link, interception));
             tokio::select! {
                 ended = &mut carrying => ended,
-                reason = ends(&mut stopped, &mut place) => {
+                reason = ends(&mut stopped, &mut begun.place) => {
                     connection.stop(reason);
                     carrying.await
                 }
@@ -391,7 +383,7 @@ impl Shared {
         };
         drop(guard);
         if let Some(ended) = ended {
-            connection.tell_end(&link, &ended).await;
+            connection.tell_end(&begun.link, &ended).await;
         }
     }
 
@@ -460,10 +452,9 @@ struct Caller {
     return_address: Address,
 }
 
+/// A connection whose target is being connected.
 struct Begun {
-    dialect: Dialect,
-    window: u64,
-    remote: Route,
+    connection: Arc<Connection>,
     link: Link,
     place: Place,
     _admitted: Admitted,
