@@ -52,6 +52,10 @@ use crate::progress::Progress;
 use crate::report::Marks;
 use crate::terminal::{Notes, Role, Terminal};
 
+/// Blocks that a busy stream has just let go of are used again, without a way to the kernel.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let mut environment = Environment::default();
     let words: Vec<OsString> = std::env::args_os().collect();
