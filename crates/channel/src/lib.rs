@@ -56,7 +56,7 @@ pub use message::{
     CHANNEL_HEADROOM, CHANNEL_TAILROOM, ChannelMessage, CredentialRefresh, MessageError,
 };
 pub use noise::{MAX_HANDSHAKE_MESSAGE, Role};
-pub use payload::{LocalIdentity, MAX_CREDENTIALS, PayloadError};
+pub use payload::{LocalIdentity, MAX_CREDENTIALS, PayloadError, StaticKey};
 pub use peer::{PeerCheck, PeerVerified, Rejected};
 pub use record::{
     OpenError, REKEY_INTERVAL, REPLAY_WINDOW, Receiver, SealError, Sender, SingleKeyReceiver,

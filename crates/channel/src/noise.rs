@@ -19,6 +19,7 @@ pub(crate) use cipher_state::nonce_bytes;
 pub(crate) use handshake_state::{
     ReadMessage1, ReadMessage2, ReadMessage3, SentMessage1, SentMessage2, TransportKeys,
 };
+pub(crate) use key_agreement::KeyPair;
 
 /// The longest handshake message that is written or read (spec: trust 5.3).
 pub const MAX_HANDSHAKE_MESSAGE: usize = 65_535;

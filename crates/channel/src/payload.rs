@@ -7,21 +7,24 @@
 //! The fourth element is ours; published peers pass over it. Elements behind it and bytes behind the array are accepted:
 //! the transcript covers them (spec: trust 5.5, 5.12).
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
 use minicbor::Encoder;
 use ockam_identity::{CredentialBundle, DecodeError, PurposeKeyAttestation, VerifiedHistory};
-use ockam_vault::X25519Secret;
+use ockam_vault::{Provider, X25519Public, X25519Secret};
 
 use crate::array_structure::{ArrayStructure, StructureError, item_len};
+use crate::noise::KeyPair;
 
-/// What a node needs to prove its identity in a handshake.
+/// What a node needs to prove its identity in a handshake. Clones share the channel key.
+#[derive(Clone)]
 pub struct LocalIdentity {
     /// The identity's own change history.
     pub history: VerifiedHistory,
-    /// The secret channel key, the one that `attestation` names.
-    pub static_secret: X25519Secret,
+    /// The channel key, the one that `attestation` names.
+    pub static_key: StaticKey,
     /// The identity's statement that the channel key is its own.
     pub attestation: PurposeKeyAttestation,
     /// The credentials to present.
@@ -33,6 +36,44 @@ impl fmt::Debug for LocalIdentity {
         f.debug_struct("LocalIdentity")
             .field("identifier", &self.history.identifier())
             .finish_non_exhaustive()
+    }
+}
+
+/// The key of a node in secure channels, made ready once for all handshakes. Cloning gives another handle to the same key.
+#[derive(Clone)]
+pub struct StaticKey {
+    inner: Arc<(X25519Secret, KeyPair)>,
+}
+
+impl StaticKey {
+    /// Makes `secret` ready.
+    pub fn new(provider: &dyn Provider, secret: X25519Secret) -> Self {
+        let pair = KeyPair::new(provider, &secret);
+        Self {
+            inner: Arc::new((secret, pair)),
+        }
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> &X25519Public {
+        self.pair().public()
+    }
+
+    /// The secret half.
+    #[must_use]
+    pub fn secret(&self) -> &X25519Secret {
+        &self.inner.0
+    }
+
+    pub(crate) fn pair(&self) -> &KeyPair {
+        &self.inner.1
+    }
+}
+
+impl fmt::Debug for StaticKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StaticKey").field(self.public()).finish()
     }
 }
 

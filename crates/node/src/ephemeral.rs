@@ -1,6 +1,6 @@
 //! Identities that live only as long as the process.
 
-use ockam_channel::LocalIdentity;
+use ockam_channel::{LocalIdentity, StaticKey};
 use ockam_identity::{
     DraftError, IdentityDraft, PURPOSE_KEY_SECONDS, PurposeKeyDraft, PurposeKeyDraftError,
     PurposePublicKey, Validity,
@@ -23,14 +23,14 @@ impl Node {
         let key = ockam_vault::Signer::public_key(&vault, &handle).map_err(DraftError::from)?;
         let history = IdentityDraft::new(provider, key, Validity::of_primary_key(now))?
             .sign_with(provider, &vault, &handle)?;
-        let static_secret = X25519Secret::generate(&mut fill);
-        let public = PurposePublicKey::SecureChannelStatic(provider.x25519_public(&static_secret));
+        let static_key = StaticKey::new(provider, X25519Secret::generate(&mut fill));
+        let public = PurposePublicKey::SecureChannelStatic(*static_key.public());
         let attestation =
             PurposeKeyDraft::new(provider, &history, public, now, PURPOSE_KEY_SECONDS)?
                 .sign_with(provider, &vault, &handle)?;
         Ok(LocalIdentity {
             history,
-            static_secret,
+            static_key,
             attestation,
             credentials: Vec::new(),
         })

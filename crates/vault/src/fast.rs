@@ -12,7 +12,9 @@ use aws_lc_rs::signature::{
 use aws_lc_rs::{digest, hkdf};
 
 use crate::key::X25519Public;
-use crate::provider::{Aead, AgreementError, KeyError, OpenError, Provider, VerifyError};
+use crate::provider::{
+    Aead, AgreementError, AgreementKey, KeyError, OpenError, Provider, VerifyError,
+};
 use crate::secret::{SecretBytes, SharedSecret, X25519Secret};
 use crate::strict;
 
@@ -52,31 +54,11 @@ impl Provider for Fast {
         keys
     }
 
-    fn x25519_public(&self, secret: &X25519Secret) -> X25519Public {
-        let public = x25519_key(secret)
-            .compute_public_key()
-            .expect("every X25519 secret has a public key");
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(public.as_ref());
-        X25519Public(bytes)
-    }
-
-    fn x25519(
-        &self,
-        secret: &X25519Secret,
-        public: &X25519Public,
-    ) -> Result<SharedSecret, AgreementError> {
-        let peer = UnparsedPublicKey::new(&X25519, public.as_bytes());
-        // AWS-LC refuses an all-zero result itself, which is the only way this fails; the check behind it is ours.
-        agreement::agree(
-            &x25519_key(secret),
-            peer,
-            AgreementError::NotContributory,
-            |shared| {
-                let bytes = SecretBytes::try_from(shared).expect("an X25519 result has 32 bytes");
-                SharedSecret::contributory(bytes)
-            },
-        )
+    fn agreement_key(&self, secret: &X25519Secret) -> Box<dyn AgreementKey> {
+        // AWS-LC multiplies the base point each time it reads a secret.
+        let key = agreement::PrivateKey::from_private_key(&X25519, secret.as_bytes())
+            .expect("any 32 bytes are an X25519 secret");
+        Box::new(X25519Key(key))
     }
 
     fn ed25519_public(&self, seed: &SecretBytes<32>) -> [u8; 32] {
@@ -161,6 +143,29 @@ impl Provider for Fast {
     }
 }
 
+struct X25519Key(agreement::PrivateKey);
+
+impl AgreementKey for X25519Key {
+    fn public(&self) -> X25519Public {
+        let public = self
+            .0
+            .compute_public_key()
+            .expect("every X25519 secret has a public key");
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(public.as_ref());
+        X25519Public(bytes)
+    }
+
+    fn agree(&self, theirs: &X25519Public) -> Result<SharedSecret, AgreementError> {
+        let peer = UnparsedPublicKey::new(&X25519, theirs.as_bytes());
+        // AWS-LC refuses an all-zero result itself, which is the only way this fails; the check behind it is ours.
+        agreement::agree(&self.0, peer, AgreementError::NotContributory, |shared| {
+            let bytes = SecretBytes::try_from(shared).expect("an X25519 result has 32 bytes");
+            SharedSecret::contributory(bytes)
+        })
+    }
+}
+
 struct Gcm(LessSafeKey);
 
 impl Aead for Gcm {
@@ -202,11 +207,6 @@ impl hkdf::KeyType for TwoKeys {
     fn len(&self) -> usize {
         64
     }
-}
-
-fn x25519_key(secret: &X25519Secret) -> agreement::PrivateKey {
-    agreement::PrivateKey::from_private_key(&X25519, secret.as_bytes())
-        .expect("any 32 bytes are an X25519 secret")
 }
 
 fn ed25519_key(seed: &SecretBytes<32>) -> Ed25519KeyPair {

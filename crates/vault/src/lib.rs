@@ -44,6 +44,8 @@ pub use fast::fast;
 pub use key::{Handle, PublicKey, Signature, SigningKeyType, X25519Public};
 #[cfg(feature = "portable")]
 pub use portable::portable;
-pub use provider::{Aead, AgreementError, KeyError, OpenError, Provider, Random, VerifyError};
+pub use provider::{
+    Aead, AgreementError, AgreementKey, KeyError, OpenError, Provider, Random, VerifyError,
+};
 pub use secret::{SecretBytes, SharedSecret, SigningSecret, X25519Secret};
 pub use software::{SecretKind, SecretRecord, SignError, Signer, SoftwareVault, VaultError};

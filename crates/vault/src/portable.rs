@@ -9,7 +9,9 @@ use p256::ecdsa::signature::Verifier as _;
 use sha2::{Digest, Sha256};
 
 use crate::key::X25519Public;
-use crate::provider::{Aead, AgreementError, KeyError, OpenError, Provider, VerifyError};
+use crate::provider::{
+    Aead, AgreementError, AgreementKey, KeyError, OpenError, Provider, VerifyError,
+};
 use crate::secret::{SecretBytes, SharedSecret, X25519Secret};
 use crate::strict;
 
@@ -44,19 +46,10 @@ impl Provider for Portable {
         keys
     }
 
-    fn x25519_public(&self, secret: &X25519Secret) -> X25519Public {
+    fn agreement_key(&self, secret: &X25519Secret) -> Box<dyn AgreementKey> {
         let secret = x25519_dalek::StaticSecret::from(*secret.as_bytes());
-        X25519Public(x25519_dalek::PublicKey::from(&secret).to_bytes())
-    }
-
-    fn x25519(
-        &self,
-        secret: &X25519Secret,
-        public: &X25519Public,
-    ) -> Result<SharedSecret, AgreementError> {
-        let secret = x25519_dalek::StaticSecret::from(*secret.as_bytes());
-        let shared = secret.diffie_hellman(&x25519_dalek::PublicKey::from(public.0));
-        SharedSecret::contributory(SecretBytes::copy_of(shared.as_bytes()))
+        let public = X25519Public(x25519_dalek::PublicKey::from(&secret).to_bytes());
+        Box::new(X25519Key { secret, public })
     }
 
     fn ed25519_public(&self, seed: &SecretBytes<32>) -> [u8; 32] {
@@ -123,6 +116,23 @@ impl Provider for Portable {
 
     fn aead(&self, key: &[u8; 32]) -> Box<dyn Aead> {
         Box::new(Gcm(Aes256Gcm::new(key.into())))
+    }
+}
+
+struct X25519Key {
+    secret: x25519_dalek::StaticSecret,
+    public: X25519Public,
+}
+
+impl AgreementKey for X25519Key {
+    fn public(&self) -> X25519Public {
+        self.public
+    }
+
+    fn agree(&self, theirs: &X25519Public) -> Result<SharedSecret, AgreementError> {
+        let theirs = x25519_dalek::PublicKey::from(*theirs.as_bytes());
+        let shared = self.secret.diffie_hellman(&theirs);
+        SharedSecret::contributory(SecretBytes::copy_of(shared.as_bytes()))
     }
 }
 

@@ -17,18 +17,26 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// HKDF-SHA-256 with empty info, cut in two outputs of 32 bytes.
     fn hkdf(&self, salt: &[u8; 32], input: &[u8]) -> [SecretBytes<32>; 2];
 
-    /// The public half of a key agreement secret.
-    fn x25519_public(&self, secret: &X25519Secret) -> X25519Public;
+    /// Makes a key agreement secret ready for use: what follows from it alone is computed once.
+    fn agreement_key(&self, secret: &X25519Secret) -> Box<dyn AgreementKey>;
 
-    /// Agrees on a secret with the holder of `public`.
+    /// The public half of a key agreement secret.
+    fn x25519_public(&self, secret: &X25519Secret) -> X25519Public {
+        self.agreement_key(secret).public()
+    }
+
+    /// Agrees on a secret with the holder of `public`; whoever does it again with the same secret uses
+    /// [`Self::agreement_key`].
     ///
     /// # Errors
-    /// [`AgreementError::NotContributory`] if the result is all zero: the other side sent a point of small order.
+    /// As [`AgreementKey::agree`].
     fn x25519(
         &self,
         secret: &X25519Secret,
         public: &X25519Public,
-    ) -> Result<SharedSecret, AgreementError>;
+    ) -> Result<SharedSecret, AgreementError> {
+        self.agreement_key(secret).agree(public)
+    }
 
     /// The public key of an Ed25519 seed.
     fn ed25519_public(&self, seed: &SecretBytes<32>) -> [u8; 32];
@@ -139,6 +147,24 @@ pub trait Provider: Send + Sync + fmt::Debug {
             PublicKey::Ed25519(_) => Ok(()),
             PublicKey::P256(bytes) => self.p256_check(bytes),
         }
+    }
+}
+
+/// An X25519 secret that is ready for use; wiped on drop.
+pub trait AgreementKey: Send + Sync {
+    /// The public half.
+    fn public(&self) -> X25519Public;
+
+    /// Agrees on a secret with the holder of `theirs`.
+    ///
+    /// # Errors
+    /// [`AgreementError::NotContributory`] if the result is all zero: the other side sent a point of small order.
+    fn agree(&self, theirs: &X25519Public) -> Result<SharedSecret, AgreementError>;
+}
+
+impl fmt::Debug for dyn AgreementKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AgreementKey([redacted])")
     }
 }
 

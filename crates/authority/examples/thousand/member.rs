@@ -7,7 +7,6 @@ use ockam_authority::client::{AuthorityClient, Issued, Redeemed};
 use ockam_channel::LocalIdentity;
 use ockam_identity::{EnrollmentTicket, Identifier, OneTimeCode};
 use ockam_node::{Authority, FixedIdentity, Node, NodeOptions};
-use ockam_vault::{SecretBytes, X25519Secret};
 use ockam_wire::MultiAddr;
 
 use crate::Failure;
@@ -40,7 +39,7 @@ impl Newcomer {
         let own = node.ephemeral_identity()?;
         let client = AuthorityClient {
             node,
-            identity: Arc::new(FixedIdentity::from(copy_of(&own))),
+            identity: Arc::new(FixedIdentity::from(own.clone())),
             authority: *ticket.authority().identifier(),
             route,
             timeout: PATIENCE,
@@ -74,15 +73,6 @@ impl Newcomer {
 impl Member {
     pub(crate) fn node(&self) -> &Node {
         &self.client.node
-    }
-}
-
-fn copy_of(own: &LocalIdentity) -> LocalIdentity {
-    LocalIdentity {
-        history: own.history.clone(),
-        static_secret: X25519Secret::new(SecretBytes::copy_of(own.static_secret.as_bytes())),
-        attestation: own.attestation.clone(),
-        credentials: own.credentials.clone(),
     }
 }
 

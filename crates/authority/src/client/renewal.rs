@@ -28,7 +28,6 @@ use std::time::Duration;
 use ockam_channel::LocalIdentity;
 use ockam_identity::{CredentialBundle, UnixTime, VerifiedCredential, VerifiedHistory};
 use ockam_node::{IdentityUnavailable, OwnIdentity, OwnIdentityFuture};
-use ockam_vault::{SecretBytes, X25519Secret};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -195,10 +194,8 @@ impl Shared {
         let mut credentials = base.credentials.clone();
         credentials.insert(0, bundle.clone());
         let now = Arc::new(LocalIdentity {
-            history: base.history.clone(),
-            static_secret: X25519Secret::new(SecretBytes::copy_of(base.static_secret.as_bytes())),
-            attestation: base.attestation.clone(),
             credentials,
+            ..base.as_ref().clone()
         });
         *presented = Some(now.clone());
         now

@@ -12,7 +12,7 @@ use ockam_authority::{
     Authority, AuthorityOptions, AuthorityServices, IssueError, IssueFuture, Issuer, MemoryMembers,
     Service, Statement,
 };
-use ockam_channel::LocalIdentity;
+use ockam_channel::{LocalIdentity, StaticKey};
 use ockam_identity::{
     CredentialBundle, CredentialDraft, Identifier, IdentityDraft, PURPOSE_KEY_SECONDS,
     PurposeKeyAttestation, PurposeKeyDraft, PurposePublicKey, UnixTime, Validity, VerifiedHistory,
@@ -20,7 +20,7 @@ use ockam_identity::{
 use ockam_node::{
     ChannelListener, FixedIdentity, FlowId, ListenerOptions, Node, NodeOptions, TcpListener,
 };
-use ockam_vault::{Handle, SecretBytes, Signer, SigningKeyType, SoftwareVault, X25519Secret};
+use ockam_vault::{Handle, Signer, SigningKeyType, SoftwareVault, X25519Secret};
 use ockam_wire::{Address, MultiAddr};
 
 pub(crate) async fn wait_for<T>(look: impl Fn() -> Option<T>) -> T {
@@ -210,7 +210,7 @@ pub(crate) struct Person {
     pub(crate) history: VerifiedHistory,
     pub(crate) credential_key: Handle,
     pub(crate) attestation: PurposeKeyAttestation,
-    pub(crate) secret: X25519Secret,
+    pub(crate) static_key: StaticKey,
     pub(crate) channel: PurposeKeyAttestation,
 }
 
@@ -244,19 +244,18 @@ impl Person {
         .unwrap()
         .sign_with(provider, &vault, &own)
         .unwrap();
-        let secret = X25519Secret::generate(&mut fill);
-        let static_key = PurposePublicKey::SecureChannelStatic(provider.x25519_public(&secret));
-        let channel =
-            PurposeKeyDraft::new(provider, &history, static_key, now, PURPOSE_KEY_SECONDS)
-                .unwrap()
-                .sign_with(provider, &vault, &own)
-                .unwrap();
+        let static_key = StaticKey::new(provider, X25519Secret::generate(&mut fill));
+        let public = PurposePublicKey::SecureChannelStatic(*static_key.public());
+        let channel = PurposeKeyDraft::new(provider, &history, public, now, PURPOSE_KEY_SECONDS)
+            .unwrap()
+            .sign_with(provider, &vault, &own)
+            .unwrap();
         Self {
             vault,
             history,
             credential_key,
             attestation,
-            secret,
+            static_key,
             channel,
         }
     }
@@ -264,7 +263,7 @@ impl Person {
     pub(crate) fn local(&self) -> LocalIdentity {
         LocalIdentity {
             history: self.history.clone(),
-            static_secret: X25519Secret::new(SecretBytes::copy_of(self.secret.as_bytes())),
+            static_key: self.static_key.clone(),
             attestation: self.channel.clone(),
             credentials: Vec::new(),
         }

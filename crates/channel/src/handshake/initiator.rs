@@ -8,7 +8,7 @@ use ockam_identity::{CredentialBundle, UnixTime, VerifiedHistory};
 use ockam_vault::{Provider, X25519Secret};
 
 use super::{Established, HandshakeError, Offer, Refused};
-use crate::noise::{ReadMessage2, Role, SentMessage1, check_payload_3};
+use crate::noise::{KeyPair, ReadMessage2, Role, SentMessage1, check_payload_3};
 use crate::payload::{self, LocalIdentity};
 use crate::peer::{PeerCheck, PeerProven};
 
@@ -21,6 +21,7 @@ pub struct Initiator {
 #[derive(Debug)]
 struct Inner {
     provider: &'static dyn Provider,
+    verifier: Option<Arc<dyn Provider>>,
     identity: Arc<LocalIdentity>,
     noise: SentMessage1,
     payload: Vec<u8>,
@@ -42,16 +43,25 @@ impl Initiator {
         let payload =
             payload::encode(&identity, &offer.extensions).map_err(HandshakeError::Offer)?;
         check_payload_3(&payload).map_err(HandshakeError::of_offer)?;
-        let (noise, message) = SentMessage1::write(provider, ephemeral, &offer.hello)
-            .map_err(HandshakeError::of_offer)?;
+        let (noise, message) =
+            SentMessage1::write(provider, KeyPair::new(provider, &ephemeral), &offer.hello)
+                .map_err(HandshakeError::of_offer)?;
         let inner = Box::new(Inner {
             provider,
+            verifier: None,
             identity,
             noise,
             payload,
             hello: offer.hello,
         });
         Ok((Self { inner }, message))
+    }
+
+    /// Leaves the verification of what the peer says of itself to `verifier`, which may remember what it verified.
+    #[must_use]
+    pub fn verifying_with(mut self, verifier: Arc<dyn Provider>) -> Self {
+        self.inner.verifier = Some(verifier);
+        self
     }
 
     /// Reads message 2 and verifies who sent it. The driver then decides with [`PresentedByResponder::accept`].
@@ -67,7 +77,10 @@ impl Initiator {
         let read = || {
             let noise = self.inner.noise.read(message)?;
             let peer = PeerProven::prove(
-                self.inner.provider,
+                self.inner
+                    .verifier
+                    .as_deref()
+                    .unwrap_or(self.inner.provider),
                 now,
                 &noise.remote_static,
                 &noise.payload,
@@ -125,7 +138,7 @@ impl PresentedByResponder {
         let inner = &initiator.inner;
         let finish = || {
             let peer = peer.check(check)?;
-            let (message, keys) = noise.write(&inner.identity.static_secret, &inner.payload)?;
+            let (message, keys) = noise.write(inner.identity.static_key.pair(), &inner.payload)?;
             Ok((
                 message,
                 Established::new(

@@ -8,7 +8,7 @@ use ockam_identity::{CredentialBundle, UnixTime, VerifiedHistory};
 use ockam_vault::{Provider, X25519Secret};
 
 use super::{Established, HandshakeError, Offer, Refused};
-use crate::noise::{ReadMessage1, ReadMessage3, Role, SentMessage2, check_payload_2};
+use crate::noise::{KeyPair, ReadMessage1, ReadMessage3, Role, SentMessage2, check_payload_2};
 use crate::payload::{self, LocalIdentity};
 use crate::peer::{PeerCheck, PeerProven};
 
@@ -21,8 +21,9 @@ pub struct Responder {
 #[derive(Debug)]
 struct Waiting {
     provider: &'static dyn Provider,
+    verifier: Option<Arc<dyn Provider>>,
     identity: Arc<LocalIdentity>,
-    ephemeral: X25519Secret,
+    ephemeral: KeyPair,
     payload: Vec<u8>,
 }
 
@@ -44,11 +45,19 @@ impl Responder {
         Ok(Self {
             inner: Box::new(Waiting {
                 provider,
+                verifier: None,
                 identity,
-                ephemeral,
+                ephemeral: KeyPair::new(provider, &ephemeral),
                 payload,
             }),
         })
+    }
+
+    /// Leaves the verification of what the peer says of itself to `verifier`, which may remember what it verified.
+    #[must_use]
+    pub fn verifying_with(mut self, verifier: Arc<dyn Provider>) -> Self {
+        self.inner.verifier = Some(verifier);
+        self
     }
 
     /// Reads message 1; the bytes are message 2.
@@ -62,6 +71,7 @@ impl Responder {
     ) -> Result<(AwaitingInitiator, Vec<u8>), Refused<Self>> {
         let Waiting {
             provider,
+            verifier,
             identity,
             ephemeral,
             payload,
@@ -69,7 +79,7 @@ impl Responder {
         let written = match ReadMessage1::read(provider, message) {
             Ok(mut read) => {
                 let hello = core::mem::take(&mut read.payload);
-                read.write(ephemeral, &identity.static_secret, &payload)
+                read.write(ephemeral, identity.static_key.pair(), &payload)
                     .map(|(noise, message)| (noise, message, hello))
             }
             Err(error) => Err((ephemeral, error)),
@@ -78,6 +88,7 @@ impl Responder {
             Ok((noise, message, hello)) => {
                 let inner = Box::new(Awaiting {
                     provider,
+                    verifier,
                     noise,
                     hello,
                 });
@@ -86,6 +97,7 @@ impl Responder {
             Err((ephemeral, error)) => {
                 let inner = Box::new(Waiting {
                     provider,
+                    verifier,
                     identity,
                     ephemeral,
                     payload,
@@ -108,6 +120,7 @@ pub struct AwaitingInitiator {
 #[derive(Debug)]
 struct Awaiting {
     provider: &'static dyn Provider,
+    verifier: Option<Arc<dyn Provider>>,
     noise: SentMessage2,
     hello: Vec<u8>,
 }
@@ -126,7 +139,10 @@ impl AwaitingInitiator {
         let read = || {
             let noise = self.inner.noise.read(message)?;
             let peer = PeerProven::prove(
-                self.inner.provider,
+                self.inner
+                    .verifier
+                    .as_deref()
+                    .unwrap_or(self.inner.provider),
                 now,
                 &noise.remote_static,
                 &noise.payload,

@@ -5,9 +5,9 @@
 
 use alloc::vec::Vec;
 
-use ockam_vault::{Provider, SecretBytes, X25519Public, X25519Secret};
+use ockam_vault::{Provider, SecretBytes, X25519Public};
 
-use super::key_agreement::KeyAgreement;
+use super::key_agreement::{KeyPair, parse};
 use super::symmetric_state::SymmetricState;
 use super::{
     KEY_LEN, NoiseError, SEALED_KEY_LEN, TAG_LEN, check_length, check_payload_2, check_payload_3,
@@ -17,19 +17,18 @@ use super::{
 #[derive(Debug)]
 pub(crate) struct SentMessage1 {
     symmetric: SymmetricState,
-    ephemeral: X25519Secret,
+    ephemeral: KeyPair,
 }
 
 impl SentMessage1 {
     /// Writes message 1: `e`, then the payload in the clear.
     pub(crate) fn write(
         provider: &'static dyn Provider,
-        ephemeral: X25519Secret,
+        ephemeral: KeyPair,
         payload: &[u8],
     ) -> Result<(Self, Vec<u8>), NoiseError> {
-        let agreement = KeyAgreement::new(provider);
         let mut symmetric = SymmetricState::new(provider);
-        let public = agreement.public(&ephemeral);
+        let public = ephemeral.public();
         let mut message = Vec::with_capacity(KEY_LEN + payload.len());
         message.extend_from_slice(public.as_bytes());
         symmetric.mix_hash(public.as_bytes());
@@ -47,19 +46,14 @@ impl SentMessage1 {
     /// Reads message 2.
     pub(crate) fn read(&self, message: &[u8]) -> Result<ReadMessage2, NoiseError> {
         check_length(message, KEY_LEN + SEALED_KEY_LEN + TAG_LEN)?;
-        let agreement = KeyAgreement::new(self.symmetric.provider());
         let mut symmetric = self.symmetric.fork();
         let (ephemeral, rest) = message.split_at(KEY_LEN);
         let (sealed_static, sealed_payload) = rest.split_at(SEALED_KEY_LEN);
-        let remote_ephemeral = KeyAgreement::parse(ephemeral)?;
+        let remote_ephemeral = parse(ephemeral)?;
         symmetric.mix_hash(ephemeral);
-        symmetric.mix_key(
-            agreement
-                .agree(&self.ephemeral, &remote_ephemeral)?
-                .as_bytes(),
-        );
-        let remote_static = KeyAgreement::parse(&symmetric.decrypt_and_hash(sealed_static)?)?;
-        symmetric.mix_key(agreement.agree(&self.ephemeral, &remote_static)?.as_bytes());
+        symmetric.mix_key(self.ephemeral.agree(&remote_ephemeral)?.as_bytes());
+        let remote_static = parse(&symmetric.decrypt_and_hash(sealed_static)?)?;
+        symmetric.mix_key(self.ephemeral.agree(&remote_static)?.as_bytes());
         let payload = symmetric.decrypt_and_hash(sealed_payload)?;
         Ok(ReadMessage2 {
             symmetric,
@@ -83,7 +77,7 @@ impl ReadMessage2 {
     /// Writes message 3, which ends the handshake.
     pub(crate) fn write(
         self,
-        ours: &X25519Secret,
+        ours: &KeyPair,
         payload: &[u8],
     ) -> Result<(Vec<u8>, TransportKeys), NoiseError> {
         check_payload_3(payload)?;
@@ -92,10 +86,9 @@ impl ReadMessage2 {
             remote_ephemeral,
             ..
         } = self;
-        let agreement = KeyAgreement::new(symmetric.provider());
         let mut message = Vec::with_capacity(SEALED_KEY_LEN + payload.len() + TAG_LEN);
-        symmetric.encrypt_and_hash(agreement.public(ours).as_bytes(), &mut message);
-        symmetric.mix_key(agreement.agree(ours, &remote_ephemeral)?.as_bytes());
+        symmetric.encrypt_and_hash(ours.public().as_bytes(), &mut message);
+        symmetric.mix_key(ours.agree(&remote_ephemeral)?.as_bytes());
         symmetric.encrypt_and_hash(payload, &mut message);
         Ok((message, TransportKeys::split(symmetric)))
     }
@@ -118,7 +111,7 @@ impl ReadMessage1 {
         check_length(message, KEY_LEN)?;
         let mut symmetric = SymmetricState::new(provider);
         let (ephemeral, payload) = message.split_at(KEY_LEN);
-        let remote_ephemeral = KeyAgreement::parse(ephemeral)?;
+        let remote_ephemeral = parse(ephemeral)?;
         symmetric.mix_hash(ephemeral);
         let payload = symmetric.decrypt_and_hash(payload)?;
         Ok(Self {
@@ -131,10 +124,10 @@ impl ReadMessage1 {
     /// Writes message 2. `ephemeral` is given back when that fails, having revealed nothing.
     pub(crate) fn write(
         self,
-        ephemeral: X25519Secret,
-        ours: &X25519Secret,
+        ephemeral: KeyPair,
+        ours: &KeyPair,
         payload: &[u8],
-    ) -> Result<(SentMessage2, Vec<u8>), (X25519Secret, NoiseError)> {
+    ) -> Result<(SentMessage2, Vec<u8>), (KeyPair, NoiseError)> {
         let Self {
             mut symmetric,
             remote_ephemeral,
@@ -161,18 +154,17 @@ impl ReadMessage1 {
 fn write_message_2(
     symmetric: &mut SymmetricState,
     remote_ephemeral: &X25519Public,
-    [ephemeral, ours]: [&X25519Secret; 2],
+    [ephemeral, ours]: [&KeyPair; 2],
     payload: &[u8],
 ) -> Result<Vec<u8>, NoiseError> {
     check_payload_2(payload)?;
-    let agreement = KeyAgreement::new(symmetric.provider());
     let mut message = Vec::with_capacity(KEY_LEN + SEALED_KEY_LEN + payload.len() + TAG_LEN);
-    let public = agreement.public(ephemeral);
+    let public = ephemeral.public();
     message.extend_from_slice(public.as_bytes());
     symmetric.mix_hash(public.as_bytes());
-    symmetric.mix_key(agreement.agree(ephemeral, remote_ephemeral)?.as_bytes());
-    symmetric.encrypt_and_hash(agreement.public(ours).as_bytes(), &mut message);
-    symmetric.mix_key(agreement.agree(ours, remote_ephemeral)?.as_bytes());
+    symmetric.mix_key(ephemeral.agree(remote_ephemeral)?.as_bytes());
+    symmetric.encrypt_and_hash(ours.public().as_bytes(), &mut message);
+    symmetric.mix_key(ours.agree(remote_ephemeral)?.as_bytes());
     symmetric.encrypt_and_hash(payload, &mut message);
     Ok(message)
 }
@@ -181,18 +173,17 @@ fn write_message_2(
 #[derive(Debug)]
 pub(crate) struct SentMessage2 {
     symmetric: SymmetricState,
-    ephemeral: X25519Secret,
+    ephemeral: KeyPair,
 }
 
 impl SentMessage2 {
     /// Reads message 3.
     pub(crate) fn read(&self, message: &[u8]) -> Result<ReadMessage3, NoiseError> {
         check_length(message, SEALED_KEY_LEN + TAG_LEN)?;
-        let agreement = KeyAgreement::new(self.symmetric.provider());
         let mut symmetric = self.symmetric.fork();
         let (sealed_static, sealed_payload) = message.split_at(SEALED_KEY_LEN);
-        let remote_static = KeyAgreement::parse(&symmetric.decrypt_and_hash(sealed_static)?)?;
-        symmetric.mix_key(agreement.agree(&self.ephemeral, &remote_static)?.as_bytes());
+        let remote_static = parse(&symmetric.decrypt_and_hash(sealed_static)?)?;
+        symmetric.mix_key(self.ephemeral.agree(&remote_static)?.as_bytes());
         let payload = symmetric.decrypt_and_hash(sealed_payload)?;
         Ok(ReadMessage3 {
             symmetric,
@@ -239,24 +230,24 @@ impl TransportKeys {
 
 #[cfg(test)]
 mod tests {
-    use ockam_vault::fast;
+    use ockam_vault::{X25519Secret, fast};
 
     use super::*;
 
     #[test]
     fn who_stole_the_static_key_of_the_initiator_cannot_answer_it_as_somebody_else() {
-        let (sent, message_1) = SentMessage1::write(fast(), secret(E_I), &[]).unwrap();
-        let remote_ephemeral = KeyAgreement::parse(&message_1[..32]).unwrap();
+        let (sent, message_1) = SentMessage1::write(fast(), pair(E_I), &[]).unwrap();
+        let remote_ephemeral = parse(&message_1[..32]).unwrap();
         // Everything the thief can agree on: own ephemeral and stolen static key, with all the public keys there are.
         for ours in [EVIL, S_I] {
             for theirs in [&remote_ephemeral, &public(S_R), &public(S_I), &public(EVIL)] {
-                let guess = agreement().agree(&secret(ours), theirs).unwrap();
+                let guess = pair(ours).agree(theirs).unwrap();
                 let message_2 =
                     forge_message_2(&message_1, public(S_R).as_bytes(), guess.as_bytes());
                 assert_eq!(sent.read(&message_2).unwrap_err(), NoiseError::NotAuthentic);
             }
         }
-        let real = agreement().agree(&secret(S_R), &remote_ephemeral).unwrap();
+        let real = pair(S_R).agree(&remote_ephemeral).unwrap();
         let message_2 = forge_message_2(&message_1, public(S_R).as_bytes(), real.as_bytes());
         assert!(
             sent.read(&message_2).is_ok(),
@@ -267,15 +258,15 @@ mod tests {
     #[test]
     fn who_stole_the_static_key_of_the_responder_cannot_speak_to_it_as_somebody_else() {
         let (sent, message_2, thief) = talk_to_responder();
-        let remote_ephemeral = KeyAgreement::parse(&message_2[..32]).unwrap();
+        let remote_ephemeral = parse(&message_2[..32]).unwrap();
         for ours in [EVIL, S_R] {
             for theirs in [&remote_ephemeral, &public(S_I), &public(S_R), &public(EVIL)] {
-                let guess = agreement().agree(&secret(ours), theirs).unwrap();
+                let guess = pair(ours).agree(theirs).unwrap();
                 let message_3 = forge_message_3(&thief, public(S_I).as_bytes(), guess.as_bytes());
                 assert_eq!(sent.read(&message_3).unwrap_err(), NoiseError::NotAuthentic);
             }
         }
-        let real = agreement().agree(&secret(S_I), &remote_ephemeral).unwrap();
+        let real = pair(S_I).agree(&remote_ephemeral).unwrap();
         assert!(
             sent.read(&forge_message_3(
                 &thief,
@@ -290,7 +281,7 @@ mod tests {
     fn guard_11_2_03_static_keys_of_small_order_are_refused() {
         // With such a key anybody knows the shared secret: it is zero.
         for weak in [[0; 32], core::array::from_fn(|index| u8::from(index == 0))] {
-            let (sent, message_1) = SentMessage1::write(fast(), secret(E_I), &[]).unwrap();
+            let (sent, message_1) = SentMessage1::write(fast(), pair(E_I), &[]).unwrap();
             let message_2 = forge_message_2(&message_1, &weak, &[0; 32]);
             assert_eq!(sent.read(&message_2).unwrap_err(), NoiseError::WeakKey);
             let (sent, _, thief) = talk_to_responder();
@@ -306,13 +297,13 @@ mod tests {
     fn the_static_keys_alone_do_not_give_the_transport_keys() {
         // The same parties and static keys; only the ephemeral keys differ.
         let keys = |e_i, e_r| {
-            let (initiator, message_1) = SentMessage1::write(fast(), secret(e_i), &[]).unwrap();
+            let (initiator, message_1) = SentMessage1::write(fast(), pair(e_i), &[]).unwrap();
             let read = ReadMessage1::read(fast(), &message_1).unwrap();
-            let (responder, message_2) = read.write(secret(e_r), &secret(S_R), b"r").unwrap();
+            let (responder, message_2) = read.write(pair(e_r), &pair(S_R), b"r").unwrap();
             let (message_3, ours) = initiator
                 .read(&message_2)
                 .unwrap()
-                .write(&secret(S_I), b"i")
+                .write(&pair(S_I), b"i")
                 .unwrap();
             let theirs = responder.read(&message_3).unwrap().split();
             assert_eq!(ours.initiator_to_responder, theirs.initiator_to_responder);
@@ -329,16 +320,11 @@ mod tests {
     /// Message 2 as somebody with the ephemeral key `EVIL` writes it, claiming `static_key`.
     fn forge_message_2(message_1: &[u8], static_key: &[u8; 32], guess: &[u8; 32]) -> Vec<u8> {
         let mut symmetric = ReadMessage1::read(fast(), message_1).unwrap().symmetric;
-        let remote_ephemeral = KeyAgreement::parse(&message_1[..32]).unwrap();
+        let remote_ephemeral = parse(&message_1[..32]).unwrap();
         let ephemeral = public(EVIL);
         let mut message = ephemeral.as_bytes().to_vec();
         symmetric.mix_hash(ephemeral.as_bytes());
-        symmetric.mix_key(
-            agreement()
-                .agree(&secret(EVIL), &remote_ephemeral)
-                .unwrap()
-                .as_bytes(),
-        );
+        symmetric.mix_key(pair(EVIL).agree(&remote_ephemeral).unwrap().as_bytes());
         symmetric.encrypt_and_hash(static_key, &mut message);
         symmetric.mix_key(guess);
         symmetric.encrypt_and_hash(b"payload", &mut message);
@@ -347,9 +333,9 @@ mod tests {
 
     /// A responder that waits for message 3, its message 2, and the state of an initiator with the ephemeral key `EVIL`.
     fn talk_to_responder() -> (SentMessage2, Vec<u8>, SymmetricState) {
-        let (initiator, message_1) = SentMessage1::write(fast(), secret(EVIL), &[]).unwrap();
+        let (initiator, message_1) = SentMessage1::write(fast(), pair(EVIL), &[]).unwrap();
         let read = ReadMessage1::read(fast(), &message_1).unwrap();
-        let (sent, message_2) = read.write(secret(E_R), &secret(S_R), b"payload").unwrap();
+        let (sent, message_2) = read.write(pair(E_R), &pair(S_R), b"payload").unwrap();
         let symmetric = initiator.read(&message_2).unwrap().symmetric;
         (sent, message_2, symmetric)
     }
@@ -368,16 +354,12 @@ mod tests {
         message
     }
 
-    fn agreement() -> KeyAgreement {
-        KeyAgreement::new(fast())
-    }
-
-    fn secret(filler: u8) -> X25519Secret {
-        X25519Secret::new(SecretBytes::new([filler; 32]))
+    fn pair(filler: u8) -> KeyPair {
+        KeyPair::new(fast(), &X25519Secret::new(SecretBytes::new([filler; 32])))
     }
 
     fn public(filler: u8) -> X25519Public {
-        agreement().public(&secret(filler))
+        *pair(filler).public()
     }
 
     const E_I: u8 = 0x52;

@@ -72,10 +72,6 @@ impl SymmetricState {
     pub(super) const fn hash(&self) -> [u8; 32] {
         self.hash
     }
-
-    pub(super) const fn provider(&self) -> &'static dyn Provider {
-        self.provider
-    }
 }
 
 impl fmt::Debug for SymmetricState {
@@ -90,7 +86,7 @@ impl fmt::Debug for SymmetricState {
 mod tests {
     use ockam_vault::X25519Secret;
 
-    use super::super::key_agreement::KeyAgreement;
+    use super::super::key_agreement::KeyPair;
     use super::*;
 
     /// Walks the published handshake one Noise operation at a time, so that a difference is found where it arises.
@@ -99,9 +95,9 @@ mod tests {
         let vector: serde_json::Value =
             serde_json::from_str(include_str!("../../../../vectors/handshake.json")).unwrap();
         let provider = ockam_vault::fast();
-        let agreement = KeyAgreement::new(provider);
         let key = |side: &str, name: &str| {
-            X25519Secret::new(SecretBytes::new(array(&vector[side][name])))
+            let secret = X25519Secret::new(SecretBytes::new(array(&vector[side][name])));
+            KeyPair::new(provider, &secret)
         };
         let (e_i, s_i) = (
             key("initiator", "ephemeral_secret"),
@@ -132,15 +128,15 @@ mod tests {
             );
             step
         };
-        let public = |secret: &X25519Secret| *agreement.public(secret).as_bytes();
+        let public = |pair: &KeyPair| *pair.public().as_bytes();
         let payload = |name: &str| hex::decode(vector[name].as_str().unwrap()).unwrap();
         let sealed = |state: &mut SymmetricState, plaintext: &[u8]| {
             let mut message = Vec::new();
             state.encrypt_and_hash(plaintext, &mut message);
             message
         };
-        let mixed = |state: &mut SymmetricState, ours: &X25519Secret, theirs: &X25519Secret| {
-            let shared = agreement.agree(ours, &agreement.public(theirs)).unwrap();
+        let mixed = |state: &mut SymmetricState, ours: &KeyPair, theirs: &KeyPair| {
+            let shared = ours.agree(theirs.public()).unwrap();
             state.mix_key(shared.as_bytes());
             hex::encode(shared.as_bytes())
         };

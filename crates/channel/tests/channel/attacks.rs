@@ -1,10 +1,14 @@
 use std::sync::Arc;
 
-use ockam_channel::{Established, HandshakeError, Initiator, LocalIdentity, Offer, Responder};
+use ockam_channel::{
+    Established, HandshakeError, Initiator, LocalIdentity, Offer, Responder, StaticKey,
+};
 use ockam_identity::{PurposeKeyAttestation, UnixTime, VerifiedHistory};
 use ockam_vault::X25519Secret;
 
-use crate::vector::{Handshake, NOW, a, accept_anyone, b, history, identity, provider, secret};
+use crate::vector::{
+    Handshake, NOW, a, accept_anyone, b, history, identity, provider, secret, static_key,
+};
 
 #[test]
 fn every_flipped_bit_of_message_2_is_refused_and_the_right_one_is_accepted_afterwards() {
@@ -175,7 +179,7 @@ fn guard_11_2_03_points_of_small_order_are_refused_wherever_they_come_in_the_cle
 fn an_identity_whose_key_the_peer_does_not_hold_is_refused() {
     // B's history and attestation, with a static key of the attacker.
     let impostor = Arc::new(LocalIdentity {
-        static_secret: secret([0x77; 32]),
+        static_key: static_key([0x77; 32]),
         ..identity(1, Vec::new())
     });
     let (initiator, message_1) =
@@ -214,33 +218,32 @@ fn an_identity_whose_key_the_peer_does_not_hold_is_refused() {
 #[test]
 fn an_attestation_of_another_subject_purpose_or_history_is_refused() {
     let own = identity(0, Vec::new());
-    let a_key = || secret(*own.static_secret.as_bytes());
+    let a_key = || own.static_key.clone();
     let attestation = |index| identity_attestation(index);
-    let presented = |history: VerifiedHistory,
-                     attestation: PurposeKeyAttestation,
-                     static_secret: X25519Secret| {
-        let identity = LocalIdentity {
-            history,
-            static_secret,
-            attestation,
-            credentials: Vec::new(),
-        };
-        let (initiator, message_1) = Initiator::start(
-            provider(),
-            Arc::new(identity),
-            ephemeral(1),
-            Offer::default(),
-        )
-        .unwrap();
-        let (responder, message_2) = respond(&message_1);
-        let (message_3, _) = initiator
-            .handle_message_2(NOW, &message_2, &mut accept_anyone)
+    let presented =
+        |history: VerifiedHistory, attestation: PurposeKeyAttestation, static_key: StaticKey| {
+            let identity = LocalIdentity {
+                history,
+                static_key,
+                attestation,
+                credentials: Vec::new(),
+            };
+            let (initiator, message_1) = Initiator::start(
+                provider(),
+                Arc::new(identity),
+                ephemeral(1),
+                Offer::default(),
+            )
             .unwrap();
-        responder
-            .handle_message_3(NOW, &message_3, &mut accept_anyone)
-            .map(|_| ())
-            .map_err(|refused| refused.error)
-    };
+            let (responder, message_2) = respond(&message_1);
+            let (message_3, _) = initiator
+                .handle_message_2(NOW, &message_2, &mut accept_anyone)
+                .unwrap();
+            responder
+                .handle_message_3(NOW, &message_3, &mut accept_anyone)
+                .map(|_| ())
+                .map_err(|refused| refused.error)
+        };
     // The attacker holds A's key and attestation, but claims to be B.
     let refused = presented(history(1), attestation(0), a_key());
     assert!(matches!(refused, Err(HandshakeError::Attestation(_))));

@@ -8,7 +8,7 @@ use ockam_identity::{ChangeHistory, CredentialBundle, PurposeKeyAttestation, Uni
 use ockam_wire::RoutingMessage;
 use serde_json::Value;
 
-use crate::vector::{accept_anyone, array, buffer, bytes, provider, secret};
+use crate::vector::{accept_anyone, array, buffer, bytes, provider, secret, static_key};
 
 #[test]
 fn every_recorded_channel_is_replayed_in_both_directions() {
@@ -171,7 +171,7 @@ fn local_identity(ours: &Value, credentials: Vec<CredentialBundle>) -> Arc<Local
     );
     Arc::new(LocalIdentity {
         history,
-        static_secret: secret(array(&ours["static_secret"])),
+        static_key: static_key(array(&ours["static_secret"])),
         attestation: PurposeKeyAttestation::decode(&bytes(&ours["purpose_key_attestation"]))
             .unwrap(),
         credentials,

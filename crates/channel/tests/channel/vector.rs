@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use ockam_channel::{
-    AwaitingInitiator, Established, Initiator, LocalIdentity, Offer, PeerCheck, Rejected, Responder,
+    AwaitingInitiator, Established, Initiator, LocalIdentity, Offer, PeerCheck, Rejected,
+    Responder, StaticKey,
 };
 use ockam_identity::{
     ChangeHistory, CredentialBundle, PurposeKeyAttestation, UnixTime, VerifiedHistory,
@@ -30,6 +31,10 @@ pub(crate) fn array(value: &Value) -> [u8; 32] {
 
 pub(crate) fn secret(bytes: [u8; 32]) -> X25519Secret {
     X25519Secret::new(SecretBytes::new(bytes))
+}
+
+pub(crate) fn static_key(bytes: [u8; 32]) -> StaticKey {
+    StaticKey::new(provider(), secret(bytes))
 }
 
 pub(crate) fn provider() -> &'static dyn Provider {
@@ -59,7 +64,7 @@ pub(crate) fn identity(index: usize, credentials: Vec<CredentialBundle>) -> Loca
     let attestation = &purpose_keys["attestations"][index];
     LocalIdentity {
         history: history(index),
-        static_secret: secret(array(&attestation["static_secret"])),
+        static_key: static_key(array(&attestation["static_secret"])),
         attestation: PurposeKeyAttestation::decode(&bytes(&attestation["attestation_hex"]))
             .unwrap(),
         credentials,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ockam_channel::LocalIdentity;
+use ockam_channel::{LocalIdentity, StaticKey};
 use ockam_identity::{Identifier, Purpose};
 use ockam_store::{Home, Store};
 use ockam_vault::{SecretKind, SecretRecord, SigningKeyType, SoftwareVault, X25519Secret, fast};
@@ -265,7 +265,10 @@ impl Loot {
         let history = ockam_identity::ChangeHistory::decode(&self.history).unwrap();
         LocalIdentity {
             history: history.verify(fast(), None).unwrap(),
-            static_secret: X25519Secret::new(ockam_vault::SecretBytes::new(static_secret)),
+            static_key: StaticKey::new(
+                fast(),
+                X25519Secret::new(ockam_vault::SecretBytes::new(static_secret)),
+            ),
             attestation: ockam_identity::PurposeKeyAttestation::decode(attestation).unwrap(),
             credentials: Vec::new(),
         }

@@ -237,7 +237,7 @@ fn a_stolen_record_key_opens_nothing_sealed_before_the_last_re_key() {
 /// A channel of a stranger to the server, through the tap, and the stranger's static secret.
 fn stranger_through(world: &World, ephemeral: [u8; 32]) -> (StrangerChannel, [u8; 32]) {
     let identity = new_identity();
-    let static_secret = *identity.static_secret.as_bytes();
+    let static_secret = *identity.static_key.secret().as_bytes();
     let connection = Stranger::connect(world.near_client.address());
     (
         connection.open_channel("forward_to_server => api", identity, ephemeral),

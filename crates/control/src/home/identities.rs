@@ -443,7 +443,7 @@ mod tests {
         let first = local(&state, &record).await.expect("it can act");
         let second = local(&state, &record).await.expect("it can act");
         assert_eq!(first.attestation.as_bytes(), second.attestation.as_bytes());
-        assert_eq!(first.static_secret, second.static_secret);
+        assert_eq!(first.static_key.secret(), second.static_key.secret());
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use ockam_channel::LocalIdentity;
+use ockam_channel::{LocalIdentity, StaticKey};
 use ockam_identity::{
     Identifier, PURPOSE_KEY_SECONDS, Purpose, PurposeKeyAttestation, PurposeKeyDraft,
     PurposePublicKey, UnixTime, VerifiedHistory, VerifiedPurposeKey,
@@ -117,7 +117,7 @@ impl PurposeKey {
     pub(crate) fn into_local(self) -> LocalIdentity {
         LocalIdentity {
             history: self.history,
-            static_secret: X25519Secret::new(self.secret.secret),
+            static_key: StaticKey::new(ockam_vault::fast(), X25519Secret::new(self.secret.secret)),
             attestation: self.attestation,
             credentials: Vec::new(),
         }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use ockam_channel::LocalIdentity;
 use ockam_identity::CredentialBundle;
 use ockam_node::{OwnIdentity, OwnIdentityFuture};
-use ockam_vault::{SecretBytes, X25519Secret};
 use tokio::sync::watch;
 
 use crate::outcome::Failure;
@@ -49,13 +48,10 @@ impl OwnIdentity for Presenting {
     fn current(&self) -> OwnIdentityFuture<'_> {
         Box::pin(async {
             let own = self.own.current().await?;
-            let secret = SecretBytes::copy_of(own.static_secret.as_bytes());
             let credentials = own.credentials.iter().chain([&self.credential]);
             Ok(Arc::new(LocalIdentity {
-                history: own.history.clone(),
-                static_secret: X25519Secret::new(secret),
-                attestation: own.attestation.clone(),
                 credentials: credentials.cloned().collect(),
+                ..own.as_ref().clone()
             }))
         })
     }
@@ -116,10 +112,7 @@ mod tests {
         );
         let plain = alice.current().await.expect("it is there");
         assert!(plain.credentials.is_empty());
-        assert_eq!(
-            presented.static_secret.as_bytes(),
-            plain.static_secret.as_bytes()
-        );
+        assert_eq!(presented.static_key.secret(), plain.static_key.secret());
 
         assert!(Presenting::with(bob.clone(), bundle).await.is_err());
         let none = CredentialBundle::decode(&[0x81, 0]).expect("one item");

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ockam_channel::LocalIdentity;
+use ockam_channel::{LocalIdentity, StaticKey};
 use ockam_identity::{OlderPurposeKeys, UnixTime};
 use ockam_wire::{Address, Buffer, Route};
 
@@ -209,7 +209,7 @@ async fn open_channel_tells_its_peer_once_when_the_source_of_its_identity_change
         Ok(Arc::new(LocalIdentity {
             history: history.clone(),
             // The key is no part of a refresh.
-            static_secret: node.fresh_ephemeral(),
+            static_key: StaticKey::new(node.provider(), node.fresh_ephemeral()),
             attestation: before.attestation.clone(),
             credentials: Vec::new(),
         }))
@@ -280,8 +280,8 @@ fn late_identity(node: &Node) -> LocalIdentity {
     .unwrap()
     .sign_with(provider, &vault, &new, &old)
     .unwrap();
-    let static_secret = X25519Secret::generate(&mut fill);
-    let public = provider.x25519_public(&static_secret);
+    let static_key = StaticKey::new(provider, X25519Secret::generate(&mut fill));
+    let public = *static_key.public();
     let attestation = ockam_identity::PurposeKeyDraft::new(
         provider,
         &history,
@@ -294,7 +294,7 @@ fn late_identity(node: &Node) -> LocalIdentity {
     .unwrap();
     LocalIdentity {
         history,
-        static_secret,
+        static_key,
         attestation,
         credentials: Vec::new(),
     }
@@ -318,8 +318,8 @@ fn rotated_identity(
         .unwrap()
         .sign_with(provider, &vault, &old)
         .unwrap();
-    let static_secret = X25519Secret::generate(&mut fill);
-    let public = provider.x25519_public(&static_secret);
+    let static_key = StaticKey::new(provider, X25519Secret::generate(&mut fill));
+    let public = *static_key.public();
     let attestation = ockam_identity::PurposeKeyDraft::new(
         provider,
         &history,
@@ -337,7 +337,7 @@ fn rotated_identity(
             .unwrap();
     let identity = LocalIdentity {
         history,
-        static_secret,
+        static_key,
         attestation,
         credentials: Vec::new(),
     };

@@ -9,7 +9,6 @@ use ockam_node::{
     Access, Authority, ChannelOptions, FlowId, ListenerOptions, Mailbox, Node, NodeOptions,
     ReplaceableIdentity, SecureChannel, TcpListener,
 };
-use ockam_vault::{SecretBytes, X25519Secret};
 use ockam_wire::{Address, Buffer, Route};
 
 /// A node with an identity, a listener for channels, and a worker that takes what comes through them.
@@ -72,11 +71,8 @@ impl Party {
     pub(crate) fn present(&self, credentials: Vec<CredentialBundle>) {
         self.identity.replace(Ok(Arc::new(LocalIdentity {
             history: self.history.clone(),
-            static_secret: X25519Secret::new(SecretBytes::new(
-                *self.first.static_secret.as_bytes(),
-            )),
-            attestation: self.first.attestation.clone(),
             credentials,
+            ..self.first.as_ref().clone()
         })));
     }
 

@@ -8,7 +8,6 @@ use ockam_channel::LocalIdentity;
 use ockam_identity::EnrollmentTicket;
 use ockam_node::{Access, ConnectOptions, FixedIdentity, Node, NodeOptions, services};
 use ockam_portal::{Relay, RelayOptions};
-use ockam_vault::{SecretBytes, X25519Secret};
 use ockam_wire::{Address, Buffer, MultiAddr, Protocol, Route};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -97,7 +96,7 @@ impl Member {
         let mut own = node.ephemeral_identity()?;
         let authority = AuthorityClient {
             node: node.clone(),
-            identity: Arc::new(FixedIdentity::from(copy_of(&own))),
+            identity: Arc::new(FixedIdentity::from(own.clone())),
             authority: *ticket.authority().identifier(),
             route: route(project.authority_route().ok_or("the ticket has no route")?)?,
             timeout: PATIENCE,
@@ -161,15 +160,6 @@ fn secured(route: &MultiAddr) -> Result<MultiAddr, Failure> {
     };
     let listener = Protocol::Secure(listener.clone());
     Ok(MultiAddr::new(before.iter().cloned().chain([listener]))?)
-}
-
-fn copy_of(own: &LocalIdentity) -> LocalIdentity {
-    LocalIdentity {
-        history: own.history.clone(),
-        static_secret: X25519Secret::new(SecretBytes::copy_of(own.static_secret.as_bytes())),
-        attestation: own.attestation.clone(),
-        credentials: own.credentials.clone(),
-    }
 }
 
 /// What goes through relays.

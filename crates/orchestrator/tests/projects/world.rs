@@ -21,7 +21,6 @@ use ockam_node::{
 use ockam_orchestrator::projects::{HostedProject, NewProject, Projects, ProjectsOptions};
 use ockam_portal::{Relay, RelayOptions};
 use ockam_store::AuditNote;
-use ockam_vault::{SecretBytes, X25519Secret};
 use ockam_wire::{Address, Buffer, MultiAddr, Protocol, Route};
 use tempfile::TempDir;
 
@@ -195,12 +194,8 @@ impl Person {
     /// The same, presenting this.
     pub(crate) fn presenting(&self, bundle: &CredentialBundle) -> Self {
         let identity = LocalIdentity {
-            history: self.identity.history.clone(),
-            static_secret: X25519Secret::new(SecretBytes::copy_of(
-                self.identity.static_secret.as_bytes(),
-            )),
-            attestation: self.identity.attestation.clone(),
             credentials: vec![bundle.clone()],
+            ..self.identity.as_ref().clone()
         };
         Self {
             node: Node::new(NodeOptions::default()),
