@@ -48,6 +48,7 @@ mod router;
 mod secure_channel;
 pub mod services;
 mod transport;
+mod verified;
 
 pub use access::{Access, Rule};
 pub use attested::{Attested, AttestedAttributes, Authority, NotCounted};

@@ -21,6 +21,7 @@ use crate::rates::{Allowance, Rates, Source};
 use crate::router::Router;
 use crate::secure_channel::{MemoryHistories, PeerHistories, SecureChannel};
 use crate::transport::{Connection, WeakConnection};
+use crate::verified::Remembering;
 
 /// What a node needs from outside.
 #[derive(Clone)]
@@ -140,6 +141,7 @@ impl Node {
         Self {
             inner: Arc::new(Inner {
                 router,
+                verifier: Arc::new(Remembering::new(options.provider)),
                 options,
                 connections: Mutex::default(),
                 channels: Mutex::default(),
@@ -161,6 +163,11 @@ impl Node {
     /// The cryptographic provider.
     pub fn provider(&self) -> &'static dyn Provider {
         self.inner.options.provider
+    }
+
+    /// The provider, for what peers have signed: it remembers which signatures were good.
+    pub(crate) fn verifier(&self) -> &Arc<Remembering> {
+        &self.inner.verifier
     }
 
     /// Whose credentials count.
@@ -349,6 +356,7 @@ impl fmt::Debug for Node {
 
 struct Inner {
     router: Router,
+    verifier: Arc<Remembering>,
     options: NodeOptions,
     // Lists for people; held for one insertion or copy.
     connections: Mutex<Vec<WeakConnection>>,

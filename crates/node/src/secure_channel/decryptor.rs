@@ -224,7 +224,7 @@ impl Running {
             Ok(history) => history,
             Err(error) => return tracing::warn!(%peer, "refresh of the channel refused: {error}"),
         };
-        let history = match history.verify(self.node.provider(), Some(peer)) {
+        let history = match history.verify(self.node.verifier().as_ref(), Some(peer)) {
             Ok(history) => history,
             Err(error) => return tracing::warn!(%peer, "refresh of the channel refused: {error}"),
         };

@@ -95,6 +95,7 @@ impl Node {
             self.fresh_ephemeral(),
             self.own_offer(),
         )?;
+        initiator = initiator.verifying_with(self.verifier().clone());
         let send = router.send(
             &own,
             route.clone(),

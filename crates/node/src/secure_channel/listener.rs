@@ -203,7 +203,8 @@ async fn respond(
         own_identity.identity.clone(),
         node.fresh_ephemeral(),
         &node.own_offer(),
-    )?;
+    )?
+    .verifying_with(node.verifier().clone());
     let (mut awaiting, message_2) = responder
         .read_message_1(message_1.payload.as_slice())
         .map_err(|refused| NotOpened::Refused(None, refused.error.to_string()))?;

@@ -89,7 +89,7 @@ impl Node {
                 refused(format!("more than {MOST_VERIFIED} are not looked at"));
                 return;
             }
-            match bundle.verify_presented_by(self.provider(), &issuer, peer, now) {
+            match bundle.verify_presented_by(self.verifier().as_ref(), &issuer, peer, now) {
                 Ok(credential) => match self.attested().accept(credential) {
                     Ok(()) => {}
                     Err(NotCounted::Superseded) => {
