@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ockam_authority::client::{AuthorityClient, Redeemed};
-use ockam_channel::LocalIdentity;
 use ockam_identity::EnrollmentTicket;
 use ockam_node::{Access, ConnectOptions, FixedIdentity, Node, NodeOptions, services};
 use ockam_portal::{Relay, RelayOptions};
