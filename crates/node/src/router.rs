@@ -14,6 +14,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 
@@ -218,22 +219,19 @@ impl Router {
         };
         if entry.consumer.add(id) {
             self.note_consumer(&entry, id);
+            if entry.is_gone() {
+                // It ended meanwhile, perhaps before it was noted.
+                self.inner.forget_consumer(&entry);
+            }
         }
         true
     }
 
     /// So that the permission ends with the flow.
     fn note_consumer(&self, entry: &Arc<Entry>, id: FlowId) {
-        let mut consumers = self
-            .inner
-            .consumers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut consumers = self.inner.consumers();
         let known = consumers.entry(id).or_default();
-        if known.len() == known.capacity() {
-            known.retain(|known| known.strong_count() > 0);
-        }
-        known.push(Arc::downgrade(entry));
+        known.insert(Arc::as_ptr(entry).addr(), Arc::downgrade(entry));
     }
 
     /// The ids that `address` consumes.
@@ -256,13 +254,8 @@ impl Router {
     /// Withdraws every permission given for `id`: its connection, channel or listener is gone.
     pub(crate) fn end_flow(&self, id: FlowId) {
         self.inner.live_flows().remove(&id);
-        let consumers = self
-            .inner
-            .consumers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&id);
-        for entry in consumers.into_iter().flatten() {
+        let consumers = self.inner.consumers().remove(&id);
+        for entry in consumers.into_iter().flat_map(HashMap::into_values) {
             if let Some(entry) = entry.upgrade() {
                 entry.consumer.remove(id);
             }
@@ -694,7 +687,10 @@ impl Drop for WorkerGuard {
             .is_some_and(|entry| Arc::ptr_eq(entry, &self.entry))
         {
             workers.remove(name);
+            shrink(&mut workers);
         }
+        drop(workers);
+        router.forget_consumer(&self.entry);
     }
 }
 
@@ -762,8 +758,9 @@ struct Inner {
     workers: RwLock<HashMap<Box<[u8]>, Arc<Entry>>>,
     // The flows that messages come in with; held for one look-up.
     flows: Mutex<HashSet<FlowId>>,
-    // Which workers to visit when an id ends; held for one insertion or removal.
-    consumers: Mutex<HashMap<FlowId, Vec<Weak<Entry>>>>,
+    // Which workers to visit when an id ends, by where they are: nothing else gets to be there as long as they are known.
+    // Held for one insertion or removal.
+    consumers: Mutex<HashMap<FlowId, HashMap<usize, Weak<Entry>>>>,
     loopback: Arc<Queue<LocalMessage>>,
     refusals: Refusals,
     denials: Arc<Denials>,
@@ -780,6 +777,26 @@ struct Inner {
 impl Inner {
     fn outer(&self) -> MutexGuard<'_, WeakRouter> {
         self.outer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn consumers(&self) -> MutexGuard<'_, HashMap<FlowId, HashMap<usize, Weak<Entry>>>> {
+        self.consumers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets go of a worker that has ended.
+    fn forget_consumer(&self, entry: &Arc<Entry>) {
+        let mut consumers = self.consumers();
+        for id in entry.consumer.ids() {
+            if let Some(known) = consumers.get_mut(&id) {
+                known.remove(&Arc::as_ptr(entry).addr());
+                shrink(known);
+                if known.is_empty() {
+                    consumers.remove(&id);
+                }
+            }
+        }
     }
 
     fn live_flows(&self) -> MutexGuard<'_, HashSet<FlowId>> {
@@ -824,6 +841,10 @@ impl Entry {
             .get_or_init(|| watch::channel(false).0)
             .subscribe()
     }
+
+    fn is_gone(&self) -> bool {
+        self.gone.get().is_some_and(|gone| *gone.borrow())
+    }
 }
 
 pub(crate) enum Kind {
@@ -844,6 +865,15 @@ async fn run_loopback(router: WeakRouter, mut reader: QueueReader<LocalMessage>)
     }
 }
 
+/// Gives back what a table that was large took, each time that three quarters of it have become free.
+fn shrink<K: Eq + Hash, V>(table: &mut HashMap<K, V>) {
+    if table.capacity() > SMALL_TABLE && table.len() < table.capacity() / 4 {
+        table.shrink_to(table.len() * 2);
+    }
+}
+
+/// Tables of this size are left alone.
+const SMALL_TABLE: usize = 256;
 /// Longest chain of inline workers, and most openings of one message (nested channels).
 pub(crate) const MAX_CHAIN: usize = 32;
 /// Room for messages that go on in another task.

@@ -392,3 +392,25 @@ fn message(from: &str, onward: &[&str]) -> LocalMessage {
         origin: Origin::worker(address(from)),
     }
 }
+
+#[tokio::test]
+async fn workers_that_ended_leave_nothing_behind_while_their_flow_goes_on() {
+    let router = Router::new();
+    let flow = FlowId::from_random([7; 16]);
+    router.begin_flow(flow);
+    let addresses: Vec<_> = (0..2000)
+        .map(|number| Address::local(format!("worker {number}")).unwrap())
+        .collect();
+    let workers: Vec<_> = addresses
+        .iter()
+        .map(|address| {
+            let mailbox = router.start_mailbox(std::slice::from_ref(address), Access::ALLOW_ALL);
+            assert!(router.add_consumer(address, flow));
+            mailbox.unwrap()
+        })
+        .collect();
+    drop(workers);
+    assert!(router.inner.consumers().is_empty());
+    assert!(router.inner.workers.read().unwrap().capacity() <= SMALL_TABLE * 2);
+    assert!(!router.add_consumer(&addresses[0], flow));
+}
