@@ -297,6 +297,7 @@ fn prepare(
 /// A node uses every core; a command that only asks one needs no threads.
 fn runtime(node: bool) -> io::Result<tokio::runtime::Runtime> {
     let mut builder = if node {
+        allow_many_descriptors();
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         // Room that is taken only when it is used: a build for debugging needs more than 2 MiB to ask a database server.
         builder.thread_stack_size(8 * 1024 * 1024);
@@ -305,6 +306,20 @@ fn runtime(node: bool) -> io::Result<tokio::runtime::Runtime> {
         tokio::runtime::Builder::new_current_thread()
     };
     builder.enable_all().build()
+}
+
+/// Takes all descriptors that the system grants this process: many get a small number to begin with, for programs that
+/// cannot handle more, and each connection of a portal needs one.
+fn allow_many_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let all = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, all) {
+        tracing::debug!("the number of descriptors stays as it is: {error}");
+    }
 }
 
 /// Says that a result was not written. Who closed the pipe does not want to hear more.

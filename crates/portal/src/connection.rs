@@ -359,7 +359,7 @@ impl Connection {
                             let mut onward = Vec::new();
                             let taken = intercept.intercept(content, &mut onward);
                             taken.map_err(refused)?;
-                            self.send_pieces(onward, link).await?;
+                            Box::pin(self.send_pieces(onward, link)).await?;
                         }
                     }
                 }
@@ -377,7 +377,7 @@ impl Connection {
             let mut onward = Vec::new();
             let finished = intercept.finish(&mut onward);
             finished.map_err(refused)?;
-            self.send_pieces(onward, link).await?;
+            Box::pin(self.send_pieces(onward, link)).await?;
         }
         self.end_sending(link).await
     }
@@ -538,19 +538,13 @@ impl Connection {
         link: &Link,
     ) -> Result<(), Failure> {
         while !pieces.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let written = if pieces.fill(&mut slices) {
-                match socket.try_write_vectored(&slices) {
-                    Ok(0) => return Err(Failure::Here(Reason::ConnectionReset)),
-                    Ok(written) => written,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        self.writable(socket).await?;
-                        continue;
-                    }
-                    Err(error) => return Err(reading_failed(error)),
+            let written = match write_some(socket, pieces) {
+                Ok(written) => written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    Box::pin(self.writable(socket)).await?;
+                    continue;
                 }
-            } else {
-                0
+                Err(error) => return Err(reading_failed(error)),
             };
             let credit = pieces.handle_written(written);
             let window = self.share.backlog().window();
@@ -567,7 +561,7 @@ impl Connection {
         loop {
             match socket.try_flush() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.writable(socket).await?;
+                    Box::pin(self.writable(socket)).await?;
                 }
                 // If it has failed, whoever uses it next finds out.
                 _ => return Ok(()),
@@ -575,7 +569,7 @@ impl Connection {
         }
     }
 
-    /// Waits until the local socket takes something again.
+    /// Waits until the local socket takes something again. Whoever calls it boxes it: most connections never need to.
     async fn writable(&self, socket: &Writing<'_>) -> Result<(), Failure> {
         let since = Instant::now();
         loop {
@@ -825,6 +819,18 @@ pub(crate) fn chunk_for(router: &Router, route: &Route, wanted: usize) -> usize 
         .payload_limit(&first.to_address())
         .saturating_sub(MESSAGE_HEADER);
     wanted.min(room).max(1)
+}
+
+/// Writes the first pieces, as much of them as the socket takes.
+fn write_some(socket: &Writing<'_>, pieces: &Pieces) -> io::Result<usize> {
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    if !pieces.fill(&mut slices) {
+        return Ok(0);
+    }
+    match socket.try_write_vectored(&slices)? {
+        0 => Err(io::ErrorKind::WriteZero.into()),
+        written => Ok(written),
+    }
 }
 
 /// What an interceptor makes of pieces. What it took in counts as written when the last it made of that is.

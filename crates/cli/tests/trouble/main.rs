@@ -38,6 +38,7 @@ mod away;
 mod bulk;
 mod controller;
 mod crash;
+mod crowd;
 mod database;
 mod demo;
 mod enroll;

@@ -95,6 +95,11 @@ impl Memory {
         );
     }
 
+    /// KiB that it has now beyond idle.
+    pub(crate) fn grown(&self) -> u64 {
+        field(self.pid, "VmRSS:").saturating_sub(self.idle)
+    }
+
     /// KiB of the peak above idle.
     pub(crate) fn peak(&self) -> u64 {
         field(self.pid, "VmHWM:").saturating_sub(self.idle)
