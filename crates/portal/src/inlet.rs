@@ -146,7 +146,7 @@ impl Inlet {
             stopped,
             options,
         });
-        let accepting = tokio::spawn(accept(shared.clone(), listener));
+        let accepting = spawn_accepting(shared.clone(), listener);
         Ok(Self {
             shared,
             session,
@@ -246,6 +246,14 @@ impl fmt::Debug for Shared {
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
+}
+
+/// Accepts clients in a task of its own.
+// Not inside the async function that starts an inlet: what such a function spawns is compiled with the crate that awaits it,
+// and then all that a connection passes would be optimised as commands are, for size.
+#[inline(never)]
+fn spawn_accepting(shared: Arc<Shared>, listener: TcpListener) -> JoinHandle<()> {
+    tokio::spawn(accept(shared, listener))
 }
 
 /// Accepts clients until the task is ended.
