@@ -154,6 +154,8 @@ fn what_the_readme_runs_can_be_run() {
         ".ci/full",
         "bench/run",
         "bench/start",
+        "bench/instructions",
+        "bench/micro",
         "scripts/transcripts",
         "scripts/blocks",
         "scripts/trust/enrollment",
