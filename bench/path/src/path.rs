@@ -6,6 +6,7 @@ use std::time::Duration;
 use ockam_node::{
     ChannelListener, ConnectOptions, FixedIdentity, ListenerOptions, Node, NodeOptions,
     TcpListener as NodeListener,
+    services::{self, ECHO, Service},
 };
 use ockam_portal::{
     Inlet, InletOptions, Outlet, OutletOptions, Relay, RelayOptions, RelayService,
@@ -121,7 +122,9 @@ impl Path {
             far.connect.clone(),
         );
         let relay = Relay::start(&far.node, options, move |connection| {
-            router.add_consumer(&API, connection.flow().unwrap());
+            let flow = connection.flow().unwrap();
+            router.add_consumer(&API, flow);
+            router.add_consumer(&ECHO, flow);
         });
         relay.connected().await;
         let mut options = OutletOptions::new(OUTLET, target.parse().unwrap());
@@ -154,6 +157,8 @@ struct Host {
     connect: ConnectOptions,
     listener: NodeListener,
     channels: ChannelListener,
+    // Sessions ask it whether their way still leads somewhere.
+    _echo: Service,
 }
 
 impl Host {
@@ -171,12 +176,17 @@ impl Host {
             timeout: Duration::from_secs(60),
         };
         let channels = node.start_channel_listener(&API, options).unwrap();
+        let echo = services::start_echo(&node, ECHO).unwrap();
         node.router().add_consumer(&API, listener.flow());
+        for flow in [listener.flow(), channels.flow()] {
+            node.router().add_consumer(&ECHO, flow);
+        }
         Self {
             node,
             connect,
             listener,
             channels,
+            _echo: echo,
         }
     }
 }

@@ -156,6 +156,7 @@ fn what_the_readme_runs_can_be_run() {
         "bench/start",
         "bench/instructions",
         "bench/micro",
+        "bench/flame",
         "scripts/transcripts",
         "scripts/blocks",
         "scripts/trust/enrollment",
