@@ -79,4 +79,5 @@ pub use secure_channel::{
 pub use transport::tcp::{TcpListener, listening_socket};
 pub use transport::{
     Accepted, Attach, Connection as TransportConnection, ConnectionInfo, Inbound, Outbound,
+    WriteNow,
 };

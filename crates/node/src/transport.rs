@@ -13,8 +13,10 @@
 //! (spec: messaging 2.3); nothing that arrives reaches a worker that was not opened to this connection or its listener
 //! (spec: messaging 4.3); dropping either half ends the connection, frees the addresses and wakes whoever waits.
 
+use std::fmt;
+use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use ockam_wire::frame::{self, Frame};
 use ockam_wire::{Address, Buffer, DecodeError, RoutingMessage};
@@ -130,7 +132,7 @@ impl Connection {
 
     /// Payload and headers handed to the transport so far, in bytes.
     pub fn sent_bytes(&self) -> u64 {
-        self.shared.sent.load(Ordering::Relaxed)
+        self.shared.leaving.sent.load(Ordering::Relaxed)
     }
 }
 
@@ -214,10 +216,20 @@ pub struct Outbound {
     /// Gone as soon as the connection is to end; what was queued before still leaves.
     sender: Option<WorkerGuard>,
     closed: watch::Receiver<bool>,
+    /// Messages that were given out last.
+    given: usize,
     shared: Arc<Shared>,
 }
 
 impl Outbound {
+    /// From now on a large message is written by the task that sends it, as long as nothing waits before it and the
+    /// transport takes it: it is still in the processor's cache, and nobody has to be woken. What is not taken at once is
+    /// given out by [`Self::next_batch`].
+    pub fn write_ahead_with(&self, transport: Weak<dyn WriteNow>) {
+        // A second one never gets here.
+        drop(self.shared.leaving.transport.set(transport));
+    }
+
     /// Waits for at least one message and takes up to `most`; returns how many, 0 when the connection is to
     /// end and all that had been queued before was taken. Room in the queue comes back when a [`Queued`] message is
     /// dropped: drop it when it has been written.
@@ -225,6 +237,7 @@ impl Outbound {
     /// # Cancel safety
     /// No message is lost when the future is dropped.
     pub async fn next_batch(&mut self, into: &mut Vec<Queued<Frame>>, most: usize) -> usize {
+        *self.shared.leaving.waiting() -= std::mem::take(&mut self.given);
         if self.sender.is_some() {
             let taken = tokio::select! {
                 biased;
@@ -246,9 +259,10 @@ impl Outbound {
         self.sender.take();
     }
 
-    fn taken(&self, into: &[Queued<Frame>], taken: usize) -> usize {
+    fn taken(&mut self, into: &[Queued<Frame>], taken: usize) -> usize {
         let bytes: usize = into.iter().map(|message| message.len()).sum();
-        self.shared.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.shared.leaving.count(bytes);
+        self.given = taken;
         taken
     }
 
@@ -281,7 +295,57 @@ struct Shared {
     drained: watch::Sender<bool>,
     proven: Arc<AtomicBool>,
     received: AtomicU64,
+    leaving: Arc<Leaving>,
+}
+
+/// A transport that can write without waiting.
+pub trait WriteNow: Send + Sync {
+    /// Writes what the transport takes at once; returns how many bytes.
+    ///
+    /// # Errors
+    /// `WouldBlock` when that is nothing. Any other error is left to whoever writes next.
+    fn write_now(&self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
+}
+
+/// What leaves over one connection, as far as sender and transport have to agree on it.
+#[derive(Default)]
+struct Leaving {
+    /// Messages in the queue, or given out of it and not known to be written. Held while a message is written ahead of none.
+    waiting: Mutex<usize>,
+    transport: OnceLock<Weak<dyn WriteNow>>,
     sent: AtomicU64,
+}
+
+impl Leaving {
+    fn waiting(&self) -> MutexGuard<'_, usize> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Writes what is taken at once of a message before which nothing waits.
+    fn write_ahead(&self, frame: &mut Frame) {
+        let transport = self.transport.get().and_then(Weak::upgrade);
+        let written = transport.map(|transport| {
+            let parts = frame.slices().map(IoSlice::new);
+            transport.write_now(&parts)
+        });
+        if let Some(Ok(written)) = written {
+            frame.advance(written);
+            self.count(written);
+        }
+    }
+}
+
+impl fmt::Debug for Leaving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leaving")
+            .field("waiting", &self.waiting)
+            .field("sent", &self.sent)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The worker at the first hop of routes over a connection.
@@ -289,6 +353,7 @@ struct Shared {
 struct Sender {
     queue: Arc<Queue<Frame>>,
     message_limit: usize,
+    leaving: Arc<Leaving>,
 }
 
 impl Inline for Sender {
@@ -302,7 +367,7 @@ impl Inline for Sender {
         delivery: &mut Delivery<'_>,
     ) -> Result<(), SendError> {
         message.onward.pop_front();
-        let frame = Frame::new(RoutingMessage {
+        let mut frame = Frame::new(RoutingMessage {
             onward: message.onward,
             return_route: message.return_route,
             payload: message.payload,
@@ -311,7 +376,16 @@ impl Inline for Sender {
         if frame.len() > self.message_limit.saturating_add(frame::PREFIX) {
             return Err(SendError::TooLarge);
         }
-        delivery.commit(&self.queue, frame)
+        let mut waiting = self.leaving.waiting();
+        if *waiting == 0 && frame.len() >= LARGE {
+            self.leaving.write_ahead(&mut frame);
+            if frame.is_empty() {
+                return Ok(());
+            }
+        }
+        delivery.commit(&self.queue, frame)?;
+        *waiting += 1;
+        Ok(())
     }
 
     fn overhead(&self) -> usize {
@@ -349,9 +423,11 @@ impl Node {
             spawner: attach.accepted.as_ref().map(|accepted| accepted.flow),
         };
         let (queue, reader) = Queue::new(attach.queue_bytes);
+        let leaving = Arc::new(Leaving::default());
         let worker = Arc::new(Sender {
             queue,
             message_limit: attach.message_limit,
+            leaving: leaving.clone(),
         });
         // spec: messaging 2.3 (the sender sends nothing itself, the receiver receives nothing)
         let behind = Behind {
@@ -388,7 +464,7 @@ impl Node {
                 .map(|accepted| accepted.proven)
                 .unwrap_or_default(),
             received: AtomicU64::new(0),
-            sent: AtomicU64::new(0),
+            leaving,
         });
         self.remember_connection(&Connection {
             shared: shared.clone(),
@@ -404,6 +480,7 @@ impl Node {
                 queue: reader,
                 sender: Some(sender_guard),
                 closed: shared.closed.subscribe(),
+                given: 0,
                 shared,
             },
         ))
@@ -452,5 +529,7 @@ impl Inline for Nobody {
 
 /// Payloads below this many bytes are copied out of the block they were received in.
 const SMALL: usize = 2048;
+/// Messages of so many bytes are worth a call of their own; smaller ones leave together.
+const LARGE: usize = 32 * 1024;
 /// What the routes of a message may take of the message limit.
 const ROUTES_ALLOWANCE: usize = 512;

@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ pub(crate) struct Backlog {
     // Takes out what was just put in, so that the room stays taken; held for these two steps.
     reader: Mutex<QueueReader<Buffer>>,
     waiting: AtomicUsize,
+    /// Streams that have the wide window.
+    wide: AtomicUsize,
     next: AtomicU64,
     // Ordered by how long they have stalled; held for one insertion, removal or look at the first.
     stalled: Mutex<BTreeSet<(Instant, u64)>>,
@@ -39,6 +41,7 @@ impl Backlog {
             gate,
             reader: Mutex::new(reader),
             waiting: AtomicUsize::new(0),
+            wide: AtomicUsize::new(0),
             next: AtomicU64::new(0),
             stalled: Mutex::default(),
         })
@@ -63,7 +66,7 @@ impl Backlog {
         Ok((std::mem::take(&mut *item), Room(item)))
     }
 
-    /// The window that a stream over this channel gets now.
+    /// The window that a stream over this channel begins with now.
     pub(crate) fn window(&self) -> u64 {
         if self.waiting.load(Ordering::Relaxed) < self.gate.limit() / 2 {
             STREAM_WINDOW
@@ -78,6 +81,7 @@ impl Backlog {
             backlog: self.clone(),
             id: self.next.fetch_add(1, Ordering::Relaxed),
             waiting: AtomicUsize::new(0),
+            wide: AtomicBool::new(false),
             stalled_since: Mutex::new(None),
         }
     }
@@ -94,6 +98,8 @@ pub(crate) struct Share {
     backlog: Arc<Backlog>,
     id: u64,
     waiting: AtomicUsize,
+    /// Whether it is one of the streams that have the wide window.
+    wide: AtomicBool,
     // Written by the connection's own task only.
     stalled_since: Mutex<Option<Instant>>,
 }
@@ -108,6 +114,39 @@ impl Share {
             share: self.clone(),
             bytes,
             _room: room,
+        }
+    }
+
+    /// The window that its stream has now, of which `received` bytes of content have come so far. A few busy ones get a wide
+    /// one, so that they need not wait for credit on a long way (spec: extensions 4.2.3).
+    pub(crate) fn window(&self, received: u64) -> u64 {
+        let window = self.backlog.window();
+        if window < STREAM_WINDOW {
+            self.narrow();
+            return window;
+        }
+        if self.wide.load(Ordering::Relaxed) || (received >= WIDE_FROM && self.widen()) {
+            WIDE_STREAM_WINDOW
+        } else {
+            window
+        }
+    }
+
+    fn widen(&self) -> bool {
+        let widened = self
+            .backlog
+            .wide
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |wide| {
+                (wide < MOST_WIDE).then_some(wide + 1)
+            })
+            .is_ok();
+        self.wide.store(widened, Ordering::Relaxed);
+        widened
+    }
+
+    fn narrow(&self) {
+        if self.wide.swap(false, Ordering::Relaxed) {
+            self.backlog.wide.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -181,6 +220,7 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.handle_progress();
+        self.narrow();
     }
 }
 
@@ -259,6 +299,12 @@ pub(crate) const CHANNEL_BACKLOG: usize = 32 * 1024 * 1024;
 pub(crate) const STALL: Duration = Duration::from_secs(30);
 /// The window of a stream (spec: extensions 4.2.3).
 const STREAM_WINDOW: u64 = 1024 * 1024;
+/// The window of a busy stream: what is on the way between two nodes beside each other at full speed.
+const WIDE_STREAM_WINDOW: u64 = 4 * 1024 * 1024;
+/// A stream is busy when so much of its content has come.
+const WIDE_FROM: u64 = 4 * 1024 * 1024;
+/// Streams of a channel that may have the wide window at a time: half of what a channel may have waiting.
+const MOST_WIDE: usize = 4;
 /// The window of a stream while much waits on its channel.
 const CROWDED_STREAM_WINDOW: u64 = 64 * 1024;
 const LARGE_MESSAGE: usize = 256 * 1024;
@@ -346,6 +392,26 @@ mod tests {
         drop(held);
         assert!(backlog.gate().try_reserve(CHANNEL_BACKLOG).is_some());
         assert_eq!(backlog.window(), STREAM_WINDOW);
+    }
+
+    #[test]
+    fn few_busy_streams_have_a_wide_window_as_long_as_little_waits() {
+        let backlog = Backlog::new(CHANNEL_BACKLOG);
+        let mut shares: Vec<_> = (0..=MOST_WIDE).map(|_| Arc::new(backlog.enter())).collect();
+        assert_eq!(shares[0].window(WIDE_FROM - 1), STREAM_WINDOW);
+        for share in &shares[..MOST_WIDE] {
+            assert_eq!(share.window(WIDE_FROM), WIDE_STREAM_WINDOW);
+        }
+        assert_eq!(shares[MOST_WIDE].window(WIDE_FROM), STREAM_WINDOW);
+        drop(shares.remove(0));
+        let last = shares.pop().unwrap();
+        assert_eq!(last.window(WIDE_FROM), WIDE_STREAM_WINDOW);
+        let held = hold(&last, CHANNEL_BACKLOG / 2);
+        assert_eq!(last.window(WIDE_FROM), CROWDED_STREAM_WINDOW);
+        drop(held);
+        let next = Arc::new(backlog.enter());
+        assert_eq!(next.window(WIDE_FROM), WIDE_STREAM_WINDOW);
+        assert_eq!(last.window(WIDE_FROM), STREAM_WINDOW);
     }
 
     #[test]

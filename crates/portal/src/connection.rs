@@ -23,6 +23,7 @@ use ockam_node::{
     ChannelPeer, Delivery, End, FlowId, Inline, LocalMessage, Origin, Router, SendError,
 };
 use ockam_wire::{Address, Buffer, HEADROOM, Route, TAILROOM};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -81,6 +82,9 @@ impl Connection {
                 arrived: Pieces::default(),
                 end: None,
                 writing: true,
+                flushing: false,
+                ahead: None,
+                due: 0,
             }),
             wake: Notify::new(),
             arrived: Notify::new(),
@@ -166,6 +170,10 @@ impl Connection {
             Arrival::Content(range) => {
                 payload.truncate(range.end);
                 payload.advance(range.start);
+                let credit = payload.len();
+                if self.write_ahead(&mut state, &mut payload) {
+                    return Ok(());
+                }
                 let content = self.share.compact(payload);
                 let (content, room) = match self.gated {
                     Gated::Yes => {
@@ -175,7 +183,7 @@ impl Connection {
                     Gated::No => (content, None),
                 };
                 state.arrived.push(Piece {
-                    credit: content.len(),
+                    credit,
                     _held: Some(self.share.hold(content.len(), room)),
                     content,
                 });
@@ -197,6 +205,35 @@ impl Connection {
         Ok(())
     }
 
+    /// Writes what the local socket takes at once of content before which nothing waits: it is still in the processor's
+    /// cache, and nobody has to be woken. Returns whether that was all of it.
+    fn write_ahead(&self, state: &mut State, content: &mut Buffer) -> bool {
+        let credit = content.len();
+        if credit < WORTH_A_CALL
+            || state.flushing
+            || state.end.is_some()
+            || !state.arrived.is_empty()
+        {
+            return false;
+        }
+        let Some((socket, counters)) = &state.ahead else {
+            return false;
+        };
+        // What went wrong is found out by whoever writes the rest.
+        content.advance(socket.try_write(content.as_slice()).unwrap_or(0));
+        if !content.is_empty() {
+            return false;
+        }
+        let received = &counters.received;
+        received.fetch_add(credit as u64, Ordering::Relaxed);
+        let window = self.share.window(state.stream.received());
+        if let Some(granted) = state.stream.written(credit, window) {
+            state.due += granted;
+            self.arrived.notify_one();
+        }
+        true
+    }
+
     /// Carries content in both directions until the connection has ended. Returns how it ended, when that was before its
     /// time: the other side is to be told.
     pub(crate) async fn carry(
@@ -212,10 +249,14 @@ impl Connection {
                 None => std::future::pending().await,
             }
         };
+        if interception.incoming.is_none() {
+            self.state().ahead = socket.lend().map(|socket| (socket, link.counters.clone()));
+        }
+        let lent = Lent(self);
         let outcome = {
-            let (read_half, write_half) = socket.split();
+            let (mut read_half, write_half) = socket.split();
             // Each has its one place in the task; what a block takes in by value would have two.
-            let reading = pin!(self.read(&read_half, link, interception.outgoing));
+            let reading = pin!(self.read(&mut read_half, link, interception.outgoing));
             let writing = pin!(self.write(write_half, link, interception.incoming));
             let mut both = pin!(async { tokio::try_join!(reading, writing).map(drop) });
             let mut ended = pin!(self.ended());
@@ -238,6 +279,7 @@ impl Connection {
                 }
             }
         };
+        drop(lent);
         // Nobody writes it any more.
         self.state().arrived = Pieces::default();
         let failure = outcome.err()?;
@@ -326,7 +368,7 @@ impl Connection {
     /// Reads the local socket and sends what it gives.
     async fn read(
         &self,
-        socket: &Reading<'_>,
+        socket: &mut Reading<'_>,
         link: &Link,
         mut intercept: Option<Box<dyn Intercept>>,
     ) -> Result<(), Failure> {
@@ -348,7 +390,7 @@ impl Connection {
             }
             let room = size.min(allowance);
             let mut content = Buffer::with_headroom(HEADROOM, room, TAILROOM);
-            match socket.try_read(&mut content.spare_mut(room)) {
+            match socket.read_now(&mut content.spare_mut(room)).await {
                 Ok(0) => break,
                 Ok(read) => {
                     size = next_read(size, read, link.chunk);
@@ -482,7 +524,11 @@ impl Connection {
     ) -> Result<(), Failure> {
         let mut pieces = Pieces::default();
         let ending = loop {
-            let ending = self.arrivals(&mut pieces).await;
+            let (due, ending) = self.arrivals(&mut pieces).await;
+            if due > 0 {
+                let grant = Signal::Credit(due);
+                link.send(self.remote(), grant.encode()).await?;
+            }
             let received = &link.counters.received;
             received.fetch_add(pieces.credit() as u64, Ordering::Relaxed);
             if let Some(intercept) = &mut intercept {
@@ -506,6 +552,7 @@ impl Connection {
         if ending == Ending::Lost {
             return Err(Failure::Told(Reason::Unspecified));
         }
+        self.state().ahead = None;
         // The peer of the socket may be gone already; it is told the same either way.
         drop(socket.end().await);
         self.push_out(&socket).await?;
@@ -513,16 +560,18 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits until something is there for the local socket, and takes it into `pieces`, which are empty. Returns what
-    /// comes behind it, when that has come.
-    async fn arrivals(&self, pieces: &mut Pieces) -> Option<Ending> {
+    /// Waits until something is there for the local socket, and takes it into `pieces`, which are empty. Returns the credit
+    /// to grant for what was written ahead of it, and what comes behind it, when that has come.
+    async fn arrivals(&self, pieces: &mut Pieces) -> (u64, Option<Ending>) {
         loop {
             {
                 let mut state = self.state();
                 // What the two have room for takes turns, too.
                 std::mem::swap(&mut state.arrived, pieces);
-                if !pieces.is_empty() || state.end.is_some() {
-                    return state.end;
+                state.flushing = !pieces.is_empty();
+                let due = std::mem::take(&mut state.due);
+                if state.flushing || due > 0 || state.end.is_some() {
+                    return (due, state.end);
                 }
                 *pieces = Pieces::default();
                 state.arrived.shrink();
@@ -547,9 +596,13 @@ impl Connection {
                 Err(error) => return Err(reading_failed(error)),
             };
             let credit = pieces.handle_written(written);
-            let window = self.share.backlog().window();
-            let grant = self.state().stream.written(credit, window);
-            if let Some(grant) = grant {
+            let grant = {
+                let stream = &mut self.state().stream;
+                let window = self.share.window(stream.received());
+                stream.written(credit, window)
+            };
+            if let Some(granted) = grant {
+                let grant = Signal::Credit(granted);
                 link.send(self.remote(), grant.encode()).await?;
             }
         }
@@ -617,6 +670,21 @@ struct State {
     end: Option<Ending>,
     /// Whether the local socket may still be written to.
     writing: bool,
+    /// The task has taken something that is not all written.
+    flushing: bool,
+    /// Where content may be written ahead of the task.
+    ahead: Option<(Arc<OwnedWriteHalf>, Arc<Counters>)>,
+    /// Credit to grant for what was written ahead.
+    due: u64,
+}
+
+/// While it lasts, what arrives may be written by the task that it comes in with.
+struct Lent<'a>(&'a Connection);
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.0.state().ahead = None;
+    }
 }
 
 /// What comes behind the last content for a local socket.
@@ -893,6 +961,8 @@ enum Failure {
 
 /// First read of a connection that has been quiet.
 const SMALL_READ: usize = 4 * 1024;
+/// Content of so many bytes is worth a call of its own; smaller pieces are written together.
+const WORTH_A_CALL: usize = 32 * 1024;
 /// Slices of one vectored write.
 const SLICES: usize = 16;
 /// How long a socket stays after its peer ended its direction, towards peers without half-close.

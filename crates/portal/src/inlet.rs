@@ -309,7 +309,7 @@ impl Shared {
         };
         let connection = opened.connection;
         let ended = {
-            let client = Socket::Tcp(client);
+            let client = Socket::from(client);
             let mut carrying = pin!(connection.carry(client, &opened.link, interception));
             tokio::select! {
                 ended = &mut carrying => ended,

@@ -394,7 +394,7 @@ impl Shared {
         let connecting = async {
             let socket = target.connect(within).await?;
             match tls {
-                None => Ok(Socket::Tcp(socket)),
+                None => Ok(Socket::from(socket)),
                 Some(tls) => match tls.connect(socket, &target.host).await {
                     Ok(socket) => Ok(Socket::Tls(Box::new(socket))),
                     Err(error) => Err(NotConnected::from(error)),

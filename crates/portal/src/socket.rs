@@ -3,37 +3,75 @@
 //! Both are driven alike: wait until the socket is ready, then try. What is tried never waits, so a connection that waits
 //! holds no buffer.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::BufMut;
-use tokio::io::{AsyncWriteExt, Interest};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::tls::TlsSocket;
 
 /// A connected local socket.
 pub(crate) enum Socket {
-    Tcp(TcpStream),
+    Tcp(Tcp),
     Tls(Box<TlsSocket>),
+}
+
+/// A socket whose writing side may be lent to the task that content comes in with.
+pub(crate) struct Tcp {
+    read: OwnedReadHalf,
+    /// `None` only when it is dropped.
+    write: Option<Arc<OwnedWriteHalf>>,
+}
+
+impl Drop for Tcp {
+    fn drop(&mut self) {
+        // Dropping it would say that nothing more comes, also of a connection that is to be reset.
+        if let Some(write) = self.write.take().and_then(Arc::into_inner) {
+            write.forget();
+        }
+    }
+}
+
+impl From<TcpStream> for Socket {
+    fn from(socket: TcpStream) -> Self {
+        let (read, write) = socket.into_split();
+        Self::Tcp(Tcp {
+            read,
+            write: Some(Arc::new(write)),
+        })
+    }
 }
 
 impl Socket {
     /// Its two directions.
     pub(crate) fn split(&mut self) -> (Reading<'_>, Writing<'_>) {
         match self {
-            Self::Tcp(socket) => {
-                let (read, write) = socket.split();
-                (Reading::Tcp(read), Writing::Tcp(write))
-            }
+            Self::Tcp(socket) => (
+                Reading::Tcp(&mut socket.read),
+                Writing::Tcp(&mut socket.write),
+            ),
             Self::Tls(socket) => (Reading::Tls(socket), Writing::Tls(socket)),
+        }
+    }
+
+    /// Its writing side, if another task may write to it. It has to be given back before the socket is ended or dropped.
+    pub(crate) fn lend(&self) -> Option<Arc<OwnedWriteHalf>> {
+        match self {
+            Self::Tcp(socket) => socket.write.clone(),
+            Self::Tls(_) => None,
         }
     }
 
     /// Makes it send a reset when it is closed.
     pub(crate) fn reset_on_close(&self) {
         reset_on_close(match self {
-            Self::Tcp(socket) => socket,
+            Self::Tcp(socket) => socket.read.as_ref(),
             Self::Tls(socket) => socket.transport(),
         });
     }
@@ -48,7 +86,7 @@ pub(crate) fn reset_on_close(socket: &TcpStream) {
 
 /// What comes from the local peer.
 pub(crate) enum Reading<'a> {
-    Tcp(ReadHalf<'a>),
+    Tcp(&'a mut OwnedReadHalf),
     Tls(&'a TlsSocket),
 }
 
@@ -62,9 +100,18 @@ impl Reading<'_> {
     }
 
     /// Reads what there is; 0 at the end, `WouldBlock` when there is nothing yet.
-    pub(crate) fn try_read(&self, into: &mut impl BufMut) -> io::Result<usize> {
+    pub(crate) async fn read_now(&mut self, into: &mut impl BufMut) -> io::Result<usize> {
         match self {
-            Self::Tcp(socket) => socket.try_read_buf(into),
+            Self::Tcp(socket) => {
+                // Unlike `try_read_buf`, a read that leaves room is taken as a sign that nothing more is there: no second
+                // call has to find that out.
+                let mut reading = pin!(socket.read_buf(into));
+                poll_fn(|context| match reading.as_mut().poll(context) {
+                    Poll::Pending => Poll::Ready(Err(io::ErrorKind::WouldBlock.into())),
+                    read => read,
+                })
+                .await
+            }
             Self::Tls(socket) => socket.try_read(into),
         }
     }
@@ -82,7 +129,7 @@ impl Reading<'_> {
 
 /// What goes to the local peer.
 pub(crate) enum Writing<'a> {
-    Tcp(WriteHalf<'a>),
+    Tcp(&'a mut Option<Arc<OwnedWriteHalf>>),
     Tls(&'a TlsSocket),
 }
 
@@ -90,7 +137,8 @@ impl Writing<'_> {
     /// Waits until the socket may take something.
     pub(crate) async fn writable(&self) -> io::Result<()> {
         match self {
-            Self::Tcp(socket) => socket.writable().await,
+            Self::Tcp(Some(socket)) => socket.writable().await,
+            Self::Tcp(None) => Err(io::ErrorKind::NotConnected.into()),
             Self::Tls(socket) => socket.transport().writable().await,
         }
     }
@@ -98,7 +146,8 @@ impl Writing<'_> {
     /// Writes what the socket takes.
     pub(crate) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Self::Tcp(socket) => socket.try_write_vectored(slices),
+            Self::Tcp(Some(socket)) => socket.try_write_vectored(slices),
+            Self::Tcp(None) => Err(io::ErrorKind::NotConnected.into()),
             Self::Tls(socket) => socket.try_write_vectored(slices),
         }
     }
@@ -114,7 +163,10 @@ impl Writing<'_> {
     /// Says that nothing more comes. It is said when a flush says that nothing is held any more.
     pub(crate) async fn end(&mut self) -> io::Result<()> {
         match self {
-            Self::Tcp(socket) => socket.shutdown().await,
+            Self::Tcp(socket) => match socket.as_mut().and_then(Arc::get_mut) {
+                Some(socket) => socket.shutdown().await,
+                None => Err(io::ErrorKind::NotConnected.into()),
+            },
             Self::Tls(socket) => {
                 socket.end();
                 Ok(())

@@ -234,12 +234,17 @@ impl Stream {
         }
     }
 
+    /// Content bytes that have come so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.receive.total()
+    }
+
     /// Notes that the local socket took content, or that it was discarded. Returns the credit to send.
-    pub(crate) fn written(&mut self, bytes: usize, window: u64) -> Option<Signal> {
+    pub(crate) fn written(&mut self, bytes: usize, window: u64) -> Option<u64> {
         if self.dialect != Dialect::Streams || self.phase != Phase::Open || self.receiving_ended {
             return None;
         }
-        self.receive.written(bytes, window).map(Signal::Credit)
+        self.receive.written(bytes, window)
     }
 
     /// The local socket will send nothing more. Returns what the other side is told.
@@ -501,7 +506,7 @@ mod tests {
         let content = vec![0; WINDOW as usize];
         arrive(&mut outlet, data(&content));
         let credit = outlet.written(WINDOW as usize, WINDOW).unwrap();
-        assert_eq!(signal(&mut inlet, credit), Arrival::Credit);
+        assert_eq!(signal(&mut inlet, Signal::Credit(credit)), Arrival::Credit);
         assert_eq!(inlet.allowance(), WINDOW as usize);
     }
 

@@ -12,13 +12,16 @@
 //! - Frames are split off the read buffer without copying. Each keeps its length prefix as headroom; it has no
 //!   tailroom until a layer gives some back. All frames of a block keep the whole block alive: who keeps a small one
 //!   for long calls [`Buffer::detach`].
+//! - Small frames share a block and are read many at a time. A large one has a block of its own, and a read ends with
+//!   it: nothing of the next one has to be moved to another block.
 //! - After an error the stream is not usable: there is no way to find the next frame.
 //!
 //! Specification: messaging 2.1, guards of messaging 12 (W2).
 
 use crate::buffer::Buffer;
 use crate::routing::{self, EncodeError, RoutingMessage};
-use bytes::{Buf, BytesMut};
+use bytes::buf::Limit;
+use bytes::{Buf, BufMut, BytesMut};
 
 /// The protocol version both sides write before anything else.
 pub const PREAMBLE: u8 = 1;
@@ -37,6 +40,9 @@ const STEP_BUSY: usize = 256 * 1024;
 
 /// Less room than this is not worth a read.
 const READ_MIN: usize = 4 * 1024;
+
+/// A frame of so many bytes has a block of its own.
+const LARGE: usize = 32 * 1024;
 
 /// Why a byte stream is not one of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -197,12 +203,14 @@ fn checked(length: usize) -> Result<u32, EncodeError> {
 /// Splits what arrives on a byte stream into frames.
 ///
 /// Call [`next_frame`](Self::next_frame) until it returns nothing, then read once into
-/// [`buffer_mut`](Self::buffer_mut), then begin again.
+/// [`spare_mut`](Self::spare_mut), then begin again.
 #[derive(Debug)]
 pub struct FrameReader {
     buffer: BytesMut,
     limit: usize,
     step: usize,
+    /// Bytes of the last frame's body: the next one is likely to be as long.
+    last: usize,
     preamble: Preamble,
 }
 
@@ -220,6 +228,7 @@ impl FrameReader {
             buffer: BytesMut::new(),
             limit: limit.min(MAX_FRAME),
             step: STEP,
+            last: 0,
             preamble: Preamble::Seen,
         }
     }
@@ -233,20 +242,30 @@ impl FrameReader {
         }
     }
 
-    /// The buffer to append what arrives to; it always has room for a read worth making.
+    /// Appends what has arrived in another way than by a read into [`Self::spare_mut`].
+    pub fn extend_from_slice(&mut self, arrived: &[u8]) {
+        self.buffer.extend_from_slice(arrived);
+    }
+
+    /// Room for one read, as large as is worth making one for. What is written to it has arrived.
     ///
-    /// Its memory is at most four times what has arrived of the current frame, plus one step of 256 KiB.
-    pub fn buffer_mut(&mut self) -> &mut BytesMut {
+    /// The memory of the buffer is at most four times what has arrived of the current frame, plus one step of 256 KiB.
+    pub fn spare_mut(&mut self) -> Limit<&mut BytesMut> {
         let arrived = self.buffer.len();
         let spare = self.buffer.capacity() - arrived;
-        let missing = self
-            .declared()
-            .map_or(0, |length| (PREFIX + length).saturating_sub(arrived));
+        let declared = self.declared();
+        let missing = |length: usize| (PREFIX + length).saturating_sub(arrived);
+        let read = match declared.unwrap_or(self.last) {
+            // To the end of the frame, and the length of the next one.
+            length if length >= LARGE => missing(length) + PREFIX,
+            _ => usize::MAX,
+        };
         // Room for just the rest of a frame is enough: the next frame then begins a block of its own, uncopied.
-        let worthwhile = if missing == 0 {
+        let rest = declared.map_or(0, missing);
+        let worthwhile = if rest == 0 {
             READ_MIN
         } else {
-            missing.min(READ_MIN)
+            rest.min(READ_MIN)
         };
         if spare < worthwhile {
             // A full buffer means that more is waiting. What has arrived bounds what may be allocated, whatever the
@@ -254,9 +273,21 @@ impl FrameReader {
             if arrived > 0 {
                 self.step = (self.step * 2).min(STEP_BUSY);
             }
-            self.buffer.reserve(missing.min(arrived).max(self.step));
+            let room = if read == usize::MAX {
+                rest.min(arrived).max(self.step)
+            } else {
+                read.min(arrived.max(STEP_BUSY))
+            };
+            self.begin_block(room);
         }
-        &mut self.buffer
+        (&mut self.buffer).limit(read)
+    }
+
+    /// Goes on in a block with `room` bytes behind what has arrived.
+    fn begin_block(&mut self, room: usize) {
+        let mut block = BytesMut::with_capacity(self.buffer.len() + room);
+        block.extend_from_slice(&self.buffer);
+        self.buffer = block;
     }
 
     /// The next complete frame's body, if it has arrived.
@@ -284,6 +315,7 @@ impl FrameReader {
         if self.buffer.len() < PREFIX + length {
             return Ok(None);
         }
+        self.last = length;
         Ok(Some(Buffer::from_bytes(
             self.buffer.split_to(PREFIX + length),
             PREFIX,
@@ -341,7 +373,15 @@ mod tests {
     use alloc::vec::Vec;
 
     fn feed(reader: &mut FrameReader, bytes: &[u8]) {
-        reader.buffer_mut().extend_from_slice(bytes);
+        reader.extend_from_slice(bytes);
+    }
+
+    /// One read that finds `most` bytes.
+    fn fill(reader: &mut FrameReader, most: usize) -> usize {
+        let mut spare = reader.spare_mut();
+        let read = spare.chunk_mut().len().min(most);
+        spare.put_bytes(0, read);
+        read
     }
 
     fn drain(reader: &mut FrameReader) -> Vec<Vec<u8>> {
@@ -356,7 +396,7 @@ mod tests {
     fn many_frames_of_one_read_are_split_without_copying() {
         let mut reader = FrameReader::new(MAX_FRAME);
         feed(&mut reader, &[0, 0, 0, 1, 7, 0, 0, 0, 0, 0, 0, 0, 2, 8, 9]);
-        let base = reader.buffer_mut().as_ptr() as usize;
+        let base = reader.buffer.as_ptr() as usize;
         let bodies: Vec<_> = core::iter::from_fn(|| reader.next_frame().unwrap()).collect();
         let places: Vec<_> = bodies
             .iter()
@@ -412,15 +452,13 @@ mod tests {
         feed(&mut reader, &0x0100_0000_u32.to_be_bytes());
         let mut arrived = PREFIX;
         while reader.next_frame().unwrap().is_none() {
-            let room = reader.buffer_mut();
-            assert!(
-                room.capacity() <= 4 * arrived + STEP_BUSY,
-                "{} for {arrived}",
-                room.capacity()
-            );
-            let read = (room.capacity() - room.len()).min(60_000);
+            let read = fill(&mut reader, 60_000);
             assert!(read > 0);
-            room.resize(room.len() + read, 0);
+            let capacity = reader.buffer.capacity();
+            assert!(
+                capacity <= 4 * arrived + STEP_BUSY,
+                "{capacity} for {arrived}"
+            );
             arrived += read;
         }
     }
@@ -431,12 +469,37 @@ mod tests {
         feed(&mut reader, &0x0100_0000_u32.to_be_bytes());
         let (mut grown, mut capacity) = (0, reader.buffer.capacity());
         while reader.next_frame().unwrap().is_none() {
-            let room = reader.buffer_mut();
-            grown += usize::from(room.capacity() != capacity);
-            capacity = room.capacity();
-            room.resize(capacity.min(room.len() + 65_536), 0);
+            fill(&mut reader, 65_536);
+            grown += usize::from(reader.buffer.capacity() != capacity);
+            capacity = reader.buffer.capacity();
         }
         assert!(grown < 16, "{grown}");
+    }
+
+    #[test]
+    fn large_frames_have_blocks_of_their_own_and_are_not_moved() {
+        let length = 2 * LARGE;
+        let frame = [&(length as u32).to_be_bytes()[..], &vec![7; length]].concat();
+        let stream = frame.repeat(6);
+        let mut reader = FrameReader::new(MAX_FRAME);
+        let (mut at, mut frames, mut moved) = (0, 0, 0);
+        while at < stream.len() {
+            let (place, arrived) = (reader.buffer.as_ptr(), reader.buffered());
+            let mut spare = reader.spare_mut();
+            let read = spare.chunk_mut().len().min(stream.len() - at);
+            spare.put_slice(&stream[at..at + read]);
+            at += read;
+            if reader.buffer.as_ptr() != place {
+                moved += arrived;
+            }
+            while let Some(body) = reader.next_frame().unwrap() {
+                assert_eq!(body.as_slice(), &frame[PREFIX..]);
+                frames += 1;
+            }
+        }
+        assert_eq!(frames, 6);
+        // The first one was not known to be large.
+        assert!(moved <= STEP + 6 * PREFIX, "{moved}");
     }
 
     #[test]

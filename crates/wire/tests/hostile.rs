@@ -195,7 +195,7 @@ fn mutated_streams_are_survived() {
         let mut rest = &stream[..];
         'stream: while !rest.is_empty() {
             let (now, later) = rest.split_at(1 + random.below(rest.len()));
-            reader.buffer_mut().extend_from_slice(now);
+            reader.extend_from_slice(now);
             rest = later;
             loop {
                 match reader.next_frame() {

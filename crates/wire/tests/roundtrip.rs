@@ -49,7 +49,7 @@ proptest! {
         let message = RoutingMessage { onward: onward.clone(), return_route: return_route.clone(), payload: buffer };
         let framed = frame::encode(message).unwrap();
         let mut reader = FrameReader::new(frame::MAX_FRAME);
-        reader.buffer_mut().extend_from_slice(framed.as_slice());
+        reader.extend_from_slice(framed.as_slice());
         let decoded = RoutingMessage::decode(reader.next_frame().unwrap().unwrap()).unwrap();
         prop_assert_eq!(&decoded.onward, &onward);
         prop_assert_eq!(&decoded.return_route, &return_route);
@@ -79,7 +79,7 @@ proptest! {
         let (mut rest, mut frames, mut cuts) = (&stream[..], Vec::new(), cuts.into_iter().cycle());
         while !rest.is_empty() {
             let (now, later) = rest.split_at(cuts.next().unwrap().min(rest.len()));
-            reader.buffer_mut().extend_from_slice(now);
+            reader.extend_from_slice(now);
             rest = later;
             while let Some(frame) = reader.next_frame().unwrap() {
                 frames.push(frame.as_slice().to_vec());

@@ -15,7 +15,7 @@ fn captured_stream_is_split_and_decoded() {
     // V13, V14, V15, V16
     let stream = unhex(&format!("01{V14}{V15}0000000483808040"));
     let mut reader = FrameReader::with_preamble(frame::MAX_FRAME);
-    reader.buffer_mut().extend_from_slice(&stream);
+    reader.extend_from_slice(&stream);
     for onward in ["echo", "echo", ""] {
         let body = reader.next_frame().unwrap().unwrap();
         let message = RoutingMessage::decode(body).unwrap();
@@ -28,7 +28,7 @@ fn captured_stream_is_split_and_decoded() {
 fn frame_that_is_no_message_is_refused() {
     // V16
     let mut reader = FrameReader::new(frame::MAX_FRAME);
-    reader.buffer_mut().extend_from_slice(&[0, 0, 0, 1, 0xff]);
+    reader.extend_from_slice(&[0, 0, 0, 1, 0xff]);
     let body = reader.next_frame().unwrap().unwrap();
     assert!(RoutingMessage::decode(body).is_err());
     assert!(RoutingMessage::decode(Buffer::from_bytes(BytesMut::new(), 0)).is_err());
@@ -64,9 +64,7 @@ fn every_captured_connection_is_read() {
             let reader = readers
                 .entry(stream)
                 .or_insert_with(|| FrameReader::with_preamble(frame::MAX_FRAME));
-            reader
-                .buffer_mut()
-                .extend_from_slice(&unhex(captured["bytes"].as_str().unwrap()));
+            reader.extend_from_slice(&unhex(captured["bytes"].as_str().unwrap()));
             while let Some(body) = reader.next_frame().unwrap() {
                 let message = RoutingMessage::decode(body).unwrap();
                 let (onward, payload) =

@@ -15,11 +15,15 @@
 mod unfinished;
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
+use bytes::BufMut;
 use ockam_wire::Address;
 use ockam_wire::frame::{self, Frame, FrameReader, Position};
 use socket2::{SockRef, TcpKeepalive};
@@ -30,7 +34,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use self::unfinished::{Places, Unfinished};
-use super::{Accepted, Attach, Connection, Inbound, Outbound};
+use super::{Accepted, Attach, Connection, Inbound, Outbound, WriteNow};
 use crate::admission::Admission;
 use crate::flow_control::FlowId;
 use crate::node::Node;
@@ -259,7 +263,7 @@ impl Drop for CloseOnDrop {
 
 /// Reads frames and hands them on, one after the other.
 async fn read(
-    socket: OwnedReadHalf,
+    mut socket: OwnedReadHalf,
     mut inbound: Inbound,
     mut unfinished: Unfinished,
 ) -> io::Result<()> {
@@ -297,6 +301,8 @@ async fn read(
             timeout_at(deadline, async {
                 unfinished.enter().await;
                 tokio::select! {
+                    // First, as waiting for a time that is not reached costs a wake-up of the thread that keeps the time.
+                    biased;
                     readable = socket.readable() => readable,
                     () = unfinished.wanted_by_others() => {
                         Err(io::Error::other("a frame was not completed while others waited to begin theirs"))
@@ -308,23 +314,40 @@ async fn read(
                 io::Error::new(io::ErrorKind::TimedOut, "a frame was not completed in time")
             })??;
         }
-        match socket.try_read_buf(frames.buffer_mut()) {
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+        if read_now(&mut socket, &mut frames.spare_mut()).await? == Some(0) {
+            return Ok(());
         }
     }
 }
 
+/// Reads what has arrived; `None` when that is nothing. Unlike `try_read_buf`, a read that leaves room is taken as a sign
+/// that nothing more is there: no second call has to find that out.
+async fn read_now(socket: &mut OwnedReadHalf, into: &mut impl BufMut) -> io::Result<Option<usize>> {
+    let mut reading = pin!(socket.read_buf(into));
+    poll_fn(|context| match reading.as_mut().poll(context) {
+        Poll::Ready(read) => Poll::Ready(read.map(Some)),
+        Poll::Pending => Poll::Ready(Ok(None)),
+    })
+    .await
+}
+
 /// Writes what has queued, as much as there is with one call.
 async fn write(socket: OwnedWriteHalf, mut outbound: Outbound) -> io::Result<()> {
+    let socket = Arc::new(socket);
+    let ahead: Weak<OwnedWriteHalf> = Arc::downgrade(&socket);
+    outbound.write_ahead_with(ahead);
     let mut batch: Vec<Queued<Frame>> = Vec::with_capacity(BATCH);
     while outbound.next_batch(&mut batch, BATCH).await > 0 {
         write_all(&socket, &batch).await?;
         batch.clear();
     }
     Ok(())
+}
+
+impl WriteNow for OwnedWriteHalf {
+    fn write_now(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.try_write_vectored(parts)
+    }
 }
 
 async fn write_all(socket: &OwnedWriteHalf, batch: &[Queued<Frame>]) -> io::Result<()> {
@@ -473,8 +496,9 @@ const MANY_SOURCES: usize = 1024;
 const ARRIVALS: u32 = 4096;
 /// Messages written with one call.
 const BATCH: usize = 64;
-/// Bytes that may wait to leave over one connection.
-const QUEUE_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes that may wait to leave over one connection: a few chunks. With more, a task that always finds something to read
+/// reads everything before anything of it is written, and the next node stands still meanwhile.
+const QUEUE_BYTES: usize = 512 * 1024;
 /// W2.
 const PREAMBLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// W2.

@@ -365,6 +365,53 @@ async fn what_was_sent_before_the_end_still_arrives() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_messages_written_ahead_keep_their_place_among_small_ones() {
+    let (server, listener, _echo) = server(Limits::default()).await;
+    let sink = Address::from_static("sink");
+    let mut mailbox = server
+        .router()
+        .start_mailbox(std::slice::from_ref(&sink), Access::ALLOW_ALL)
+        .unwrap();
+    server.router().add_consumer(&sink, listener.flow());
+    let client = Node::new(NodeOptions::default());
+    let address = listener.address().to_string();
+    let connection = client.tcp_connect(&address).await.unwrap();
+    let own = Address::from_static("own");
+    let sizes = [8, 200_000, 40_000, 8, 8, 300_000, 33_000];
+    let sending = tokio::spawn({
+        let (client, connection) = (client.clone(), connection.clone());
+        async move {
+            for number in 0..200_u64 {
+                let onward =
+                    Route::from_hops([connection.sender().clone(), Address::from_static("sink")]);
+                let mut body = vec![0; sizes[number as usize % sizes.len()]];
+                body[..8].copy_from_slice(&number.to_be_bytes());
+                let sent = client.router().send(
+                    &own,
+                    onward.unwrap(),
+                    Route::new(),
+                    Buffer::from_slice(&body),
+                );
+                sent.await.unwrap();
+            }
+        }
+    });
+    let mut bytes = 0;
+    for number in 0..200_u64 {
+        let received = timeout(Duration::from_secs(30), mailbox.recv())
+            .await
+            .unwrap();
+        let body = received.payload.as_slice();
+        assert_eq!(body[..8], number.to_be_bytes());
+        assert_eq!(body.len(), sizes[number as usize % sizes.len()]);
+        bytes += body.len() as u64;
+    }
+    sending.await.unwrap();
+    // What was written ahead is counted like what was queued.
+    assert!((bytes..bytes + 200 * 100).contains(&connection.sent_bytes()));
+}
+
 #[tokio::test]
 async fn guard_w02_unfinished_frames_of_all_connections_share_one_budget() {
     let limits = Limits {
