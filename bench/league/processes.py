@@ -1,5 +1,6 @@
 """Starting programs, waiting for them, and what they use."""
 
+import atexit
 import os
 import pathlib
 import re
@@ -38,8 +39,11 @@ def output(command, seconds=120, environment=None):
     return result.stdout
 
 
-def start(command, **options):
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+def start(command):
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # Also when its contender never came to be.
+    atexit.register(lambda: child.poll() is None and child.terminate())
+    return child
 
 
 def descendants(pid):
