@@ -1,4 +1,4 @@
-//! The commit a release is built from, for `--version`.
+//! What only a release has: the commit it is built from, for `--version`, and each function once.
 //!
 //! `OCKAM_GIT_HASH` says it, or else the files below `.git` do; neither git nor a repository is needed, and without both
 //! there is none. Builds for development have none either: they are seldom of a commit, and each commit would build the
@@ -9,14 +9,20 @@
     reason = "this is how a build script talks to cargo"
 )]
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=OCKAM_GIT_HASH");
-    if std::env::var_os("OCKAM_GIT_HASH").is_some()
-        || std::env::var("PROFILE").as_deref() != Ok("release")
-    {
+    if std::env::var("PROFILE").as_deref() != Ok("release") {
+        return;
+    }
+    if linker_takes(FOLD) {
+        println!("cargo:rustc-link-arg-bins={FOLD}");
+    }
+    if std::env::var_os("OCKAM_GIT_HASH").is_some() {
         return;
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -24,6 +30,37 @@ fn main() {
         println!("cargo:rustc-env=OCKAM_GIT_HASH={commit}");
     }
 }
+
+/// Whether the linker of this build knows an argument; not all do. Asked by linking a program that does nothing.
+fn linker_takes(argument: &str) -> bool {
+    let asked = || {
+        let folder = PathBuf::from(std::env::var_os("OUT_DIR")?);
+        let source = folder.join("nothing.rs");
+        std::fs::write(&source, "fn main() {}").ok()?;
+        let mut compiler = Command::new(std::env::var_os("RUSTC")?);
+        compiler
+            .arg(&source)
+            .arg("--out-dir")
+            .arg(&folder)
+            .arg("--target")
+            .arg(std::env::var_os("TARGET")?)
+            .arg(format!("-Clink-arg={argument}"));
+        if let Some(linker) = std::env::var_os("RUSTC_LINKER") {
+            let mut chosen = OsString::from("-Clinker=");
+            chosen.push(linker);
+            compiler.arg(chosen);
+        }
+        if let Ok(flags) = std::env::var("CARGO_ENCODED_RUSTFLAGS") {
+            compiler.args(flags.split('\u{1f}').filter(|flag| !flag.is_empty()));
+        }
+        Some(compiler.output().ok()?.status.success())
+    };
+    asked().unwrap_or(false)
+}
+
+/// Functions that came out the same are kept once: of so many generic ones that is a twentieth of the program. Nothing here
+/// compares functions by their address.
+const FOLD: &str = "-Wl,--icf=all";
 
 /// The commit that is checked out.
 fn commit(git: &Path) -> Option<String> {

@@ -43,7 +43,7 @@ pub(crate) fn frame_of_a_batch(_: usize) -> Repeat {
     let mut reader = FrameReader::new(frame::MAX_FRAME);
     Box::new(move |rounds| {
         for _ in 0..rounds.div_ceil(BATCH) {
-            reader.buffer_mut().extend_from_slice(&arriving);
+            reader.extend_from_slice(&arriving);
             while let Some(body) = reader.next_frame().unwrap() {
                 black_box(body);
             }

@@ -41,7 +41,7 @@ pub(crate) fn forward(_: usize) -> Repeat {
         runtime.block_on(async {
             let mut written = Vec::with_capacity(BATCH);
             for _ in 0..rounds.div_ceil(BATCH) {
-                reader.buffer_mut().extend_from_slice(&arriving);
+                reader.extend_from_slice(&arriving);
                 while let Some(body) = reader.next_frame().unwrap() {
                     inbound.receive(body).await.unwrap();
                 }

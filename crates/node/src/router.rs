@@ -14,10 +14,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 
+use foldhash::quality::RandomState;
 use ockam_wire::{Address, AddressRef, Buffer, Route};
 use tokio::sync::{Notify, watch};
 
@@ -755,7 +756,7 @@ impl WeakRouter {
 
 struct Inner {
     // Held for one look-up, insertion or removal.
-    workers: RwLock<HashMap<Box<[u8]>, Arc<Entry>>>,
+    workers: RwLock<HashMap<Box<[u8]>, Arc<Entry>, RandomState>>,
     // The flows that messages come in with; held for one look-up.
     flows: Mutex<HashSet<FlowId>>,
     // Which workers to visit when an id ends, by where they are: nothing else gets to be there as long as they are known.
@@ -866,7 +867,7 @@ async fn run_loopback(router: WeakRouter, mut reader: QueueReader<LocalMessage>)
 }
 
 /// Gives back what a table that was large took, each time that three quarters of it have become free.
-fn shrink<K: Eq + Hash, V>(table: &mut HashMap<K, V>) {
+fn shrink<K: Eq + Hash, V, S: BuildHasher>(table: &mut HashMap<K, V, S>) {
     if table.capacity() > SMALL_TABLE && table.len() < table.capacity() / 4 {
         table.shrink_to(table.len() * 2);
     }
