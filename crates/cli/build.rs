@@ -19,8 +19,10 @@ fn main() {
     if std::env::var("PROFILE").as_deref() != Ok("release") {
         return;
     }
-    if linker_takes(FOLD) {
-        println!("cargo:rustc-link-arg-bins={FOLD}");
+    for argument in [FOLD, PACK] {
+        if linker_takes(argument) {
+            println!("cargo:rustc-link-arg-bins={argument}");
+        }
     }
     if std::env::var_os("OCKAM_GIT_HASH").is_some() {
         return;
@@ -31,7 +33,8 @@ fn main() {
     }
 }
 
-/// Whether the linker of this build knows an argument; not all do. Asked by linking a program that does nothing.
+/// Whether the linker of this build knows an argument, and the system here starts what comes of it; not all do. Asked with a
+/// program that does nothing.
 fn linker_takes(argument: &str) -> bool {
     let asked = || {
         let folder = PathBuf::from(std::env::var_os("OUT_DIR")?);
@@ -53,7 +56,11 @@ fn linker_takes(argument: &str) -> bool {
         if let Ok(flags) = std::env::var("CARGO_ENCODED_RUSTFLAGS") {
             compiler.args(flags.split('\u{1f}').filter(|flag| !flag.is_empty()));
         }
-        Some(compiler.output().ok()?.status.success())
+        if !compiler.output().ok()?.status.success() {
+            return Some(false);
+        }
+        let foreign = std::env::var_os("TARGET")? != std::env::var_os("HOST")?;
+        Some(!foreign && Command::new(folder.join("nothing")).status().ok()?.success())
     };
     asked().unwrap_or(false)
 }
@@ -61,6 +68,9 @@ fn linker_takes(argument: &str) -> bool {
 /// Functions that came out the same are kept once: of so many generic ones that is a twentieth of the program. Nothing here
 /// compares functions by their address.
 const FOLD: &str = "-Wl,--icf=all";
+
+/// What the program has to be told where it was loaded is written in a few kilobytes instead of a megabyte.
+const PACK: &str = "-Wl,-z,pack-relative-relocs";
 
 /// The commit that is checked out.
 fn commit(git: &Path) -> Option<String> {
