@@ -16,7 +16,10 @@ def bulk(contender, options, reverse=False, streams=1):
     before = {hop: cpu_seconds(pids) for hop, pids in contender.pids.items()}
     command = ["iperf3", "--client", "127.0.0.1", "--port", str(contender.ports["bulk"]), "--time", str(options.seconds), "--json",
                "--parallel", str(streams)]
-    received = json.loads(output(command + (["--reverse"] if reverse else [])))["end"]["sum_received"]
+    report = json.loads(output(command + (["--reverse"] if reverse else [])))
+    received = report["end"]["sum_received"]
+    if not received["bytes"]:
+        raise SystemExit(f"nothing came through {contender.name} with {streams} streams, iperf3 says: {report.get('error', 'nothing')}")
     time.sleep(0.2)
     gigabytes = received["bytes"] / 1e9
     result = {"Gbit/s": received["bits_per_second"] / 1e9}
