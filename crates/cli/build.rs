@@ -60,7 +60,13 @@ fn linker_takes(argument: &str) -> bool {
             return Some(false);
         }
         let foreign = std::env::var_os("TARGET")? != std::env::var_os("HOST")?;
-        Some(!foreign && Command::new(folder.join("nothing")).status().ok()?.success())
+        Some(
+            !foreign
+                && Command::new(folder.join("nothing"))
+                    .status()
+                    .ok()?
+                    .success(),
+        )
     };
     asked().unwrap_or(false)
 }

@@ -14,7 +14,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::backlog::{Gated, Share, Verdict};
+use crate::counters::Counters;
 use crate::guard::{Guard, Place};
 use crate::interceptor::{Intercept, Intercepted, Interception};
 use crate::message::{Reason, Signal, data_header, payload_header};
@@ -823,59 +824,6 @@ impl From<NotSent> for Failure {
             NotSent::NotAllowed => Self::Here(Reason::NotAllowed),
         }
     }
-}
-
-/// What a portal has carried.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    connections: AtomicU64,
-    pub(crate) opened: AtomicU64,
-    pub(crate) refused: AtomicU64,
-    pub(crate) sent: AtomicU64,
-    pub(crate) received: AtomicU64,
-}
-
-impl Counters {
-    /// Counts a connection until the returned value is dropped.
-    pub(crate) fn count_connection(self: &Arc<Self>) -> Counted {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-        Counted(self.clone())
-    }
-
-    pub(crate) fn activity(&self) -> Activity {
-        Activity {
-            connections: self.connections.load(Ordering::Relaxed),
-            opened: self.opened.load(Ordering::Relaxed),
-            refused: self.refused.load(Ordering::Relaxed),
-            sent: self.sent.load(Ordering::Relaxed),
-            received: self.received.load(Ordering::Relaxed),
-        }
-    }
-}
-
-/// One counted connection.
-#[derive(Debug)]
-pub(crate) struct Counted(Arc<Counters>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// What a portal has carried so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Activity {
-    /// Connections that are open now.
-    pub connections: u64,
-    /// Connections that came up.
-    pub opened: u64,
-    /// Connections that did not.
-    pub refused: u64,
-    /// Content bytes read from local sockets.
-    pub sent: u64,
-    /// Content bytes that arrived for local sockets.
-    pub received: u64,
 }
 
 /// The largest chunk of content that one message over `route` carries.

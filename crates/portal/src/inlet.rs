@@ -24,7 +24,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::backlog::Backlogs;
-use crate::connection::{Connection, Counters, Link, Pin, Remote, breaks, chunk_for, ends};
+use crate::connection::{Connection, Link, Pin, Remote, breaks, chunk_for, ends};
+use crate::counters::Counters;
 use crate::either::Either;
 use crate::guard::{Guard, Holders, Place, Watching};
 use crate::interceptor::{Interception, Interceptor};

@@ -24,6 +24,7 @@
 mod admission;
 mod backlog;
 mod connection;
+mod counters;
 mod either;
 mod guard;
 mod http;
@@ -42,7 +43,7 @@ mod way;
 mod window;
 
 pub use admission::{Limit, Limits};
-pub use connection::Activity;
+pub use counters::Activity;
 pub use guard::Guard;
 pub use http::{HttpHeader, HttpHeaders, InvalidHttpHeader, TooManyHttpHeaders};
 pub use inlet::{Inlet, InletOptions, InletStatus, Nagle, OutletAnswer};

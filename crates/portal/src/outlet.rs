@@ -28,7 +28,8 @@ use tokio::time::Instant;
 
 use crate::admission::{Admission, Admitted, Limits, NotAdmitted, Peer};
 use crate::backlog::{Backlog, Backlogs, CHANNEL_BACKLOG};
-use crate::connection::{Connection, Counters, Link, Pin, Remote, breaks, chunk_for, ends};
+use crate::connection::{Connection, Link, Pin, Remote, breaks, chunk_for, ends};
+use crate::counters::Counters;
 use crate::guard::{Guard, Holders, NotAllowed, Place, Watching};
 use crate::interceptor::Interceptor;
 use crate::message::{Message, Reason};
