@@ -406,7 +406,10 @@ impl Connection {
                         }
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // Nothing is there, or this task has had its turn: then it has to give way before it looks again.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    tokio::task::coop::consume_budget().await;
+                }
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     // spec: messaging 7.7 (what came before is delivered, then the end is seen to be none)
                     tracing::info!(connection = %link.own, "the target left without ending TLS");

@@ -314,8 +314,12 @@ async fn read(
                 io::Error::new(io::ErrorKind::TimedOut, "a frame was not completed in time")
             })??;
         }
-        if read_now(&mut socket, &mut frames.spare_mut()).await? == Some(0) {
-            return Ok(());
+        match read_now(&mut socket, &mut frames.spare_mut()).await? {
+            Some(0) => return Ok(()),
+            Some(_) => {}
+            // Nothing is there, or this task has had its turn: then it would find the socket readable and read nothing for
+            // ever, unless it gives way here.
+            None => tokio::task::coop::consume_budget().await,
         }
     }
 }

@@ -365,6 +365,45 @@ async fn what_was_sent_before_the_end_still_arrives() {
     }
 }
 
+#[test]
+fn a_reader_whose_turn_is_over_gives_way_and_goes_on() {
+    let (ended, ends) = std::sync::mpsc::channel();
+    // In a thread of its own: one that never gives way would never be interrupted.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        ended.send(runtime.block_on(read_after_its_turn())).unwrap();
+    });
+    let read = ends.recv_timeout(Duration::from_secs(30));
+    read.expect("the reader gives way").unwrap();
+}
+
+/// Reads to the end of a connection, in a task that has used up its turn when it begins.
+async fn read_after_its_turn() -> io::Result<()> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let mut peer = TcpStream::connect(listener.local_addr()?).await?;
+    peer.write_all(&unhex("0000000483808040")).await?;
+    drop(peer);
+    let (reading, _writing) = listener.accept().await?.0.into_split();
+    reading.readable().await?;
+    let node = Node::new(NodeOptions::default());
+    let attach = Attach {
+        transport: "TCP",
+        peer: String::new(),
+        sender: None,
+        accepted: None,
+        message_limit: frame::MAX_FRAME,
+        queue_bytes: QUEUE_BYTES,
+    };
+    let (inbound, _outbound) = node.attach(attach).unwrap();
+    while tokio::task::coop::has_budget_remaining() {
+        tokio::task::coop::consume_budget().await;
+    }
+    read(reading, inbound, Unfinished::new(&node, None)).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_messages_written_ahead_keep_their_place_among_small_ones() {
     let (server, listener, _echo) = server(Limits::default()).await;
