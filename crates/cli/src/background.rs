@@ -47,9 +47,7 @@ pub(crate) async fn spawn(
     let failed = |error: io::Error| {
         Failure::internal("the process of the node could not be started", &error)
     };
-    let callback = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .map_err(failed)?;
+    let callback = callback_listener().await.map_err(failed)?;
     let port = callback.local_addr().map_err(failed)?.port();
     let mut command = Command::new(program(environment)?);
     command
@@ -100,6 +98,18 @@ pub(crate) async fn spawn(
     } else {
         Err(ended(status))
     }
+}
+
+/// Listens where the child calls back.
+///
+/// What the node listened on before it stopped is free at this moment, and taken from the child if it is chosen here. Linux
+/// gives odd ports to whoever listens on any port, as the node did; so this is the even one beside it, if that is free.
+async fn callback_listener() -> io::Result<TcpListener> {
+    let any = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let beside = any.local_addr()?.port() & !1;
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, beside))
+        .await
+        .unwrap_or(any))
 }
 
 /// The parent was told to stop: the child, in its own session, was not.

@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -67,6 +67,8 @@ pub struct InletOptions {
     pub interceptor: Option<Arc<dyn Interceptor>>,
     /// Of the kept connection that `to` begins with, when it does: it is told when clients wait.
     pub over: Option<Hints>,
+    /// What becomes of an inlet whose address another socket has.
+    pub when_taken: WhenTaken,
 }
 
 impl InletOptions {
@@ -87,8 +89,19 @@ impl InletOptions {
             chunk: DEFAULT_CHUNK,
             interceptor: None,
             over: None,
+            when_taken: WhenTaken::Refuse,
         }
     }
+}
+
+/// What becomes of an inlet whose address another socket has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenTaken {
+    /// It does not start.
+    #[default]
+    Refuse,
+    /// It starts, and listens as soon as the address is free: clients know it. Needs an address with a port.
+    Wait,
 }
 
 /// Whether small writes are delayed.
@@ -116,10 +129,15 @@ impl Inlet {
     /// Binds the listener and starts the session. The way to the outlet need not be there yet.
     ///
     /// # Errors
-    /// The listener could not be bound.
+    /// The listener could not be bound, and `options` do not say that it waits.
     pub async fn start(node: &Node, options: InletOptions) -> io::Result<Self> {
-        let listener = ockam_node::listening_socket(&options.bind).await?;
-        let bound = listener.local_addr()?;
+        let (listener, bound) = match ockam_node::listening_socket(&options.bind).await {
+            Ok(listener) => {
+                let bound = listener.local_addr()?;
+                (Some(listener), bound)
+            }
+            Err(error) => (None, awaited(&options, error)?),
+        };
         let way = |to: &MultiAddr| Way {
             node: node.clone(),
             to: to.clone(),
@@ -144,10 +162,14 @@ impl Inlet {
             hints: session.hints(),
             live: session.live(),
             answer: Mutex::default(),
+            listens: AtomicBool::new(listener.is_some()),
             stopped,
             options,
         });
-        let accepting = spawn_accepting(shared.clone(), listener);
+        let accepting = match listener {
+            Some(listener) => spawn_accepting(shared.clone(), listener),
+            None => tokio::spawn(accept_when_free(shared.clone(), bound)),
+        };
         Ok(Self {
             shared,
             session,
@@ -158,7 +180,7 @@ impl Inlet {
         })
     }
 
-    /// Where clients connect to.
+    /// Where clients connect to, as soon as it listens.
     pub fn bound(&self) -> SocketAddr {
         self.bound
     }
@@ -172,6 +194,7 @@ impl Inlet {
     pub fn status(&self) -> InletStatus {
         let live = self.shared.live.borrow().clone();
         InletStatus {
+            listens: self.shared.listens.load(Ordering::Relaxed),
             session: self.session.status(),
             outlet: live
                 .as_ref()
@@ -201,6 +224,8 @@ impl Inlet {
 /// What an inlet is doing.
 #[derive(Debug, Clone)]
 pub struct InletStatus {
+    /// Whether it listens; not yet, when it waits for its address.
+    pub listens: bool,
     /// The session.
     pub session: SessionStatus,
     /// The present route to the outlet.
@@ -237,6 +262,7 @@ struct Shared {
     live: watch::Receiver<Option<Arc<Path>>>,
     // With the way it came over; held for a copy.
     answer: Mutex<(Weak<Path>, OutletAnswer)>,
+    listens: AtomicBool,
     // Its sender lives in the inlet.
     stopped: watch::Receiver<()>,
 }
@@ -255,6 +281,33 @@ impl fmt::Debug for Shared {
 #[inline(never)]
 fn spawn_accepting(shared: Arc<Shared>, listener: TcpListener) -> JoinHandle<()> {
     tokio::spawn(accept(shared, listener))
+}
+
+/// The address that is waited for, when it is taken and `options` say so.
+fn awaited(options: &InletOptions, error: io::Error) -> io::Result<SocketAddr> {
+    let waits = options.when_taken == WhenTaken::Wait && error.kind() == io::ErrorKind::AddrInUse;
+    match options.bind.parse::<SocketAddr>() {
+        Ok(address) if waits && address.port() != 0 => Ok(address),
+        _ => Err(error),
+    }
+}
+
+/// Takes the address as soon as it is free, and accepts clients there.
+async fn accept_when_free(shared: Arc<Shared>, address: SocketAddr) {
+    let mut stopped = shared.stopped.clone();
+    let listener = loop {
+        tokio::select! {
+            () = tokio::time::sleep(TAKEN_PAUSE) => {}
+            _ = stopped.changed() => return,
+        }
+        match ockam_node::listening_socket(&shared.options.bind).await {
+            Ok(listener) => break listener,
+            Err(error) => tracing::debug!("{address} is not free yet: {error}"),
+        }
+    };
+    shared.listens.store(true, Ordering::Relaxed);
+    tracing::info!("{address} is free: the inlet listens there now");
+    accept(shared, listener).await;
 }
 
 /// Accepts clients until the task is ended.
@@ -558,5 +611,7 @@ fn pace(options: &InletOptions) -> Pace {
 
 /// An outlet that takes longer may be on a node that has gone without a word.
 const USUAL_ANSWER: Duration = Duration::from_millis(300);
+/// Between two attempts to take an address that another socket has.
+const TAKEN_PAUSE: Duration = Duration::from_millis(200);
 /// Pause after a failed accept, which tends to fail again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -46,7 +46,7 @@ pub use admission::{Limit, Limits};
 pub use counters::Activity;
 pub use guard::Guard;
 pub use http::{HttpHeader, HttpHeaders, InvalidHttpHeader, TooManyHttpHeaders};
-pub use inlet::{Inlet, InletOptions, InletStatus, Nagle, OutletAnswer};
+pub use inlet::{Inlet, InletOptions, InletStatus, Nagle, OutletAnswer, WhenTaken};
 pub use interceptor::{Intercept, Intercepted, Interception, Interceptor};
 pub use kept::{KeptConnection, KeptOptions};
 pub use outlet::{InvalidTarget, Outlet, OutletOptions, TargetAddress};

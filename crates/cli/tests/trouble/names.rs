@@ -86,6 +86,52 @@ fn an_inlet_is_restored_before_the_node_it_leads_to_is_there() {
     });
 }
 
+/// A client knows the port; whoever took it while the node was stopped gives it back some time.
+#[test]
+fn a_restored_inlet_waits_for_its_port() {
+    let trial = Trial::beside_others();
+    let home = trial.home("home");
+    let target = Target::echo();
+    home.ok("node create n");
+    home.ok(&format!(
+        "tcp-outlet create --at n --to {}",
+        target.address()
+    ));
+    let inlet: std::net::SocketAddr = home
+        .ok("tcp-inlet create i --at n --to /service/outlet")
+        .parse()
+        .unwrap();
+    home.ok("node stop n");
+    let held = std::net::TcpListener::bind(inlet).unwrap();
+    home.ok("node start n");
+    let shown = home.json("tcp-inlet show i --at n");
+    assert_eq!(shown["bind_addr"], inlet.to_string().as_str());
+    assert_eq!(shown["status"], "Down");
+    assert_eq!(
+        shown["last_failure"],
+        format!(
+            "Another process is already listening on port {}!",
+            inlet.port()
+        )
+        .as_str()
+    );
+    drop(held);
+    wait_until("the inlet listens", LONG, || {
+        exchange(inlet, b"?", Duration::from_secs(1)).is_ok()
+    });
+    assert_echo(inlet);
+    assert_eq!(home.json("tcp-inlet show i --at n")["status"], "Up");
+    // One that waits can be deleted, and does not take the port afterwards.
+    home.ok("node stop n");
+    let held = std::net::TcpListener::bind(inlet).unwrap();
+    home.ok("node start n");
+    home.ok("tcp-inlet delete i --at n --yes");
+    home.ok("node stop n");
+    drop(held);
+    home.ok("node start n");
+    assert_eq!(home.json("tcp-inlet list --at n"), serde_json::json!([]));
+}
+
 mod needs_root {
     mod needs_unshare {
         use std::io::{Read, Write};

@@ -1,10 +1,11 @@
 //! Inlets of a managed node.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use ockam_node::ConnectOptions;
 use ockam_policy::ResourceType;
-use ockam_portal::{Handshake, HttpHeaders, Inlet, InletOptions, Nagle};
+use ockam_portal::{Handshake, HttpHeaders, Inlet, InletOptions, Nagle, WhenTaken};
 
 use crate::managed::registry::{Made, Taken};
 use crate::managed::restore::Restore;
@@ -32,13 +33,19 @@ pub(crate) struct KeptInlet {
 impl KeptInlet {
     fn view(&self) -> InletStatus {
         let status = self.running.status();
+        let is_up = status.listens && status.session.up;
+        let failure = if status.listens {
+            status.session.last_failure
+        } else {
+            Some(taken(self.running.bound().port()))
+        };
         InletStatus {
             bind_addr: self.running.bound().to_string(),
             worker_addr: None,
             alias: self.alias.to_string(),
             payload: None,
             outlet_route: status.route.map(|route| route.to_string()),
-            status: if status.session.up {
+            status: if is_up {
                 Connection::Up
             } else {
                 Connection::Down
@@ -47,7 +54,7 @@ impl KeptInlet {
                 .place
                 .map_or_else(|| self.outlet_addr.clone(), |place| place.to_string()),
             privileged: false,
-            last_failure: status.session.last_failure.filter(|_| !status.session.up),
+            last_failure: failure.filter(|_| !is_up),
             http_headers: self
                 .spec
                 .http_headers
@@ -123,7 +130,11 @@ impl Managed {
         let outlet_addr = self.place_of(&spec.to, made).await?.to_string();
         spec.alias = Some(alias.clone());
         let given = self.give(made, alias.as_str(), spec.allow.as_ref())?;
-        let running = self.run_inlet(&spec, &alias).await?;
+        let running = self.run_inlet(&spec, &alias, made).await?;
+        if !running.status().listens {
+            let port = running.bound().port();
+            tracing::warn!("the tcp inlet {alias} waits for its port: {}", taken(port));
+        }
         let wait = spec.connection_wait.take();
         // The port that was bound is kept: clients know it.
         spec.from = HostPort::from(running.bound());
@@ -147,7 +158,12 @@ impl Managed {
         Ok(reservation.fill(inlet)?.view())
     }
 
-    async fn run_inlet(&self, spec: &InletSpec, alias: &Alias) -> Result<Inlet, Failure> {
+    async fn run_inlet(
+        &self,
+        spec: &InletSpec,
+        alias: &Alias,
+        made: Made,
+    ) -> Result<Inlet, Failure> {
         let connect = ConnectOptions {
             identity: self.identity_for(spec.identity.as_ref()).await?,
             authorized: spec.authorized.into_iter().collect(),
@@ -158,6 +174,11 @@ impl Managed {
         let mut options = InletOptions::new(bind.as_str(), spec.to.clone(), connect);
         options.or.clone_from(&spec.or);
         options.over = over;
+        options.when_taken = match made {
+            Made::Asked => WhenTaken::Refuse,
+            // Whoever has its port by chance, for example for the way out of a connection, gives it back some time.
+            Made::Restored => WhenTaken::Wait,
+        };
         let guard = self.guard(alias.as_str(), ResourceType::TcpInlet);
         options.access = guard.access();
         options.guard = Some(Arc::new(guard));
@@ -180,15 +201,11 @@ impl Managed {
         Inlet::start(&self.node, options)
             .await
             .map_err(|error| match error.kind() {
-                // spec: command 3.3 (inlet port taken)
                 std::io::ErrorKind::AddrInUse => {
                     let port = bind.rsplit(':').next().unwrap_or(&bind);
-                    Failure::coded(
-                        Code::Internal,
-                        format!("Another process is already listening on port {port}!"),
-                    )
-                    .caused_by(&error)
-                    .help("choose another port with --from, or leave it out for a free one")
+                    Failure::coded(Code::Internal, taken(port))
+                        .caused_by(&error)
+                        .help("choose another port with --from, or leave it out for a free one")
                 }
                 std::io::ErrorKind::AddrNotAvailable => {
                     Failure::internal(format!("cannot listen at {bind}"), &error).help(NOT_OURS)
@@ -212,6 +229,11 @@ impl Managed {
     pub(crate) fn inlet_list(&self) -> Vec<InletStatus> {
         self.inlets.all().iter().map(|inlet| inlet.view()).collect()
     }
+}
+
+/// spec: command 3.3 (inlet port taken)
+fn taken(port: impl Display) -> String {
+    format!("Another process is already listening on port {port}!")
 }
 
 /// spec: command 3.3 (inlet refused by the node)
