@@ -222,9 +222,9 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    /// From now on a large message is written by the task that sends it, as long as nothing waits before it and the
-    /// transport takes it: it is still in the processor's cache, and nobody has to be woken. What is not taken at once is
-    /// given out by [`Self::next_batch`].
+    /// From now on a message is written by the task that sends it, as long as nothing waits before it and the transport
+    /// takes it: it is still in the processor's cache, and nobody has to be woken. What is not taken at once is given out
+    /// by [`Self::next_batch`].
     pub fn write_ahead_with(&self, transport: Weak<dyn WriteNow>) {
         // A second one never gets here.
         drop(self.shared.leaving.transport.set(transport));
@@ -377,7 +377,7 @@ impl Inline for Sender {
             return Err(SendError::TooLarge);
         }
         let mut waiting = self.leaving.waiting();
-        if *waiting == 0 && frame.len() >= LARGE {
+        if *waiting == 0 {
             self.leaving.write_ahead(&mut frame);
             if frame.is_empty() {
                 return Ok(());
@@ -529,7 +529,5 @@ impl Inline for Nobody {
 
 /// Payloads below this many bytes are copied out of the block they were received in.
 const SMALL: usize = 2048;
-/// Messages of so many bytes are worth a call of their own; smaller ones leave together.
-const LARGE: usize = 32 * 1024;
 /// What the routes of a message may take of the message limit.
 const ROUTES_ALLOWANCE: usize = 512;

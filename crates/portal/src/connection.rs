@@ -210,11 +210,7 @@ impl Connection {
     /// cache, and nobody has to be woken. Returns whether that was all of it.
     fn write_ahead(&self, state: &mut State, content: &mut Buffer) -> bool {
         let credit = content.len();
-        if credit < WORTH_A_CALL
-            || state.flushing
-            || state.end.is_some()
-            || !state.arrived.is_empty()
-        {
+        if state.flushing || state.end.is_some() || !state.arrived.is_empty() {
             return false;
         }
         let Some((socket, counters)) = &state.ahead else {
@@ -912,8 +908,6 @@ enum Failure {
 
 /// First read of a connection that has been quiet.
 const SMALL_READ: usize = 4 * 1024;
-/// Content of so many bytes is worth a call of its own; smaller pieces are written together.
-const WORTH_A_CALL: usize = 32 * 1024;
 /// Slices of one vectored write.
 const SLICES: usize = 16;
 /// How long a socket stays after its peer ended its direction, towards peers without half-close.

@@ -155,7 +155,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     ),
     honoured(
         "OCKAM_TCP_PORTAL_PAYLOAD_LENGTH",
-        "131072",
+        "129024",
         "most bytes that a portal of the node puts into one message",
     ),
     honoured(
