@@ -59,6 +59,10 @@ def connections(contender, options, seconds=None):
     return result
 
 
+class Unable(Exception):
+    """A contender cannot carry a load."""
+
+
 def idle(contender, options):
     """Memory by the slope between two numbers of connections; at the end all that are open must answer."""
     held, memory = [], []
@@ -68,7 +72,7 @@ def idle(contender, options):
                 connection = socket.create_connection(("127.0.0.1", contender.ports["idle"]), timeout=30)
                 held.append(connection)
                 if connection.recv(1) != b".":
-                    raise SystemExit(f"an idle connection through {contender.name} was closed, after {len(held) - 1} others")
+                    raise Unable(f"an idle connection through {contender.name} was closed, after {len(held) - 1} others")
             time.sleep(1)
             memory.append({hop: memory_bytes(pids) for hop, pids in contender.pids.items()})
         more = options.idle - options.idle // 10

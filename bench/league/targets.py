@@ -1,6 +1,7 @@
 """The programs at the far end."""
 
 import hashlib
+import multiprocessing
 import os
 import selectors
 import shutil
@@ -14,8 +15,10 @@ from .processes import free_port, listening, wait_for
 VERIFIED_BYTES = 16 * 2**20
 
 
-class Echo(threading.Thread):
-    """Says one byte to whoever connects, so that they know to be there from end to end; then returns what it gets."""
+class Echo(multiprocessing.get_context("fork").Process):
+    """Says one byte to whoever connects, so that they know to be there from end to end; then returns what it gets.
+
+    A process, so that its open files are not those of the connections' other ends."""
 
     def __init__(self):
         super().__init__(daemon=True)

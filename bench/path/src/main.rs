@@ -4,6 +4,7 @@
 //! ockam-bench list                          the scenarios: name, rounds to count, bytes in a round
 //! ockam-bench run NAME ROUNDS WARM-UP       runs one
 //! ockam-bench time [NAME ..]                times them, turn by turn; a line of JSON for each
+//! ockam-bench worn CONNECTIONS CHUNKS ROUNDS chunks over a path that has carried so much; waits for a line before them
 //! ```
 //!
 //! A count is the difference of two runs that differ in their rounds alone, so what start and preparation cost is not in
@@ -23,6 +24,7 @@ mod relay;
 mod scenario;
 mod time;
 
+use std::io::stdin;
 use std::process::exit;
 
 use scenario::{SCENARIOS, find};
@@ -51,9 +53,19 @@ fn main() {
             // Ends here, so that taking down what was prepared is in no count.
             exit(0);
         }
+        ["worn", connections, chunks, rounds] => {
+            let number = |text: &str| text.parse().unwrap();
+            path::worn(number(connections), number(chunks), number(rounds), || {
+                println!("worn");
+                stdin().read_line(&mut String::new()).unwrap();
+            });
+            exit(0);
+        }
         ["time", names @ ..] => time::all(names),
         _ => {
-            println!("usage: ockam-bench list | run NAME ROUNDS WARM-UP | time [NAME ..]");
+            println!(
+                "usage: ockam-bench list | run NAME ROUNDS WARM-UP | time [NAME ..] | worn CONNECTIONS CHUNKS ROUNDS"
+            );
             exit(2);
         }
     }

@@ -26,7 +26,7 @@ pub(crate) fn request(_: usize) -> Repeat {
 
 /// 64 KiB there and one byte back.
 pub(crate) fn chunk(_: usize) -> Repeat {
-    exchange(Sealed::Once, 65_536, 1)
+    exchange(Sealed::Once, CHUNK, 1)
 }
 
 /// The same as [`request`] over the route of the quick start.
@@ -36,7 +36,7 @@ pub(crate) fn request_sealed_twice(_: usize) -> Repeat {
 
 /// The same as [`chunk`] over the route of the quick start.
 pub(crate) fn chunk_sealed_twice(_: usize) -> Repeat {
-    exchange(Sealed::Twice, 65_536, 1)
+    exchange(Sealed::Twice, CHUNK, 1)
 }
 
 /// A connection for one request of one byte.
@@ -54,6 +54,33 @@ pub(crate) fn connection(_: usize) -> Repeat {
             }
         });
     })
+}
+
+/// Chunks of 64 KiB over a path that has carried so many connections and chunks before; asks `ready` in between.
+pub(crate) fn worn(connections: usize, chunks: usize, rounds: usize, ready: impl FnOnce()) {
+    let runtime = runtime();
+    let path = runtime.block_on(Path::new(Sealed::Once, CHUNK, 1));
+    let content = vec![7; CHUNK];
+    let send = |chunks: usize, mut client: TcpStream| {
+        let content = &content;
+        async move {
+            for _ in 0..chunks {
+                client.write_all(content).await.unwrap();
+                assert_eq!(client.read_u8().await.unwrap(), 7);
+            }
+            client
+        }
+    };
+    let client = runtime.block_on(async {
+        for _ in 0..connections {
+            let mut client = path.connect().await;
+            client.shutdown().await.unwrap();
+            assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+        }
+        send(chunks, path.connect().await).await
+    });
+    ready();
+    drop(runtime.block_on(send(rounds, client)));
 }
 
 /// How often content is sealed on its way.
@@ -208,3 +235,4 @@ async fn serve(server: TcpListener, there: usize, back: usize) {
 
 const API: Address = Address::from_static("api");
 const OUTLET: Address = Address::from_static("outlet");
+const CHUNK: usize = 65_536;
