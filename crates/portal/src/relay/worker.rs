@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use foldhash::quality::RandomState;
 use ockam_node::{
     Access, Delivery, End, FlowId, Inline, LocalMessage, Node, Origin, Producer, Router, SendError,
     StartError, WorkerGuard,
@@ -48,8 +49,17 @@ pub(super) struct RelayWorker {
     forward: Route,
     first: Address,
     producer: Producer,
-    // Which local senders were opened to answers already; held for one look-up.
-    opened: Mutex<HashSet<Address>>,
+    // Which ways were opened to answers already; held for one look-up.
+    opened: Mutex<HashSet<CameBy, RandomState>>,
+}
+
+/// How a message came to a relay, as this node knows it.
+#[derive(PartialEq, Eq, Hash)]
+enum CameBy {
+    /// Over this connection or channel.
+    Flow(FlowId),
+    /// From this worker of the node.
+    Worker(Address),
 }
 
 impl RelayWorker {
@@ -67,34 +77,41 @@ impl RelayWorker {
 
     /// Lets answers from the relayed node reach the connection that a message came over (spec: messaging 6.3).
     fn open_way_back(&self, router: &Router, message: &LocalMessage) {
+        let came_by = match message.origin.producer {
+            Some(producer) => CameBy::Flow(producer.id),
+            None => CameBy::Worker(message.origin.source.clone()),
+        };
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if opened.contains(&came_by) {
+            return;
+        }
         let Some(back) = message.return_route.first() else {
             return;
         };
         // spec: messaging 12 W13 (only for the connection the message really came over, or for the worker of this node
         // that sent it, and until one of both ends)
-        let came_by = message.origin.producer.map(|producer| producer.id);
-        let really = match came_by {
-            Some(came_by) => {
-                let behind = router.producer_behind(&message.return_route);
-                behind.is_some_and(|producer| producer.id == came_by)
-            }
-            None => back == message.origin.source,
+        let really = match &came_by {
+            CameBy::Flow(flow) => router
+                .producer_behind(&message.return_route)
+                .is_some_and(|producer| producer.id == *flow),
+            CameBy::Worker(source) => back == *source,
         };
         if !really {
             return;
         }
-        let back = back.to_address();
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if opened.contains(&back) {
-            return;
-        }
-        if opened.len() >= MANY_SENDERS && opened.len() == opened.capacity() {
-            opened.retain(|sender| router.is_running(sender));
+        if opened.len() >= MANY_WAYS && opened.len() == opened.capacity() {
+            opened.retain(|way| match way {
+                CameBy::Flow(flow) => router.is_flow(*flow),
+                CameBy::Worker(address) => router.is_running(address),
+            });
         }
         // Both ways: whoever was answered goes on over the route of the answer, which does not pass the relay's address.
-        let onward = came_by.is_none_or(|came_by| router.add_consumer(&self.first, came_by));
-        if router.add_consumer(&back, self.producer.id) && onward {
-            opened.insert(back);
+        let onward = match came_by {
+            CameBy::Flow(flow) => router.add_consumer(&self.first, flow),
+            CameBy::Worker(_) => true,
+        };
+        if router.add_consumer(&back.to_address(), self.producer.id) && onward {
+            opened.insert(came_by);
         }
     }
 }
@@ -120,4 +137,4 @@ impl Inline for RelayWorker {
     }
 }
 
-const MANY_SENDERS: usize = 1024;
+const MANY_WAYS: usize = 1024;
