@@ -16,7 +16,7 @@ use core::ops::Range;
 
 use minicbor::Decoder;
 use ockam_identity::CredentialBundle;
-use ockam_wire::{Buffer, DecodeError, EncodeError, RoutingMessage};
+use ockam_wire::{Buffer, DecodeError, EncodeError, Route, RoutingMessage};
 
 use crate::array_structure::{ArrayStructure, StructureError, item_len};
 use crate::payload::{PayloadError, decode_credentials, encode_credentials};
@@ -82,10 +82,7 @@ impl ChannelMessage {
     pub fn encode(self) -> Result<Buffer, MessageError> {
         match self {
             Self::Payload(message) => {
-                let mut buffer = message.encode()?;
-                buffer.prepend(&PAYLOAD_PREFIX);
-                buffer.append(&[EMPTY_PADDING]);
-                Ok(buffer)
+                Self::encode_payload(&message.onward, &message.return_route, message.payload)
             }
             Self::RefreshCredentials(refresh) => {
                 let mut plaintext = REFRESH_PREFIX.to_vec();
@@ -96,6 +93,22 @@ impl ChannelMessage {
             }
             Self::Close => Ok(Buffer::from_slice(&CLOSE)),
         }
+    }
+
+    /// Writes [`Self::Payload`] around a payload, to be sealed.
+    ///
+    /// # Errors
+    ///
+    /// The routing message is longer than any transport carries.
+    pub fn encode_payload(
+        onward: &Route,
+        return_route: &Route,
+        payload: Buffer,
+    ) -> Result<Buffer, MessageError> {
+        let mut buffer = RoutingMessage::encode_parts(onward, return_route, payload)?;
+        buffer.prepend(&PAYLOAD_PREFIX);
+        buffer.append(&[EMPTY_PADDING]);
+        Ok(buffer)
     }
 
     /// Reads an opened record. The payload stays where it is and gains what stood in front of it as headroom.

@@ -1,5 +1,6 @@
 //! A message inside a node: routes, payload and where it really came from.
 
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -33,6 +34,16 @@ impl LocalMessage {
             origin: Origin::worker(from.clone()),
         }
     }
+
+    /// Takes it from where it is handled, so that it can be kept.
+    pub fn take(&mut self) -> Self {
+        Self {
+            onward: mem::take(&mut self.onward),
+            return_route: mem::take(&mut self.return_route),
+            payload: mem::take(&mut self.payload),
+            origin: self.origin.clone(),
+        }
+    }
 }
 
 impl Weight for LocalMessage {
@@ -62,13 +73,10 @@ impl Origin {
         }
     }
 
-    /// A message that `hop` passes on: the peer stays, the permission to enter does not.
-    pub fn passed_on_by(self, hop: Address) -> Self {
-        Self {
-            source: hop,
-            peer: self.peer,
-            producer: None,
-        }
+    /// Notes that `hop` passes the message on: the peer stays, the permission to enter does not.
+    pub fn pass_on_by(&mut self, hop: Address) {
+        self.source = hop;
+        self.producer = None;
     }
 }
 

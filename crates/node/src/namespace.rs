@@ -31,7 +31,7 @@ use tokio::task::AbortHandle;
 
 use crate::access::Access;
 use crate::flow_control::{FlowId, Producer};
-use crate::message::{LocalMessage, Origin};
+use crate::message::Origin;
 use crate::node::Node;
 use crate::router::{
     Behind, Delivery, End, Entry, Inline, Kind, Router, SendError, StartError, WeakRouter,
@@ -263,11 +263,9 @@ impl Inline for Gate {
         End::Opens
     }
 
-    fn handle(
-        &self,
-        mut message: LocalMessage,
-        delivery: &mut Delivery<'_>,
-    ) -> Result<(), SendError> {
+    fn handle(&self, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        let router = delivery.router();
+        let message = delivery.message();
         let Some(producer) = message.origin.producer else {
             return Err(SendError::Rejected(format!(
                 "only what comes from outside enters `{}`",
@@ -275,15 +273,12 @@ impl Inline for Gate {
             )));
         };
         let way = message.return_route.first().ok_or(SendError::NoRoute)?;
-        let producer = self.way_in(delivery.router(), way, producer)?;
+        let producer = self.way_in(router, way, producer)?;
         message.onward.drop_front();
-        message.origin = Origin {
-            source: message.origin.source,
-            // Who a peer of the outer node is says nothing here.
-            peer: None,
-            producer: Some(producer),
-        };
-        delivery.forward_in(&self.inner, message)
+        // Who a peer of the outer node is says nothing here.
+        message.origin.peer = None;
+        message.origin.producer = Some(producer);
+        delivery.forward_in(&self.inner)
     }
 }
 
@@ -411,11 +406,8 @@ impl Inline for WayOut {
         }
     }
 
-    fn handle(
-        &self,
-        mut message: LocalMessage,
-        delivery: &mut Delivery<'_>,
-    ) -> Result<(), SendError> {
+    fn handle(&self, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        let message = delivery.message();
         let Some(outer) = self.outer.upgrade() else {
             return Err(SendError::Stopped("the outer node has ended".to_owned()));
         };
@@ -432,7 +424,7 @@ impl Inline for WayOut {
         .map_err(|_| SendError::ChainTooLong)?;
         // Of the outer node the message is one that the gate sends.
         message.origin = Origin::worker(self.name.clone());
-        delivery.forward_in(&outer, message)
+        delivery.forward_in(&outer)
     }
 
     fn overhead(&self) -> usize {

@@ -171,7 +171,12 @@ impl Router {
     /// # Cancel safety
     /// Dropped before it is ready, the message is either delivered or not; it is never delivered in part.
     pub fn deliver(&self, message: LocalMessage) -> Delivering {
-        Delivering::start(self, message, None)
+        Delivering::start(self, message, None, None)
+    }
+
+    /// The same for a message that the worker of `guard` sends: it is not looked up.
+    pub(crate) fn deliver_by(&self, guard: &WorkerGuard, message: LocalMessage) -> Delivering {
+        Delivering::start(self, message, Some(&guard.entry), None)
     }
 
     /// Reserves room at the end of the chain that begins at `first` and runs `step` with it.
@@ -181,10 +186,12 @@ impl Router {
         weight: usize,
         step: impl FnOnce(&mut Delivery<'_>) -> Result<(), SendError>,
     ) -> Result<(), SendError> {
-        let end = self.end_of_chain(End::Next(first.clone()));
+        let end = self.end_of_chain(End::Next(first.clone()), &mut []);
         let permit = self.reserve(&end, weight).await;
         let permit = permit.map_err(|_| SendError::Unknown(first.to_string()))?;
-        step(&mut Delivery::chain(self, permit))
+        let (to, back) = (Route::from(first.clone()), Route::new());
+        let mut message = LocalMessage::new(first, to, back, Buffer::default());
+        step(&mut Delivery::chain(self, &mut message, permit, None, &[]))
     }
 
     /// Delivers a message only if there is room now; for callers that must not wait.
@@ -397,7 +404,7 @@ impl Router {
     }
 
     /// The worker that may receive `message`, after all checks.
-    fn admit(&self, message: &LocalMessage) -> Result<Arc<Entry>, SendError> {
+    fn admit(&self, message: &LocalMessage, known: Known<'_>) -> Result<Arc<Entry>, SendError> {
         let Some(first) = message.onward.first() else {
             return Err(SendError::NoRoute);
         };
@@ -407,7 +414,10 @@ impl Router {
         if first.transport() != ockam_wire::TransportType::LOCAL {
             return Err(SendError::NotLocal(first.to_string()));
         }
-        let Some(entry) = self.entry(first.name()) else {
+        let next = known
+            .next
+            .filter(|next| next.address == first && !next.is_gone());
+        let Some(entry) = next.cloned().or_else(|| self.entry(first.name())) else {
             return Err(SendError::unknown(&message.onward));
         };
         if let Some(producer) = &message.origin.producer
@@ -416,8 +426,17 @@ impl Router {
             self.note_denial(&entry, message, &DeniedBy::FlowControl);
             return Err(SendError::FlowControl(entry.address.clone()));
         }
-        if let Some(source) = self.entry(message.origin.source.name())
-            && !self.may(&source, &source.access.outgoing, message, |message| {
+        let origin = &message.origin.source;
+        let looked_up;
+        let source = match known.source.filter(|source| source.address == *origin) {
+            Some(source) => Some(source),
+            None => {
+                looked_up = self.entry(origin.name());
+                looked_up.as_deref()
+            }
+        };
+        if let Some(source) = source
+            && !self.may(source, &source.access.outgoing, message, |message| {
                 self.leads_to(&message.onward)
             })
         {
@@ -480,7 +499,9 @@ impl Router {
         None
     }
 
-    fn end_of_chain(&self, mut end: End) -> End {
+    /// Where a chain ends that begins so. The first workers on the way there are left in `ahead`.
+    fn end_of_chain(&self, mut end: End, ahead: &mut [Option<Arc<Entry>>]) -> End {
+        let mut ahead = ahead.iter_mut();
         for _ in 0..MAX_CHAIN {
             let End::Next(next) = &end else { return end };
             let Some(entry) = self.entry(next.name()) else {
@@ -494,6 +515,9 @@ impl Router {
                     end => end,
                 },
             };
+            if let Some(slot) = ahead.next() {
+                *slot = Some(entry);
+            }
         }
         End::Loopback
     }
@@ -520,7 +544,7 @@ impl Router {
 
     /// Where a chain that begins here ends, for a chain of another node.
     pub(crate) fn end_for_others(&self, end: End) -> End {
-        match self.end_of_chain(end) {
+        match self.end_of_chain(end, &mut []) {
             // It is this node's task that goes on, not that of the one which asks.
             End::Loopback | End::Next(_) | End::Opens => End::Messages(self.inner.loopback.clone()),
             end => end,
@@ -848,6 +872,13 @@ impl Entry {
     }
 }
 
+/// Workers that a message may name, and that are not looked up again then.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    source: Option<&'a Entry>,
+    next: Option<&'a Arc<Entry>>,
+}
+
 pub(crate) enum Kind {
     Mailbox(Arc<Queue<LocalMessage>>),
     Inline(Arc<dyn Inline>),
@@ -862,7 +893,7 @@ async fn run_loopback(router: WeakRouter, mut reader: QueueReader<LocalMessage>)
         // A message that comes back to this queue keeps its room: waiting here for room in it would be waiting for
         // itself. Errors are counted; there is nobody to tell.
         let (message, room) = message.into_parts();
-        drop(Delivering::start(&router, message, room).await);
+        drop(Delivering::start(&router, message, None, room).await);
     }
 }
 

@@ -16,6 +16,7 @@
 //! the path that replays a record over another connection of its own cannot redirect the reverse direction (W39).
 
 use std::fmt;
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -200,24 +201,27 @@ impl Shared {
                 return Err(SendError::Rejected(error.to_string()));
             }
         };
-        let message = LocalMessage {
-            onward: sending.route.clone(),
-            return_route: back,
-            payload: record,
-            origin: Origin::worker(self.peer.channel.clone()),
-        };
-        delivery.forward(message)
+        let message = delivery.message();
+        message.onward.clone_from(&sending.route);
+        message.return_route = back;
+        message.payload = record;
+        message.origin = Origin::worker(self.peer.channel.clone());
+        delivery.forward()
     }
 
-    /// Opens one record. `None`: it said nothing that goes on.
-    fn open(&self, receiver: &mut Receiver, record: LocalMessage) -> Result<Opened, SendError> {
+    /// Opens one record, and leaves the message that it carries in its place.
+    fn open(
+        &self,
+        receiver: &mut Receiver,
+        record: &mut LocalMessage,
+    ) -> Result<Opened, SendError> {
         if *self.closed.borrow() {
             return Err(SendError::Stopped(
                 "the secure channel has been closed".to_owned(),
             ));
         }
         let (nonce, plaintext) = receiver
-            .open(record.payload)
+            .open(mem::take(&mut record.payload))
             .map_err(|error| SendError::Rejected(error.to_string()))?;
         self.note(nonce);
         self.heard.fetch_add(1, Ordering::Relaxed);
@@ -240,7 +244,7 @@ impl Shared {
                 return_route
                     .push_front(&self.peer.channel)
                     .map_err(|_| SendError::ChainTooLong)?;
-                Ok(Opened::Message(LocalMessage {
+                *record = LocalMessage {
                     onward,
                     return_route,
                     payload,
@@ -249,7 +253,8 @@ impl Shared {
                         peer: Some(self.peer.clone()),
                         producer: Some(self.producer),
                     },
-                }))
+                };
+                Ok(Opened::Message)
             }
             ChannelMessage::RefreshCredentials(refresh) => Ok(Opened::Refresh(refresh)),
             ChannelMessage::Close => {
@@ -358,12 +363,10 @@ impl Shared {
     }
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a box per message would be an allocation on the data path"
-)]
+/// What a record was.
 enum Opened {
-    Message(LocalMessage),
+    /// A message, which goes on.
+    Message,
     Refresh(ockam_channel::CredentialRefresh),
     SignOfLife,
     Closed,
@@ -379,22 +382,17 @@ impl Inline for Encryptor {
         End::Next(self.shared.first_hop.clone())
     }
 
-    fn handle(
-        &self,
-        mut message: LocalMessage,
-        delivery: &mut Delivery<'_>,
-    ) -> Result<(), SendError> {
+    fn handle(&self, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        let router = delivery.router();
+        let message = delivery.message();
         message.onward.drop_front();
         if message.origin.peer.is_some() {
-            delivery.router().note_relayed(message.payload.len());
+            router.note_relayed(message.payload.len());
         }
-        let plaintext = ChannelMessage::Payload(RoutingMessage {
-            onward: message.onward,
-            return_route: message.return_route,
-            payload: message.payload,
-        })
-        .encode()
-        .map_err(|_| SendError::TooLarge)?;
+        let payload = mem::take(&mut message.payload);
+        let plaintext =
+            ChannelMessage::encode_payload(&message.onward, &message.return_route, payload)
+                .map_err(|_| SendError::TooLarge)?;
         // spec: trust 5.1 (a payload's own return route at its origin is empty)
         self.shared.seal(plaintext, Route::new(), delivery)
     }

@@ -211,20 +211,18 @@ impl Inline for Hop {
         true
     }
 
-    fn handle(
-        &self,
-        mut message: LocalMessage,
-        delivery: &mut Delivery<'_>,
-    ) -> Result<(), SendError> {
+    fn handle(&self, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        let router = delivery.router();
+        let message = delivery.message();
         message.onward.drop_front();
         // spec: messaging 12 W5 (the hop limit ends a loop)
         message
             .return_route
             .push_front(&self.0)
             .map_err(|_| SendError::ChainTooLong)?;
-        self.open_way_back(delivery.router(), &message);
-        message.origin = message.origin.passed_on_by(self.0.clone());
-        delivery.forward(message)
+        self.open_way_back(router, message);
+        message.origin.pass_on_by(self.0.clone());
+        delivery.forward()
     }
 }
 

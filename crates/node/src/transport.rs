@@ -15,6 +15,7 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
@@ -177,16 +178,19 @@ impl Inbound {
         }
         let delivered = self
             .router
-            .deliver(LocalMessage {
-                onward: message.onward,
-                return_route: message.return_route,
-                payload: message.payload,
-                origin: Origin {
-                    source: self.receiver.address().clone(),
-                    peer: None,
-                    producer: Some(self.producer),
+            .deliver_by(
+                &self.receiver,
+                LocalMessage {
+                    onward: message.onward,
+                    return_route: message.return_route,
+                    payload: message.payload,
+                    origin: Origin {
+                        source: self.receiver.address().clone(),
+                        peer: None,
+                        producer: Some(self.producer),
+                    },
                 },
-            })
+            )
             .await;
         if delivered.is_ok() && !self.shared.proven.load(Ordering::Relaxed) {
             self.shared.proven.store(true, Ordering::Relaxed);
@@ -237,7 +241,7 @@ impl Outbound {
     /// # Cancel safety
     /// No message is lost when the future is dropped.
     pub async fn next_batch(&mut self, into: &mut Vec<Queued<Frame>>, most: usize) -> usize {
-        *self.shared.leaving.waiting() -= std::mem::take(&mut self.given);
+        *self.shared.leaving.waiting() -= mem::take(&mut self.given);
         if self.sender.is_some() {
             let taken = tokio::select! {
                 biased;
@@ -361,18 +365,12 @@ impl Inline for Sender {
         End::Frames(self.queue.clone())
     }
 
-    fn handle(
-        &self,
-        mut message: LocalMessage,
-        delivery: &mut Delivery<'_>,
-    ) -> Result<(), SendError> {
-        message.onward.pop_front();
-        let mut frame = Frame::new(RoutingMessage {
-            onward: message.onward,
-            return_route: message.return_route,
-            payload: message.payload,
-        })
-        .map_err(|_| SendError::TooLarge)?;
+    fn handle(&self, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        let message = delivery.message();
+        message.onward.drop_front();
+        let payload = mem::take(&mut message.payload);
+        let mut frame = Frame::new(&message.onward, &message.return_route, payload)
+            .map_err(|_| SendError::TooLarge)?;
         if frame.len() > self.message_limit.saturating_add(frame::PREFIX) {
             return Err(SendError::TooLarge);
         }
@@ -515,10 +513,11 @@ impl Inline for Nobody {
         End::Loopback
     }
 
-    fn handle(&self, message: LocalMessage, _: &mut Delivery<'_>) -> Result<(), SendError> {
+    fn handle(&self, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
         Err(SendError::Rejected(format!(
             "`{}` only sends",
-            message
+            delivery
+                .message()
                 .onward
                 .first()
                 .map(|first| first.to_string())

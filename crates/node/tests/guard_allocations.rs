@@ -55,7 +55,7 @@ async fn guarded_worker_receives_with_as_many_allocations_as_an_open_one() {
         fn end(&self) -> End {
             End::Opens
         }
-        fn handle(&self, _: LocalMessage, _: &mut Delivery<'_>) -> Result<(), SendError> {
+        fn handle(&self, _: &mut Delivery<'_>) -> Result<(), SendError> {
             Ok(())
         }
     }

@@ -19,9 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use ockam_identity::Identifier;
-use ockam_node::{
-    ChannelPeer, Delivery, End, FlowId, Inline, LocalMessage, Origin, Router, SendError,
-};
+use ockam_node::{ChannelPeer, Delivery, End, FlowId, Inline, Origin, Router, SendError};
 use ockam_wire::{Address, Buffer, HEADROOM, Route, TAILROOM};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{Notify, watch};
@@ -117,11 +115,8 @@ impl Connection {
     }
 
     /// Takes one message that was sent to this connection.
-    pub(crate) fn receive(
-        &self,
-        message: LocalMessage,
-        delivery: &mut Delivery<'_>,
-    ) -> Result<(), SendError> {
+    pub(crate) fn receive(&self, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        let message = delivery.message();
         if message.onward.len() != 1 {
             return Err(SendError::Rejected(
                 "a portal connection is the end of a route".into(),
@@ -144,7 +139,7 @@ impl Connection {
             ));
         }
         self.traffic.hear();
-        let mut payload = message.payload;
+        let mut payload = std::mem::take(&mut message.payload);
         let mut state = self.state();
         // A node on the way may drop and reorder records; each is authentic, the stream they make is not.
         let arrival = if breaks(message.origin.peer.as_deref()) == self.breaks {
@@ -159,7 +154,7 @@ impl Connection {
         match arrival {
             Arrival::Ignored => {}
             Arrival::Opened => {
-                self.set_remote(message.return_route);
+                self.set_remote(std::mem::take(&mut message.return_route));
                 self.turn(&mut state, Status::Open);
             }
             Arrival::Refused(reason) | Arrival::Aborted(reason) => {
@@ -731,8 +726,8 @@ impl Inline for Remote {
         }
     }
 
-    fn handle(&self, message: LocalMessage, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
-        self.0.receive(message, delivery)
+    fn handle(&self, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        self.0.receive(delivery)
     }
 }
 

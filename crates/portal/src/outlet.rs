@@ -182,13 +182,10 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     /// Answers one request for a connection.
-    fn accept(
-        self: &Arc<Self>,
-        message: LocalMessage,
-        delivery: &mut Delivery<'_>,
-    ) -> Result<(), SendError> {
+    fn accept(self: &Arc<Self>, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        let message: &LocalMessage = delivery.message();
         let request = Message::parse(message.payload.as_slice())
-            .map_err(|error| self.rejected(&message, error.to_string()))?;
+            .map_err(|error| self.rejected(message, error.to_string()))?;
         let (dialect, credit) = match (self.options.handshake, request) {
             (Handshake::Wait, Message::Ping) => (Dialect::Published, 0),
             (Handshake::Wait, Message::Open { credit })
@@ -196,10 +193,10 @@ impl Shared {
             {
                 (Dialect::Streams, credit)
             }
-            (Handshake::Skip, _) => return self.take_unanswered(message, delivery),
-            _ => return Err(self.rejected(&message, "an outlet is asked with a Ping".to_owned())),
+            (Handshake::Skip, _) => return self.take_unanswered(delivery),
+            _ => return Err(self.rejected(message, "an outlet is asked with a Ping".to_owned())),
         };
-        match self.begin(dialect, credit, &message) {
+        match self.begin(dialect, credit, message) {
             Ok(_) | Err(NotBegun::Told) => Ok(()),
             Err(NotBegun::NotAllowed) => Err(self.not_allowed()),
         }
@@ -221,11 +218,8 @@ impl Shared {
     }
 
     /// Without handshake any first message of a caller makes a connection (spec: messaging 7.9).
-    fn take_unanswered(
-        self: &Arc<Self>,
-        message: LocalMessage,
-        delivery: &mut Delivery<'_>,
-    ) -> Result<(), SendError> {
+    fn take_unanswered(self: &Arc<Self>, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        let message: &LocalMessage = delivery.message();
         let Some(last) = message.return_route.last() else {
             return Err(SendError::Rejected(
                 "an outlet cannot answer without a return route".into(),
@@ -239,7 +233,7 @@ impl Shared {
         let connection = match known {
             Some(connection) => connection,
             None => {
-                let connection = match self.begin(Dialect::SkipHandshake, 0, &message) {
+                let connection = match self.begin(Dialect::SkipHandshake, 0, message) {
                     Ok(connection) => connection,
                     Err(NotBegun::Told) => return Ok(()),
                     Err(NotBegun::NotAllowed) => return Err(self.not_allowed()),
@@ -252,7 +246,7 @@ impl Shared {
                 connection
             }
         };
-        connection.receive(message, delivery)
+        connection.receive(delivery)
     }
 
     /// Admits a connection and starts connecting it, or refuses it.
@@ -436,13 +430,13 @@ impl Inline for Listener {
         }
     }
 
-    fn handle(&self, message: LocalMessage, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
-        if message.onward.len() != 1 {
+    fn handle(&self, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        if delivery.message().onward.len() != 1 {
             return Err(SendError::Rejected(
                 "an outlet is the end of a route".into(),
             ));
         }
-        self.0.accept(message, delivery)
+        self.0.accept(delivery)
     }
 }
 

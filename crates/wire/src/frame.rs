@@ -19,6 +19,7 @@
 //! Specification: messaging 2.1, guards of messaging 12 (W2).
 
 use crate::buffer::Buffer;
+use crate::route::Route;
 use crate::routing::{self, EncodeError, RoutingMessage};
 use bytes::buf::Limit;
 use bytes::{Buf, BufMut, BytesMut};
@@ -76,20 +77,15 @@ pub fn frame(mut body: Buffer) -> Result<Buffer, EncodeError> {
 /// # Errors
 /// If the body would be longer than [`MAX_FRAME`].
 pub fn encode(message: RoutingMessage) -> Result<Buffer, EncodeError> {
-    let header = message.checked_header_len()?;
     let RoutingMessage {
         onward,
         return_route,
         mut payload,
     } = message;
     let length = payload.len();
-    put(
-        payload.claim_front(PREFIX + header),
-        header,
-        length,
-        &onward,
-        &return_route,
-    );
+    let header = routing::checked_header_len(&onward, &return_route, length)?;
+    let front = payload.claim_front(PREFIX + header);
+    put(front, header, length, &onward, &return_route);
     Ok(payload)
 }
 
@@ -106,27 +102,17 @@ impl Frame {
     ///
     /// # Errors
     /// If the body would be longer than [`MAX_FRAME`].
-    pub fn new(message: RoutingMessage) -> Result<Self, EncodeError> {
-        let header = message.checked_header_len()?;
-        if message.payload.headroom() >= PREFIX + header {
-            return Ok(Self {
-                head: Buffer::default(),
-                body: encode(message)?,
-            });
-        }
-        let RoutingMessage {
-            onward,
-            return_route,
-            payload: body,
-        } = message;
-        let mut head = Buffer::with_headroom(PREFIX + header, 0, 0);
-        put(
-            head.claim_front(PREFIX + header),
-            header,
-            body.len(),
-            &onward,
-            &return_route,
-        );
+    pub fn new(onward: &Route, return_route: &Route, payload: Buffer) -> Result<Self, EncodeError> {
+        let length = payload.len();
+        let header = routing::checked_header_len(onward, return_route, length)?;
+        let (mut head, mut body) = (Buffer::default(), payload);
+        let front = if body.headroom() >= PREFIX + header {
+            body.claim_front(PREFIX + header)
+        } else {
+            head = Buffer::with_headroom(PREFIX + header, 0, 0);
+            head.claim_front(PREFIX + header)
+        };
+        put(front, header, length, onward, return_route);
         Ok(Self { head, body })
     }
 
@@ -177,13 +163,7 @@ impl From<Buffer> for Frame {
     }
 }
 
-fn put(
-    out: &mut [u8],
-    header: usize,
-    payload: usize,
-    onward: &crate::Route,
-    return_route: &crate::Route,
-) {
+fn put(out: &mut [u8], header: usize, payload: usize, onward: &Route, return_route: &Route) {
     if let Some((prefix, out)) = out.split_first_chunk_mut::<PREFIX>() {
         *prefix = ((header + payload) as u32).to_be_bytes();
         routing::put_header(out, onward, return_route, payload);

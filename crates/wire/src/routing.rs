@@ -64,14 +64,21 @@ impl RoutingMessage {
     /// # Errors
     /// If the message would be longer than [`MAX_MESSAGE`].
     pub fn encode(self) -> Result<Buffer, EncodeError> {
-        let header = self.checked_header_len()?;
-        let Self {
-            onward,
-            return_route,
-            mut payload,
-        } = self;
+        Self::encode_parts(&self.onward, &self.return_route, self.payload)
+    }
+
+    /// The same for a message that is not put together.
+    ///
+    /// # Errors
+    /// As for [`Self::encode`].
+    pub fn encode_parts(
+        onward: &Route,
+        return_route: &Route,
+        mut payload: Buffer,
+    ) -> Result<Buffer, EncodeError> {
         let length = payload.len();
-        put_header(payload.claim_front(header), &onward, &return_route, length);
+        let header = checked_header_len(onward, return_route, length)?;
+        put_header(payload.claim_front(header), onward, return_route, length);
         Ok(payload)
     }
 
@@ -123,18 +130,23 @@ impl RoutingMessage {
     pub fn header_len(&self) -> usize {
         header_len(&self.onward, &self.return_route, self.payload.len())
     }
+}
 
-    pub(crate) fn checked_header_len(&self) -> Result<usize, EncodeError> {
-        let header = self.header_len();
-        let length = header + self.payload.len();
-        if length > MAX_MESSAGE {
-            return Err(EncodeError::TooLong {
-                length,
-                limit: MAX_MESSAGE,
-            });
-        }
-        Ok(header)
+#[inline]
+pub(crate) fn checked_header_len(
+    onward: &Route,
+    return_route: &Route,
+    payload_len: usize,
+) -> Result<usize, EncodeError> {
+    let header = header_len(onward, return_route, payload_len);
+    let length = header + payload_len;
+    if length > MAX_MESSAGE {
+        return Err(EncodeError::TooLong {
+            length,
+            limit: MAX_MESSAGE,
+        });
     }
+    Ok(header)
 }
 
 /// Fills a slice of exactly [`header_len`] bytes.

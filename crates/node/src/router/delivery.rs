@@ -6,20 +6,21 @@ use std::sync::Arc;
 use ockam_wire::frame::Frame;
 use ockam_wire::{Address, Buffer};
 
-use super::{Kind, MAX_CHAIN, Permit, Queue, Router, SendError};
+use super::{Entry, Kind, Known, MAX_CHAIN, Permit, Queue, Router, SendError};
 use crate::message::LocalMessage;
 use crate::queue::Weight;
 
-/// A worker that is a plain function: it changes a message and hands it on.
+/// A worker that is a plain function: it changes a message where it is and hands it on.
 pub trait Inline: Send + Sync + 'static {
     /// Where the messages that this worker receives end up, so that room can be reserved before the chain runs.
     fn end(&self) -> End;
 
-    /// Handles one message: puts it into the queue it belongs to or hands it on, both through `delivery`.
+    /// Handles the message of `delivery`: puts it into the queue it belongs to, or changes it and hands it on. What is
+    /// left of it afterwards goes nowhere.
     ///
     /// # Errors
     /// Why the message is dropped; counted by the router.
-    fn handle(&self, message: LocalMessage, delivery: &mut Delivery<'_>) -> Result<(), SendError>;
+    fn handle(&self, delivery: &mut Delivery<'_>) -> Result<(), SendError>;
 
     /// Whether a message goes on to what its route names next, wherever that is.
     fn passes_on(&self) -> bool {
@@ -54,123 +55,145 @@ pub enum End {
     Loopback,
 }
 
-/// What an inline worker may do with a message, and the room that was reserved for it.
+/// One message in the hands of an inline worker, and the room that was reserved for it. The message stays in one place from
+/// the first worker of a chain to the last.
 pub struct Delivery<'a> {
     router: &'a Router,
+    message: &'a mut LocalMessage,
+    /// Who has the message.
+    at: Option<&'a Entry>,
+    /// Who is next, as far as it was looked up when room was reserved.
+    ahead: &'a [Option<Arc<Entry>>],
     mode: Mode,
     depth: usize,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a box per message would be an allocation on the data path"
-)]
 enum Mode {
+    /// Whoever called a worker that opens messages goes on with what it left.
     Opening(Option<GoesOn>),
     Chain(Option<Permit>),
 }
 
-/// What a worker that opens messages has found.
-pub(super) struct GoesOn {
-    pub(super) message: LocalMessage,
-    /// The router of another node, where it goes on.
-    pub(super) elsewhere: Option<Router>,
+/// Where a message goes on that a worker has opened.
+pub(super) enum GoesOn {
+    Here,
+    /// At another node.
+    In(Router),
 }
 
 impl<'a> Delivery<'a> {
-    pub(super) fn opening(router: &'a Router) -> Self {
+    pub(super) fn opening(router: &'a Router, message: &'a mut LocalMessage) -> Self {
         Self {
             router,
+            message,
+            at: None,
+            ahead: &[],
             mode: Mode::Opening(None),
             depth: 0,
         }
     }
 
-    pub(super) fn chain(router: &'a Router, permit: Permit) -> Self {
+    pub(super) fn chain(
+        router: &'a Router,
+        message: &'a mut LocalMessage,
+        permit: Permit,
+        at: Option<&'a Entry>,
+        ahead: &'a [Option<Arc<Entry>>],
+    ) -> Self {
         Self {
             router,
+            message,
+            at,
+            ahead,
             mode: Mode::Chain(Some(permit)),
             depth: 0,
         }
     }
 
-    pub(super) fn into_opened(self) -> Option<GoesOn> {
+    pub(super) fn goes_on(self) -> Option<GoesOn> {
         match self.mode {
-            Mode::Opening(opened) => opened,
+            Mode::Opening(goes_on) => goes_on,
             Mode::Chain(_) => None,
         }
     }
 
     /// The router that the message runs through.
-    pub fn router(&self) -> &Router {
+    pub fn router(&self) -> &'a Router {
         self.router
+    }
+
+    /// The message.
+    pub fn message(&mut self) -> &mut LocalMessage {
+        self.message
     }
 
     /// Hands the message to the worker that its onward route names, after the same checks as for any other.
     ///
     /// # Errors
     /// Why it was refused.
-    pub fn forward(&mut self, message: LocalMessage) -> Result<(), SendError> {
+    pub fn forward(&mut self) -> Result<(), SendError> {
         let permit = match &mut self.mode {
-            Mode::Opening(opened) => {
-                *opened = Some(GoesOn {
-                    message,
-                    elsewhere: None,
-                });
+            Mode::Opening(goes_on) => {
+                *goes_on = Some(GoesOn::Here);
                 return Ok(());
             }
-            Mode::Chain(permit) => permit,
+            Mode::Chain(permit) => permit.take(),
         };
         if self.depth >= MAX_CHAIN {
             return Err(SendError::ChainTooLong);
         }
-        let entry = self.router.admit(&message)?;
+        let (next, ahead) = match self.ahead {
+            [Some(next), ahead @ ..] => (Some(next), ahead),
+            _ => (None, [].as_slice()),
+        };
+        let known = Known {
+            source: self.at,
+            next,
+        };
+        let entry = self.router.admit(self.message, known)?;
         match &entry.kind {
-            Kind::Mailbox(queue) => queue
-                .push(message, permit.take())
-                .map_err(|closed| SendError::Stopped(closed.to_string())),
-            Kind::Inline(worker) if matches!(worker.end(), End::Opens) => self
-                .router
-                .loopback()
-                .push(message, permit.take())
-                .map_err(|closed| SendError::Stopped(closed.to_string())),
-            Kind::Inline(worker) => {
-                self.depth += 1;
-                worker.handle(message, self)
+            Kind::Mailbox(queue) => push(queue, self.message.take(), permit),
+            Kind::Inline(worker) if matches!(worker.end(), End::Opens) => {
+                push(self.router.loopback(), self.message.take(), permit)
             }
+            Kind::Inline(worker) => worker.handle(&mut Delivery {
+                router: self.router,
+                message: self.message,
+                at: Some(&entry),
+                ahead,
+                mode: Mode::Chain(permit),
+                depth: self.depth + 1,
+            }),
         }
     }
 
     /// Hands the message to the worker of another node that its onward route names, after the checks of that node.
-    pub(crate) fn forward_in(
-        &mut self,
-        router: &Router,
-        message: LocalMessage,
-    ) -> Result<(), SendError> {
+    pub(crate) fn forward_in(&mut self, router: &Router) -> Result<(), SendError> {
         let permit = match &mut self.mode {
-            Mode::Opening(opened) => {
-                *opened = Some(GoesOn {
-                    message,
-                    elsewhere: Some(router.clone()),
-                });
+            Mode::Opening(goes_on) => {
+                *goes_on = Some(GoesOn::In(router.clone()));
                 return Ok(());
             }
             Mode::Chain(permit) => permit.take(),
         };
         let mut there = Delivery {
             router,
+            message: self.message,
+            at: None,
+            ahead: &[],
             mode: Mode::Chain(permit),
             depth: self.depth + 1,
         };
-        there.forward(message)
+        there.forward()
     }
 
     /// Hands the message to another task instead of the chain that is running, which holds locks of its own.
-    pub(crate) fn defer(&mut self, message: LocalMessage) -> Result<(), SendError> {
-        self.router
-            .loopback()
-            .push(message, self.take_permit())
-            .map_err(|closed| SendError::Stopped(closed.to_string()))
+    pub(crate) fn defer(&mut self) -> Result<(), SendError> {
+        push(
+            self.router.loopback(),
+            self.message.take(),
+            self.take_permit(),
+        )
     }
 
     /// Whether the source opens the message and goes on with what it finds, outside of any chain.
@@ -183,9 +206,7 @@ impl<'a> Delivery<'a> {
     /// # Errors
     /// [`SendError::Stopped`] when the queue's reader is gone.
     pub fn commit<T: Weight>(&mut self, queue: &Queue<T>, item: T) -> Result<(), SendError> {
-        queue
-            .push(item, self.take_permit())
-            .map_err(|closed| SendError::Stopped(closed.to_string()))
+        push(queue, item, self.take_permit())
     }
 
     fn take_permit(&mut self) -> Option<Permit> {
@@ -194,6 +215,12 @@ impl<'a> Delivery<'a> {
             Mode::Chain(permit) => permit.take(),
         }
     }
+}
+
+fn push<T: Weight>(queue: &Queue<T>, item: T, permit: Option<Permit>) -> Result<(), SendError> {
+    queue
+        .push(item, permit)
+        .map_err(|closed| SendError::Stopped(closed.to_string()))
 }
 
 impl fmt::Debug for Delivery<'_> {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use super::{Delivery, End, Entry, Kind, MAX_CHAIN, Permit, Router, SendError};
+use super::delivery::GoesOn;
+use super::{Delivery, End, Entry, Kind, Known, MAX_CHAIN, Permit, Router, SendError};
 use crate::message::LocalMessage;
 use crate::on_demand::Started;
 use crate::queue::Weight;
@@ -24,8 +25,14 @@ enum Progress {
 }
 
 impl Delivering {
-    /// Begins to deliver a message. `room` is what it holds in the queue behind [`End::Loopback`] already.
-    pub(super) fn start(router: &Router, message: LocalMessage, room: Option<Permit>) -> Self {
+    /// Begins to deliver a message. `by` is who sends it, where that is at hand; `room` what it holds in the queue behind
+    /// [`End::Loopback`] already.
+    pub(super) fn start(
+        router: &Router,
+        mut message: LocalMessage,
+        by: Option<&Entry>,
+        room: Option<Permit>,
+    ) -> Self {
         let mut journey = Journey {
             elsewhere: None,
             // The task behind the loopback serves everybody: nobody's worker is waited for there.
@@ -33,11 +40,13 @@ impl Delivering {
             room,
             steps: MAX_CHAIN,
         };
-        Self(match journey.advance(router, message) {
+        Self(match journey.advance(router, by, &mut message) {
             Ok(None) => Progress::Ended(std::future::ready(Ok(()))),
             Ok(Some(wait)) => {
                 let router = router.clone();
-                Progress::Waits(Box::pin(async move { journey.finish(&router, wait).await }))
+                Progress::Waits(Box::pin(async move {
+                    journey.finish(&router, message, wait).await
+                }))
             }
             Err(error) => Progress::Ended(std::future::ready(Err(error))),
         })
@@ -74,9 +83,9 @@ struct Journey {
 /// What has to be waited for.
 enum Wait {
     /// Room at the end of the chain that begins at this worker.
-    Room(LocalMessage, Arc<Entry>, End),
+    Room(Arc<Entry>, End),
     /// The worker itself.
-    Start(LocalMessage),
+    Start,
 }
 
 impl Journey {
@@ -84,9 +93,10 @@ impl Journey {
     fn advance(
         &mut self,
         source: &Router,
-        message: LocalMessage,
+        by: Option<&Entry>,
+        message: &mut LocalMessage,
     ) -> Result<Option<Wait>, SendError> {
-        let outcome = self.run(source, message);
+        let outcome = self.run(source, by, message);
         self.count(source, outcome.as_ref().map(Option::is_none));
         outcome
     }
@@ -94,34 +104,42 @@ impl Journey {
     fn run(
         &mut self,
         source: &Router,
-        mut message: LocalMessage,
+        mut by: Option<&Entry>,
+        message: &mut LocalMessage,
     ) -> Result<Option<Wait>, SendError> {
+        let mut opened_by: Option<Arc<Entry>> = None;
         while let Some(left) = self.steps.checked_sub(1) {
             self.steps = left;
             let router = self.elsewhere.as_ref().unwrap_or(source);
-            let entry = match router.admit(&message) {
+            let known = Known {
+                source: opened_by.as_deref().or(by.take()),
+                next: None,
+            };
+            let entry = match router.admit(message, known) {
                 Err(SendError::Unknown(_)) if self.may_start => {
                     self.may_start = false;
-                    return Ok(Some(Wait::Start(message)));
+                    return Ok(Some(Wait::Start));
                 }
                 admitted => admitted?,
             };
+            let mut ahead = [const { None }; AHEAD];
             let end = match &entry.kind {
                 Kind::Mailbox(queue) => End::Messages(queue.clone()),
-                Kind::Inline(worker) => router.end_of_chain(worker.end()),
+                Kind::Inline(worker) => router.end_of_chain(worker.end(), &mut ahead),
             };
             if let (End::Opens, Kind::Inline(worker)) = (&end, &entry.kind) {
-                let mut delivery = Delivery::opening(router);
-                worker.handle(message, &mut delivery)?;
-                let Some(opened) = delivery.into_opened() else {
-                    return Ok(None);
-                };
-                message = opened.message;
-                if opened.elsewhere.is_some() {
-                    self.elsewhere = opened.elsewhere;
-                    // Room of the node that it has left is none here.
-                    self.room = None;
-                    self.may_start = true;
+                let mut delivery = Delivery::opening(router, message);
+                worker.handle(&mut delivery)?;
+                match delivery.goes_on() {
+                    None => return Ok(None),
+                    Some(GoesOn::Here) => opened_by = Some(entry),
+                    Some(GoesOn::In(elsewhere)) => {
+                        self.elsewhere = Some(elsewhere);
+                        // What was known, and the room, are of the node that it has left.
+                        opened_by = None;
+                        self.room = None;
+                        self.may_start = true;
+                    }
                 }
                 continue;
             }
@@ -130,40 +148,41 @@ impl Journey {
                 _ => router.try_reserve(&end, message.weight()),
             };
             let Some(permit) = permit else {
-                return Ok(Some(Wait::Room(message, entry, end)));
+                return Ok(Some(Wait::Room(entry, end)));
             };
-            match entry.take(router, message, permit)? {
-                None => return Ok(None),
-                Some(not_taken) => message = not_taken,
+            if entry.take(router, message, permit, &ahead)? == Taken::Yes {
+                return Ok(None);
             }
+            opened_by = None;
         }
         Err(SendError::ChainTooLong)
     }
 
-    async fn finish(mut self, source: &Router, mut wait: Wait) -> Result<(), SendError> {
+    async fn finish(
+        mut self,
+        source: &Router,
+        mut message: LocalMessage,
+        mut wait: Wait,
+    ) -> Result<(), SendError> {
         loop {
             let router = self.elsewhere.as_ref().unwrap_or(source);
             let waited = match wait {
-                Wait::Room(message, entry, end) => {
-                    match router.reserve(&end, message.weight()).await {
-                        Ok(permit) => entry.take(router, message, permit),
-                        Err(_) => Err(SendError::unknown(&message.onward)),
-                    }
-                }
-                Wait::Start(message) => match router.starters().start_for(&message).await {
-                    Started::Running => Ok(Some(message)),
+                // What was known ahead may have ended meanwhile.
+                Wait::Room(entry, end) => match router.reserve(&end, message.weight()).await {
+                    Ok(permit) => entry.take(router, &mut message, permit, &[]),
+                    Err(_) => Err(SendError::unknown(&message.onward)),
+                },
+                Wait::Start => match router.starters().start_for(&message).await {
+                    Started::Running => Ok(Taken::NotYet),
                     Started::Unknown => Err(SendError::unknown(&message.onward)),
                 },
             };
-            let message = match waited {
-                Ok(Some(message)) => message,
-                ended => {
-                    let ended = ended.map(drop);
-                    self.count(source, ended.as_ref().map(|()| true));
-                    return ended;
-                }
-            };
-            match self.advance(source, message)? {
+            if !matches!(waited, Ok(Taken::NotYet)) {
+                let ended = waited.map(drop);
+                self.count(source, ended.as_ref().map(|()| true));
+                return ended;
+            }
+            match self.advance(source, None, &mut message)? {
                 None => return Ok(()),
                 Some(next) => wait = next,
             }
@@ -180,25 +199,42 @@ impl Journey {
     }
 }
 
+/// Whether a worker took a message that there was room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    Yes,
+    /// It has turned out to be one that is called before its end is known.
+    NotYet,
+}
+
 impl Entry {
-    /// Hands a message over, with room where it ends. It comes back if the worker turned out to be one that is called
-    /// before that is known.
+    /// Hands a message over, with room where it ends.
     fn take(
         &self,
         router: &Router,
-        message: LocalMessage,
+        message: &mut LocalMessage,
         permit: Permit,
-    ) -> Result<Option<LocalMessage>, SendError> {
+        ahead: &[Option<Arc<Self>>],
+    ) -> Result<Taken, SendError> {
         match &self.kind {
             Kind::Mailbox(queue) => queue
-                .push(message, Some(permit))
+                .push(message.take(), Some(permit))
                 .map_err(|closed| SendError::Stopped(closed.to_string()))?,
             // A decryptor whose handshake was finished while the message waited for room.
-            Kind::Inline(worker) if matches!(worker.end(), End::Opens) => return Ok(Some(message)),
+            Kind::Inline(worker) if matches!(worker.end(), End::Opens) => return Ok(Taken::NotYet),
             Kind::Inline(worker) => {
-                worker.handle(message, &mut Delivery::chain(router, permit))?;
+                worker.handle(&mut Delivery::chain(
+                    router,
+                    message,
+                    permit,
+                    Some(self),
+                    ahead,
+                ))?;
             }
         }
-        Ok(None)
+        Ok(Taken::Yes)
     }
 }
+
+/// Workers of a chain that are looked up once: behind a relay lie an encryptor and the sender of a transport.
+const AHEAD: usize = 2;

@@ -271,13 +271,9 @@ async fn messages_that_come_back_to_the_loopback_do_not_wait_for_themselves() {
         fn end(&self) -> End {
             End::Opens
         }
-        fn handle(
-            &self,
-            mut message: LocalMessage,
-            delivery: &mut Delivery<'_>,
-        ) -> Result<(), SendError> {
-            message.onward.drop_front();
-            delivery.forward(message)
+        fn handle(&self, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+            delivery.message().onward.drop_front();
+            delivery.forward()
         }
     }
     let router = Router::new();
@@ -345,9 +341,10 @@ impl Inline for Sink {
         End::Buffers(self.queue.clone())
     }
 
-    fn handle(&self, message: LocalMessage, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+    fn handle(&self, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
         self.handled.fetch_add(1, Ordering::Relaxed);
-        delivery.commit(&self.queue, message.payload)
+        let payload = std::mem::take(&mut delivery.message().payload);
+        delivery.commit(&self.queue, payload)
     }
 }
 
@@ -358,13 +355,9 @@ impl Inline for Step {
         End::Next(self.0.clone())
     }
 
-    fn handle(
-        &self,
-        mut message: LocalMessage,
-        delivery: &mut Delivery<'_>,
-    ) -> Result<(), SendError> {
-        message.onward.drop_front();
-        delivery.forward(message)
+    fn handle(&self, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        delivery.message().onward.drop_front();
+        delivery.forward()
     }
 }
 
@@ -375,8 +368,8 @@ impl Inline for Loop {
         End::Next(self.0.clone())
     }
 
-    fn handle(&self, message: LocalMessage, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
-        delivery.forward(message)
+    fn handle(&self, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        delivery.forward()
     }
 }
 

@@ -302,13 +302,14 @@ impl Allowance {
 }
 
 impl Open {
-    fn open(&mut self, record: LocalMessage) -> Result<Option<LocalMessage>, SendError> {
+    /// Opens one record. Returns whether it was a message, which goes on in its place.
+    fn open(&mut self, record: &mut LocalMessage) -> Result<bool, SendError> {
         match self.shared.open(&mut self.receiver, record)? {
-            Opened::Message(message) => Ok(Some(message)),
-            Opened::Closed | Opened::SignOfLife => Ok(None),
+            Opened::Message => Ok(true),
+            Opened::Closed | Opened::SignOfLife => Ok(false),
             Opened::Refresh(refresh) => {
                 self.refresh(refresh)?;
-                Ok(None)
+                Ok(false)
             }
         }
     }
@@ -349,10 +350,11 @@ impl Decryptor {
                     }
                 }
             };
-            match open.open(message.into_inner()) {
+            let mut message = message.into_inner();
+            match open.open(&mut message) {
                 // Refusals are counted by the router.
-                Ok(Some(inner)) => drop(open.shared.router.deliver(inner).await),
-                Ok(None) => {}
+                Ok(true) => drop(open.shared.router.deliver(message).await),
+                Ok(false) => {}
                 Err(error) => tracing::debug!("early record refused: {error}"),
             }
         }
@@ -368,20 +370,20 @@ impl Inline for Decryptor {
         }
     }
 
-    fn handle(&self, message: LocalMessage, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
-        let opened = {
+    fn handle(&self, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        let goes_on = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             match &mut *state {
-                State::Waiting => return delivery.commit(&self.queue, message),
+                State::Waiting => {
+                    let message = delivery.message().take();
+                    return delivery.commit(&self.queue, message);
+                }
                 // The chain found the handshake unfinished, and may hold the lock of the channel that it came through.
-                State::Open(_) if !delivery.is_opening() => return delivery.defer(message),
-                State::Open(open) => open.open(message)?,
+                State::Open(_) if !delivery.is_opening() => return delivery.defer(),
+                State::Open(open) => open.open(delivery.message())?,
             }
         };
-        match opened {
-            Some(message) => delivery.forward(message),
-            None => Ok(()),
-        }
+        if goes_on { delivery.forward() } else { Ok(()) }
     }
 }
 

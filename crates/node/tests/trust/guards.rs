@@ -78,14 +78,11 @@ impl Inline for PassesOn {
         true
     }
 
-    fn handle(
-        &self,
-        mut message: LocalMessage,
-        delivery: &mut Delivery<'_>,
-    ) -> Result<(), SendError> {
+    fn handle(&self, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        let message = delivery.message();
         message.onward.drop_front();
-        message.origin = message.origin.passed_on_by(services::HOP);
-        delivery.forward(message)
+        message.origin.pass_on_by(services::HOP);
+        delivery.forward()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::quality::RandomState;
 use ockam_node::{
-    Access, Delivery, End, FlowId, Inline, LocalMessage, Node, Origin, Producer, Router, SendError,
+    Access, Delivery, End, FlowId, Inline, LocalMessage, Node, Producer, Router, SendError,
     StartError, WorkerGuard,
 };
 use ockam_wire::{Address, Route};
@@ -121,19 +121,17 @@ impl Inline for RelayWorker {
         End::Next(self.first.clone())
     }
 
-    fn handle(
-        &self,
-        mut message: LocalMessage,
-        delivery: &mut Delivery<'_>,
-    ) -> Result<(), SendError> {
-        self.open_way_back(delivery.router(), &message);
+    fn handle(&self, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+        let router = delivery.router();
+        let message = delivery.message();
+        self.open_way_back(router, message);
         message.onward.drop_front();
         message
             .onward
             .prepend(&self.forward)
             .map_err(|_| SendError::ChainTooLong)?;
-        message.origin = Origin::passed_on_by(message.origin, self.address.clone());
-        delivery.forward(message)
+        message.origin.pass_on_by(self.address.clone());
+        delivery.forward()
     }
 }
 

@@ -273,7 +273,7 @@ async fn guard_w36_panic_of_a_worker_ends_only_the_connection_that_provoked_it()
         fn end(&self) -> End {
             End::Opens
         }
-        fn handle(&self, _: LocalMessage, _: &mut Delivery<'_>) -> Result<(), SendError> {
+        fn handle(&self, _: &mut Delivery<'_>) -> Result<(), SendError> {
             panic!("provoked by a test")
         }
     }
