@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ockam_node::{
-    Access, ChannelOptions, Delivery, End, FixedIdentity, Inline, ListenerOptions, LocalMessage,
-    MemoryPolicies, Node, NodeOptions, SendError,
+    Access, ChannelOptions, Delivery, End, FixedIdentity, Inline, ListenerOptions, MemoryPolicies,
+    Node, NodeOptions, SendError,
 };
 use ockam_policy::ResourceType;
 use ockam_wire::frame::MAX_FRAME;

@@ -279,6 +279,18 @@ impl<'a> AddressRef<'a> {
         Some((Self { encoded }, rest))
     }
 
+    /// The first of several addresses, if what a peer sent begins with one in shortest form, and what follows it.
+    #[inline]
+    pub(crate) fn split_shortest(received: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (head, name) = match received {
+            [0x82, 0..=23, head @ 0x40..=0x57, ..] => (3, usize::from(head & 0x1f)),
+            [0x82, 0..=23, 0x58, name @ 24..=255, ..] => (4, usize::from(*name)),
+            _ => return None,
+        };
+        let (encoded, rest) = received.split_at_checked(head + name)?;
+        Some((Self { encoded }, rest))
+    }
+
     /// Transport type and name of an address in any form published nodes accept.
     #[inline]
     pub(crate) fn read_parts(

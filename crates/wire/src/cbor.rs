@@ -75,6 +75,12 @@ impl<'a> Reader<'a> {
         self.at
     }
 
+    /// Leaves out bytes of [`Self::rest`] that were read in another way.
+    #[inline]
+    pub(crate) fn advance(&mut self, count: usize) {
+        self.at += count;
+    }
+
     /// What was not read yet.
     #[inline]
     pub fn rest(&self) -> &'a [u8] {

@@ -504,11 +504,14 @@ mod tests {
         };
         let detached = payload();
         let place = detached.as_slice().as_ptr();
-        let mut apart = Frame::new(message(detached)).unwrap();
+        let frame = |message: RoutingMessage| {
+            Frame::new(&message.onward, &message.return_route, message.payload).unwrap()
+        };
+        let mut apart = frame(message(detached));
         assert_eq!(apart.slices()[1].as_ptr(), place);
         let whole = encode(message(payload())).unwrap();
         assert_eq!(apart.slices().concat(), whole.as_slice());
-        let roomy = Frame::new(message(Buffer::from_slice(b"payload"))).unwrap();
+        let roomy = frame(message(Buffer::from_slice(b"payload")));
         assert!(roomy.slices()[0].is_empty());
         assert_eq!(roomy.slices()[1], whole.as_slice());
         let length = apart.len();

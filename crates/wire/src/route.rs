@@ -13,7 +13,7 @@
 //! Specification: messaging 1.6, limits of messaging 12 (W4, W5).
 
 use crate::address::{HOP_HEADER_MAX, hop_header, hop_len};
-use crate::cbor::{self, DecodeError, Reader};
+use crate::cbor::{self, Count, DecodeError, Reader};
 use crate::{Address, AddressError, AddressRef, MAX_NAME, TransportType};
 use core::fmt;
 use core::hash::{Hash, Hasher};
@@ -204,44 +204,40 @@ impl Route {
     /// Reads a route in any form published nodes accept.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let mut count = reader.array()?;
-        let region = reader.rest();
-        let begin = reader.position();
-        let mut hops = 0_u8;
-        let mut shortest = 0;
-        let mut items = 0;
-        while reader.more(&mut count)? {
-            let before = reader.position();
-            let (transport, name) = AddressRef::read_parts(reader)?;
-            check_name(name)?;
-            check_room(
-                usize::from(hops),
-                shortest,
-                1,
-                hop_len(transport, name.len()),
-            )?;
-            hops += 1;
-            shortest += hop_len(transport, name.len());
-            items = reader.position() - begin;
-            // No other form is as short, so equal length means equal bytes.
-            debug_assert!(reader.position() - before >= hop_len(transport, name.len()));
+        if let Count::Known(hops) = count
+            && let Some(route) = Self::read_shortest(reader.rest(), hops)
+        {
+            reader.advance(route.encoded().len());
+            return Ok(route);
         }
         let mut route = Self::new();
-        let spare = if FRONT + shortest <= INLINE { FRONT } else { 0 };
-        route.bytes.resize(spare, 0);
-        route.start = spare as u16;
-        if items == shortest {
-            route
-                .bytes
-                .extend_from_slice(region.get(..items).unwrap_or_default());
-            route.hops = hops;
-        } else {
-            let mut again = Reader::new(region);
-            for _ in 0..hops {
-                let (transport, name) = AddressRef::read_parts(&mut again)?;
-                route.push_back_parts(transport, name)?;
-            }
+        while reader.more(&mut count)? {
+            let (transport, name) = AddressRef::read_parts(reader)?;
+            route.push_back_parts(transport, name)?;
         }
         Ok(route)
+    }
+
+    /// The same of hops in the form that is kept, as nearly all are.
+    #[inline]
+    fn read_shortest(received: &[u8], hops: u64) -> Option<Self> {
+        let count = u8::try_from(hops)
+            .ok()
+            .filter(|count| usize::from(*count) <= MAX_HOPS)?;
+        let mut rest = received;
+        for _ in 0..count {
+            (_, rest) = AddressRef::split_shortest(rest)?;
+        }
+        let encoded = received.get(..received.len() - rest.len())?;
+        check_room(0, 0, usize::from(count), encoded.len()).ok()?;
+        let mut route = Self::new();
+        if FRONT + encoded.len() <= INLINE {
+            route.bytes.extend_from_slice(&[0; FRONT]);
+            route.start = FRONT as u16;
+        }
+        route.bytes.extend_from_slice(encoded);
+        route.hops = count;
+        Some(route)
     }
 
     pub(crate) fn push_back_parts(

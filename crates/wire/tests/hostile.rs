@@ -53,7 +53,7 @@ fn hot_path_allocates_nothing() {
     message.onward.push_front(&own).unwrap();
     assert!(message.onward.drop_front());
     message.payload.append(&[0; TAILROOM]);
-    let frame = Frame::new(message).unwrap();
+    let frame = Frame::new(&message.onward, &message.return_route, message.payload).unwrap();
     let change = region.change();
     assert_eq!(
         (change.allocations, change.reallocations),

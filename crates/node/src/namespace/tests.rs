@@ -5,6 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
+use crate::message::LocalMessage;
 use crate::node::NodeOptions;
 use crate::own_identity::FixedIdentity;
 use crate::router::Mailbox;

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use ockam_node::{
-    Access, Delivery, End, Guard, Inline, LocalMessage, Mailbox, MemoryPolicies, SendError,
-    services,
+    Access, Delivery, End, Guard, Inline, Mailbox, MemoryPolicies, SendError, services,
 };
 use ockam_policy::ResourceType;
 use ockam_wire::{Address, Buffer, Route};

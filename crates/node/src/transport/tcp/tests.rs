@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::access::Access;
-use crate::message::LocalMessage;
 use crate::node::{Limits, NodeOptions};
 use crate::router::{Delivery, End, Inline, SendError};
 use crate::services;
