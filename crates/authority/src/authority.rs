@@ -432,8 +432,7 @@ impl<M: Members> Authority<M> {
         let record = Code {
             attributes: create.attributes,
             issued_by: *caller.identifier(),
-            // It is compared with the moments of removals.
-            created_at: self.options.sharing.latest(now),
+            created_at: now,
             expires_at: now.plus(create.ttl_secs.unwrap_or(DEFAULT_CODE_LIFETIME)),
             uses,
         };

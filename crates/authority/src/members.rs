@@ -86,12 +86,6 @@ impl CodeHash {
     }
 }
 
-/// Whether somebody was removed after a code was made that it comes with now. Times are whole seconds and a removal bears the
-/// next one: of the same second the code may be the later.
-pub(crate) fn is_older_than_removal(created_at: UnixTime, withdrawn: UnixTime) -> bool {
-    created_at.plus(1) < withdrawn
-}
-
 impl fmt::Debug for CodeHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CodeHash(..)")
@@ -169,7 +163,7 @@ pub trait Members: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), MembersError>> + Send;
 
     /// Takes one use off a code and makes `who` a member with its attributes. Codes that ended by the time of the deed are unknown, and so
-    /// are to somebody who was removed those that are older than that. If there is a new member, the deed is noted.
+    /// are to somebody who was removed those that were remembered before, however little. If there is a new member, the deed is noted.
     fn redeem(
         &self,
         hash: &CodeHash,

@@ -8,7 +8,6 @@ use ockam_identity::{Identifier, UnixTime};
 
 use crate::members::{
     Change, Code, CodeHash, Known, Member, Members, MembersError, Redemption, Standing, Withdrawal,
-    is_older_than_removal,
 };
 use crate::sharing::Deed;
 
@@ -22,7 +21,8 @@ pub struct MemoryMembers {
 #[derive(Debug, Default)]
 struct State {
     members: BTreeMap<Identifier, Member>,
-    codes: HashMap<CodeHash, Code>,
+    /// With the place of the latest withdrawal when they were made.
+    codes: HashMap<CodeHash, (Code, u64)>,
     /// Of each subject the latest.
     withdrawn: HashMap<Identifier, Withdrawal>,
     /// The same in their order.
@@ -44,7 +44,7 @@ impl State {
             self.order.remove(&earlier.sequence);
         }
         self.latest += 1;
-        self.codes.retain(|_, code| code.issued_by != subject);
+        self.codes.retain(|_, (code, _)| code.issued_by != subject);
         let withdrawal = Withdrawal {
             sequence: self.latest,
             subject,
@@ -137,7 +137,9 @@ impl Members for MemoryMembers {
         code: &Code,
         _: &Deed<'_>,
     ) -> Result<(), MembersError> {
-        self.state().codes.insert(*hash, code.clone());
+        let mut state = self.state();
+        let behind = state.latest;
+        state.codes.insert(*hash, (code.clone(), behind));
         Ok(())
     }
 
@@ -152,12 +154,17 @@ impl Members for MemoryMembers {
         if state.members.contains_key(who) {
             return Ok(Redemption::AlreadyMember);
         }
-        state.codes.retain(|_, code| code.expires_at > now);
-        let removed = state.withdrawn.get(who).map(|withdrawn| withdrawn.before);
-        let usable = |code: &&mut Code| {
-            removed.is_none_or(|removed| !is_older_than_removal(code.created_at, removed))
-        };
-        let Some(code) = state.codes.get_mut(hash).filter(usable) else {
+        state.codes.retain(|_, (code, _)| code.expires_at > now);
+        // Who was removed does not come back with a code of before, not even with one of the same second.
+        let removed = state
+            .withdrawn
+            .get(who)
+            .map_or(0, |withdrawn| withdrawn.sequence);
+        let Some((code, _)) = state
+            .codes
+            .get_mut(hash)
+            .filter(|(_, behind)| removed <= *behind)
+        else {
             return Ok(Redemption::Unknown);
         };
         let member = Member {
@@ -197,15 +204,14 @@ impl Members for MemoryMembers {
 
     async fn tidy(&self, now: UnixTime, withdrawn_before: UnixTime) -> Result<(), MembersError> {
         let mut state = self.state();
-        state.codes.retain(|_, code| code.expires_at > now);
-        let oldest_code = state.codes.values().map(|code| code.created_at).min();
-        let withdrawn_before =
-            oldest_code.map_or(withdrawn_before, |oldest| oldest.min(withdrawn_before));
+        state.codes.retain(|_, (code, _)| code.expires_at > now);
+        let oldest_code = state.codes.values().map(|(_, behind)| *behind).min();
         let State {
             withdrawn, order, ..
         } = &mut *state;
         withdrawn.retain(|_, withdrawal| {
-            let kept = withdrawal.before >= withdrawn_before;
+            let is_needed = oldest_code.is_some_and(|behind| withdrawal.sequence > behind);
+            let kept = is_needed || withdrawal.before >= withdrawn_before;
             if !kept {
                 order.remove(&withdrawal.sequence);
             }

@@ -54,9 +54,10 @@ impl Store {
         entry: Option<&NewAudit>,
     ) -> Result<(), StoreError> {
         self.write(async |db| {
+            let behind = withdrawals::latest(db, authority).await?;
             sql::query(
-                "INSERT INTO enrollment_token (authority, hash, attributes, issued_by, created_at, expires_at, uses)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                "INSERT INTO enrollment_token (authority, hash, attributes, issued_by, created_at, expires_at, uses, behind)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             )
             .bind(bytes(authority))
             .bind(hash.to_vec())
@@ -65,6 +66,7 @@ impl Store {
             .bind(seconds(token.created_at))
             .bind(seconds(token.expires_at))
             .bind(i64::try_from(token.uses).unwrap_or(i64::MAX))
+            .bind(behind)
             .execute(&mut *db)
             .await?;
             tickets::note_issued(db, authority, hash, token).await?;
@@ -109,10 +111,15 @@ impl Store {
             let Some(token) = look_up(db, authority, hash, now).await? else {
                 return Ok(TokenRedemption::Unknown);
             };
-            // Who was removed does not come back with a code of before. Times are whole seconds, and a removal bears the next
-            // one: of the same second the code may be the later.
-            let removed = withdrawals::of(db, authority, who).await?;
-            if removed.is_some_and(|removed| token.created_at.plus(1) < removed) {
+            // Who was removed does not come back with a code of before, not even with one of the same second.
+            let behind = "SELECT behind FROM enrollment_token WHERE authority = $1 AND hash = $2";
+            let behind: i64 = sql::query_scalar(behind)
+                .bind(bytes(authority))
+                .bind(hash.to_vec())
+                .fetch_one(&mut *db)
+                .await?;
+            let removed = withdrawals::place_of(db, authority, who).await?;
+            if removed.is_some_and(|removed| removed > behind) {
                 return Ok(TokenRedemption::Unknown);
             }
             let used = if token.uses > 1 {
@@ -279,21 +286,36 @@ mod tests {
             .unwrap();
         assert_eq!(redeem(&store, 7, 70).await, TokenRedemption::Unknown);
         assert_eq!(redeem(&store, 8, 70).await, TokenRedemption::Enrolled);
-        let newer = EnrollmentTokenRecord {
+        // A code of the same second, whatever the clock says, is one of after the removal, or of before it.
+        put_at(&store, 1, 59).await;
+        remove(&store, 9, 60).await;
+        assert_eq!(redeem_at(&store, 1, 9).await, TokenRedemption::Unknown);
+        assert_eq!(redeem_at(&store, 1, 7).await, TokenRedemption::Enrolled);
+        remove(&store, 7, 60).await;
+        assert_eq!(redeem_at(&store, 1, 7).await, TokenRedemption::Unknown);
+        put_at(&store, 2, 59).await;
+        assert_eq!(redeem_at(&store, 2, 7).await, TokenRedemption::Enrolled);
+    }
+
+    async fn put_at(store: &Store, code: u8, created_at: u64) {
+        let token = EnrollmentTokenRecord {
             attributes: Vec::new(),
             issued_by: id(3),
-            created_at: UnixTime(59),
+            created_at: UnixTime(created_at),
             expires_at: UnixTime(1000),
-            uses: 1,
+            uses: 5,
         };
         store
-            .put_enrollment_token(&id(1), &[1; 32], &newer, None)
+            .put_enrollment_token(&id(1), &[code; 32], &token, None)
             .await
             .unwrap();
-        let again = store
-            .redeem_enrollment_token(&id(1), &[1; 32], &id(7), UnixTime(70), None)
-            .await;
-        assert_eq!(again.unwrap(), TokenRedemption::Enrolled);
+    }
+
+    async fn redeem_at(store: &Store, code: u8, who: u8) -> TokenRedemption {
+        store
+            .redeem_enrollment_token(&id(1), &[code; 32], &id(who), UnixTime(70), None)
+            .await
+            .unwrap()
     }
 
     #[tokio::test]

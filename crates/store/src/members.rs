@@ -373,6 +373,7 @@ mod tests {
             "SELECT * FROM member WHERE authority = x'00' AND identifier = x'00'",
             "SELECT * FROM member WHERE authority = x'00' AND identifier > x'' ORDER BY identifier LIMIT 5",
             "SELECT before FROM withdrawal WHERE authority = x'00' AND subject = x'00'",
+            "SELECT sequence FROM withdrawal WHERE authority = x'00' AND subject = x'00'",
             "SELECT * FROM withdrawal WHERE authority = x'00' AND sequence > 0 ORDER BY sequence LIMIT 5",
             "SELECT max(sequence) FROM withdrawal WHERE authority = x'00'",
             "DELETE FROM enrollment_token WHERE expires_at <= 5",

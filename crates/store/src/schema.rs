@@ -70,7 +70,7 @@ pub(crate) static HOME: Schema = Schema {
     application: i32::from_be_bytes(*b"OckH"),
     migrations: &[
         HOME_1, HOME_2, HOME_3, HOME_4, HOME_5, HOME_6, HOME_7, HOME_8, HOME_9, HOME_10, HOME_11,
-        HOME_12, HOME_13, HOME_14, HOME_15, HOME_16,
+        HOME_12, HOME_13, HOME_14, HOME_15, HOME_16, HOME_17,
     ],
 };
 
@@ -491,6 +491,11 @@ CREATE INDEX orchestrator_due_project ON orchestrator_due (project);
 /// Whoever forgets an identity asks whether another one has the same key; an Orchestrator has tens of thousands.
 const HOME_16: &str = "
 CREATE INDEX identity_key ON identity (key_handle);
+";
+
+/// Which withdrawals a one-time code is later than: times are whole seconds. Codes of before are later than none.
+const HOME_17: &str = "
+ALTER TABLE enrollment_token ADD COLUMN behind INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// `seal` has one row if the file is sealed: the key of the secrets, itself sealed under the passphrase.

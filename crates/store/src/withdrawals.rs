@@ -53,15 +53,8 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub async fn latest_withdrawal(&self, authority: &Identifier) -> Result<u64, StoreError> {
-        self.read(async |db| {
-            let latest: Option<i64> =
-                sql::query_scalar("SELECT max(sequence) FROM withdrawal WHERE authority = $1")
-                    .bind(bytes(authority))
-                    .fetch_one(db)
-                    .await?;
-            Ok(latest.map_or(0, |latest| time(latest).0))
-        })
-        .await
+        self.read(async |db| Ok(time(latest(db, authority).await?).0))
+            .await
     }
 
     /// Notes that `authority` issues credentials of that lifetime; returns the longest it ever did.
@@ -109,8 +102,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.write(async |db| {
             sql::query(
-                "DELETE FROM withdrawal WHERE authority = $1 AND before < $2 AND before < coalesce(
-                    (SELECT min(created_at) FROM enrollment_token WHERE authority = $1), $2)",
+                "DELETE FROM withdrawal WHERE authority = $1 AND before < $2 AND sequence <= coalesce(
+                    (SELECT min(behind) FROM enrollment_token WHERE authority = $1), sequence)",
             )
             .bind(bytes(authority))
             .bind(seconds(before))
@@ -164,6 +157,31 @@ pub(crate) async fn of(
             .fetch_optional(db)
             .await?;
     Ok(before.map(time))
+}
+
+/// The place of the latest withdrawal that is kept, 0 without any.
+pub(crate) async fn latest(db: &mut Connection, authority: &Identifier) -> Result<i64, Failure> {
+    let latest: Option<i64> =
+        sql::query_scalar("SELECT max(sequence) FROM withdrawal WHERE authority = $1")
+            .bind(bytes(authority))
+            .fetch_one(db)
+            .await?;
+    Ok(latest.unwrap_or(0))
+}
+
+/// The place of a subject's withdrawal.
+pub(crate) async fn place_of(
+    db: &mut Connection,
+    authority: &Identifier,
+    subject: &Identifier,
+) -> Result<Option<i64>, Failure> {
+    let place = "SELECT sequence FROM withdrawal WHERE authority = $1 AND subject = $2";
+    let place: Option<i64> = sql::query_scalar(place)
+        .bind(bytes(authority))
+        .bind(bytes(subject))
+        .fetch_optional(db)
+        .await?;
+    Ok(place)
 }
 
 async fn longest_lifetime(
