@@ -2,8 +2,10 @@
 //!
 //! spec: command 3.1 (help), 3.9
 
+use std::ffi::OsString;
+
 use clap::builder::Resettable;
-use clap::{Args, Command};
+use clap::{ArgMatches, Args, Command};
 use ockam_control::{Example, examples_help};
 
 use crate::environment::{Environment, OCKAM_HELP_SHOW_HIDDEN};
@@ -13,6 +15,28 @@ use crate::version::VERSION;
 
 /// The root command.
 pub(crate) fn root(environment: &Environment) -> Command {
+    root_of(&|_| true, environment)
+}
+
+/// Parses a command line; an error comes with the root command that explains it.
+///
+/// Only what the words name is described at first: a line that is right is understood the same without the hundred commands
+/// that it does not mention, which take longer to describe than most need to run, and a background node would keep their
+/// memory. A wrong line, and one that asks for help, is parsed again with all of them.
+pub(crate) fn parse(
+    words: &[OsString],
+    environment: &Environment,
+) -> Result<ArgMatches, (clap::Error, Box<Command>)> {
+    let is_there = |name: &str| words.iter().any(|word| word == name);
+    if let Ok(matches) = root_of(&is_there, environment).try_get_matches_from(words) {
+        return Ok(matches);
+    }
+    let mut root = root(environment);
+    root.try_get_matches_from_mut(words)
+        .map_err(|error| (error, Box::new(root)))
+}
+
+fn root_of(is_there: &dyn Fn(&str) -> bool, environment: &Environment) -> Command {
     let mut command = GlobalArguments::augment_args(Command::new("ockam"))
         .about("Secure, mutually authenticated connections between programs, wherever they run")
         .long_about(ABOUT)
@@ -21,8 +45,12 @@ pub(crate) fn root(environment: &Environment) -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .mut_arg("jq", |argument| argument.allow_hyphen_values(true))
-        .subcommands(ockam_control::clap_commands())
-        .subcommands(OWN.iter().map(|own| described(own)));
+        .subcommands(ockam_control::clap_commands_among(is_there))
+        .subcommands(
+            OWN.iter()
+                .filter(|own| is_there(own.name))
+                .map(|own| described(own)),
+        );
     if environment.overlay().next().is_some() {
         command = overlay(command, environment);
     }
@@ -36,7 +64,7 @@ pub(crate) fn root(environment: &Environment) -> Command {
 }
 
 /// Noun and verb of a parsed command line with the matches of the verb; what the verb has below it is its own affair.
-pub(crate) fn leaf(matches: &clap::ArgMatches) -> (Vec<&str>, &clap::ArgMatches) {
+pub(crate) fn leaf(matches: &ArgMatches) -> (Vec<&str>, &ArgMatches) {
     let mut words = Vec::new();
     let mut matches = matches;
     while let Some((word, below)) = matches.subcommand()
@@ -117,6 +145,43 @@ mod tests {
                 .iter()
                 .try_fold(&root, |command, word| command.find_subcommand(word));
             assert!(leaf.is_some(), "{}", words.join(" "));
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_wrong_is_explained_with_everything_there_is() {
+        let told = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let (error, root) = parse(&words, &Environment::only(&[])).expect_err(line);
+            assert!(root.find_subcommand("worker").is_some());
+            error.to_string()
+        };
+        assert!(told("ockam nod list").contains("'node'"));
+        assert!(told("ockam --help").contains("tcp-inlet"));
+        assert!(told("ockam help node").contains("logs"));
+        assert!(told("ockam node").contains("logs"));
+        assert!(told("ockam node create --foregrund").contains("'--foreground'"));
+        assert!(told("ockam node lst").contains("'list'"));
+    }
+
+    #[test]
+    fn a_line_that_is_right_is_understood_whatever_else_its_words_name() {
+        for line in [
+            "ockam node list",
+            "ockam -q --jq node node list",
+            "ockam node create create",
+            "ockam forwarder create node --at /node/relay",
+            "ockam orchestrator audit verify",
+            "ockam service start hop --at node",
+            "ockam status",
+            "ockam completion --shell bash",
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let environment = Environment::only(&[]);
+            let among = |name: &str| words.iter().any(|word| word == name);
+            let few = root_of(&among, &environment).try_get_matches_from(&words);
+            let all = root(&environment).try_get_matches_from(&words);
+            assert_eq!(leaf(&few.expect(line)), leaf(&all.expect(line)), "{line}");
         }
     }
 

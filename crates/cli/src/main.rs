@@ -103,16 +103,15 @@ fn start(words: Vec<OsString>, no_color: bool, environment: Environment) -> u8 {
         output: Colours::of(terminal, no_color, &environment),
         error: Colours::of(io::stderr().is_terminal(), no_color, &environment),
     };
-    let mut root = command::root(&environment);
-    let parsed = root
-        .try_get_matches_from_mut(&words)
+    let parsed = command::parse(&words, &environment).map_err(|(mut error, root)| {
+        suggestion::improve(&mut error, &root, &words);
+        error
+    });
+    let parsed = parsed
         .and_then(|matches| Globals::of(&matches, &environment).map(|globals| (matches, globals)));
     let (matches, globals) = match parsed {
         Ok(parsed) => parsed,
-        Err(mut error) => {
-            suggestion::improve(&mut error, &root, &words);
-            return help::show(&error, streams, &environment);
-        }
+        Err(error) => return help::show(&error, streams, &environment),
     };
     if globals.parse_only() {
         return 0;

@@ -442,19 +442,34 @@ pub fn command_of_words(words: &[&str]) -> Option<&'static Command> {
 
 /// The clap command of every noun, with its verbs below it.
 pub fn clap_commands() -> impl Iterator<Item = clap::Command> {
-    crate::table::RESOURCES.iter().map(|noun| {
-        let mut verbs = commands_of(noun);
-        let command = match (noun.is_single(), verbs.next()) {
-            (true, Some(single)) => single.clap(),
-            (_, first) => first
-                .into_iter()
-                .chain(verbs)
-                .fold(group(noun.one, noun.about), |group, verb| {
-                    below(group, noun.one, verb.verb, verb)
-                }),
-        };
-        command.aliases(noun.aliases.iter().copied())
-    })
+    clap_commands_among(&|_| true)
+}
+
+/// The clap commands of the nouns and verbs that are among some words.
+pub fn clap_commands_among(is_there: &dyn Fn(&str) -> bool) -> impl Iterator<Item = clap::Command> {
+    let named = move |name: &str, aliases: &[&str]| {
+        let mut names = std::iter::once(name).chain(aliases.iter().copied());
+        names.any(is_there)
+    };
+    let nouns = crate::table::RESOURCES.iter();
+    nouns
+        .filter(move |noun| named(noun.one, noun.aliases))
+        .map(move |noun| {
+            let mut verbs = commands_of(noun).filter(|command| {
+                let first = command.verb.split(' ').next().unwrap_or_default();
+                noun.is_single() || named(first, command.aliases)
+            });
+            let command = match (noun.is_single(), verbs.next()) {
+                (true, Some(single)) => single.clap(),
+                (_, first) => first
+                    .into_iter()
+                    .chain(verbs)
+                    .fold(group(noun.one, noun.about), |group, verb| {
+                        below(group, noun.one, verb.verb, verb)
+                    }),
+            };
+            command.aliases(noun.aliases.iter().copied())
+        })
 }
 
 /// Puts a verb below its noun; the last of several words below those before (`audit verify`).

@@ -69,7 +69,7 @@ pub use configuration::is_configuration;
 #[cfg(feature = "cli")]
 pub use command::{
     COMMANDS, ChildOutput, Command, Example, Host, Live, LocalFuture, Note, Repeat, Run, Session,
-    Stdin, clap_commands, command, command_of_words, examples_help, live,
+    Stdin, clap_commands, clap_commands_among, command, command_of_words, examples_help, live,
 };
 
 pub use noun::authority::{AdminSettings, AuthorityItem, AuthoritySettings, OktaSettings};
