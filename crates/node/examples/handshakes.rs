@@ -286,8 +286,9 @@ fn per(times: usize, took: Duration) -> f64 {
 
 /// What this thread has used of its processor.
 fn processor_time() -> Duration {
-    let of_thread = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    Duration::from_nanos(of_thread.split(' ').next().unwrap().parse().unwrap())
+    rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime)
+        .try_into()
+        .unwrap()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
