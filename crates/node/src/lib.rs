@@ -76,7 +76,7 @@ pub use secure_channel::{
     ChannelError, ChannelListener, ChannelOptions, HistoryRefused, ListenerOptions,
     MemoryHistories, PeerHistories, SecureChannel,
 };
-pub use transport::tcp::{TcpListener, listening_socket};
+pub use transport::tcp::{TcpListener, listening_socket, read_now};
 pub use transport::{
     Accepted, Attach, Connection as TransportConnection, ConnectionInfo, Inbound, Outbound,
     WriteNow,

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use ockam_wire::frame::{self, Frame};
-use ockam_wire::{Address, Buffer, DecodeError, RoutingMessage};
+use ockam_wire::{Address, Buffer, DecodeError, Route, RoutingMessage};
 use tokio::sync::watch;
 
 use crate::access::{Access, Rule};
@@ -30,7 +30,7 @@ use crate::node::Node;
 use crate::queue::{Queue, QueueReader, Queued};
 use crate::rates::Source;
 use crate::router::{
-    Behind, Delivery, End, Far, Inline, Router, SendError, StartError, WorkerGuard,
+    Behind, Delivering, Delivery, End, Far, Inline, Router, SendError, StartError, WorkerGuard,
 };
 
 pub(crate) mod tcp;
@@ -156,46 +156,50 @@ impl Inbound {
     /// # Cancel safety
     /// Dropped before it is ready, the message is lost.
     pub async fn receive(&mut self, encoded: Buffer) -> Result<(), DecodeError> {
+        let Some(delivering) = self.begin(encoded)? else {
+            return Ok(());
+        };
+        let delivered = delivering.await;
+        if delivered.is_ok() && !self.shared.proven.load(Ordering::Relaxed) {
+            self.shared.proven.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Does what needs no waiting. `None`: nothing goes on.
+    fn begin(&self, encoded: Buffer) -> Result<Option<Delivering>, DecodeError> {
         let weight = encoded.len() as u64;
-        let mut message = RoutingMessage::decode(encoded)?;
+        let mut message = LocalMessage {
+            onward: Route::new(),
+            return_route: Route::new(),
+            payload: encoded,
+            origin: Origin {
+                source: self.receiver.address().clone(),
+                peer: None,
+                producer: Some(self.producer),
+            },
+        };
+        RoutingMessage::decode_parts(
+            &mut message.onward,
+            &mut message.return_route,
+            &mut message.payload,
+        )?;
         self.shared.received.fetch_add(weight, Ordering::Relaxed);
         if message.onward.is_empty() {
             // spec: messaging 1.7 (a heartbeat is dropped silently)
-            return Ok(());
+            return Ok(None);
         }
-        if message
-            .return_route
-            .push_front(&self.shared.info.sender)
-            .is_err()
-        {
+        let sender = &self.shared.info.sender;
+        if message.return_route.push_front(sender).is_err() {
             // spec: messaging 12 W5 (the hop limit ends a loop over several nodes)
             self.router.refuse(&SendError::ChainTooLong);
-            return Ok(());
+            return Ok(None);
         }
         if message.payload.len() < SMALL {
             // A small message that waits must not keep the whole block alive which it was received in.
             message.payload = message.payload.detach();
         }
-        let delivered = self
-            .router
-            .deliver_by(
-                &self.receiver,
-                LocalMessage {
-                    onward: message.onward,
-                    return_route: message.return_route,
-                    payload: message.payload,
-                    origin: Origin {
-                        source: self.receiver.address().clone(),
-                        peer: None,
-                        producer: Some(self.producer),
-                    },
-                },
-            )
-            .await;
-        if delivered.is_ok() && !self.shared.proven.load(Ordering::Relaxed) {
-            self.shared.proven.store(true, Ordering::Relaxed);
-        }
-        Ok(())
+        Ok(Some(self.router.deliver_by(&self.receiver, message)))
     }
 
     /// The connection that this is a half of.

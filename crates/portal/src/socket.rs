@@ -3,14 +3,11 @@
 //! Both are driven alike: wait until the socket is ready, then try. What is tried never waits, so a connection that waits
 //! holds no buffer.
 
-use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use bytes::BufMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
@@ -103,14 +100,8 @@ impl Reading<'_> {
     pub(crate) async fn read_now(&mut self, into: &mut impl BufMut) -> io::Result<usize> {
         match self {
             Self::Tcp(socket) => {
-                // Unlike `try_read_buf`, a read that leaves room is taken as a sign that nothing more is there: no second
-                // call has to find that out.
-                let mut reading = pin!(socket.read_buf(into));
-                poll_fn(|context| match reading.as_mut().poll(context) {
-                    Poll::Pending => Poll::Ready(Err(io::ErrorKind::WouldBlock.into())),
-                    read => read,
-                })
-                .await
+                let read = ockam_node::read_now(socket, into).await?;
+                read.ok_or_else(|| io::ErrorKind::WouldBlock.into())
             }
             Self::Tls(socket) => socket.try_read(into),
         }

@@ -201,43 +201,48 @@ impl Route {
         rest
     }
 
-    /// Reads a route in any form published nodes accept.
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    /// Becomes the route that a peer sent, in any form published nodes accept.
+    pub(crate) fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         let mut count = reader.array()?;
         if let Count::Known(hops) = count
-            && let Some(route) = Self::read_shortest(reader.rest(), hops)
+            && let Some(read) = self.read_shortest(reader.rest(), hops)
         {
-            reader.advance(route.encoded().len());
-            return Ok(route);
+            reader.advance(read);
+            return Ok(());
         }
-        let mut route = Self::new();
+        self.clear();
         while reader.more(&mut count)? {
             let (transport, name) = AddressRef::read_parts(reader)?;
-            route.push_back_parts(transport, name)?;
+            self.push_back_parts(transport, name)?;
         }
-        Ok(route)
+        Ok(())
     }
 
-    /// The same of hops in the form that is kept, as nearly all are.
+    /// The same of hops in the form that is kept, as nearly all are. Returns how many bytes they were.
     #[inline]
-    fn read_shortest(received: &[u8], hops: u64) -> Option<Self> {
-        let count = u8::try_from(hops)
+    fn read_shortest(&mut self, received: &[u8], hops: u64) -> Option<usize> {
+        let hops = u8::try_from(hops)
             .ok()
-            .filter(|count| usize::from(*count) <= MAX_HOPS)?;
+            .filter(|hops| usize::from(*hops) <= MAX_HOPS)?;
         let mut rest = received;
-        for _ in 0..count {
+        for _ in 0..hops {
             (_, rest) = AddressRef::split_shortest(rest)?;
         }
         let encoded = received.get(..received.len() - rest.len())?;
-        check_room(0, 0, usize::from(count), encoded.len()).ok()?;
-        let mut route = Self::new();
+        check_room(0, 0, usize::from(hops), encoded.len()).ok()?;
+        self.clear();
         if FRONT + encoded.len() <= INLINE {
-            route.bytes.extend_from_slice(&[0; FRONT]);
-            route.start = FRONT as u16;
+            self.bytes.extend_from_slice(&[0; FRONT]);
+            self.start = FRONT as u16;
         }
-        route.bytes.extend_from_slice(encoded);
-        route.hops = count;
-        Some(route)
+        self.bytes.extend_from_slice(encoded);
+        self.hops = hops;
+        Some(encoded.len())
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        (self.start, self.hops) = (0, 0);
     }
 
     pub(crate) fn push_back_parts(
@@ -443,7 +448,10 @@ impl<'b, C> minicbor::Decode<'b, C> for Route {
     fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
         let start = d.position();
         let mut reader = Reader::new(d.input().get(start..).unwrap_or_default());
-        let route = Self::read(&mut reader).map_err(minicbor::decode::Error::message)?;
+        let mut route = Self::new();
+        route
+            .read(&mut reader)
+            .map_err(minicbor::decode::Error::message)?;
         d.set_position(start + reader.position());
         Ok(route)
     }

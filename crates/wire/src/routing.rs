@@ -86,7 +86,28 @@ impl RoutingMessage {
     ///
     /// # Errors
     /// If the bytes are not one routing message, or a route is beyond its limits.
-    pub fn decode(mut message: Buffer) -> Result<Self, DecodeError> {
+    pub fn decode(message: Buffer) -> Result<Self, DecodeError> {
+        let mut decoded = Self {
+            payload: message,
+            ..Self::default()
+        };
+        Self::decode_parts(
+            &mut decoded.onward,
+            &mut decoded.return_route,
+            &mut decoded.payload,
+        )?;
+        Ok(decoded)
+    }
+
+    /// The same into parts that have their place already; the payload is the message before.
+    ///
+    /// # Errors
+    /// As for [`Self::decode`]; what the parts are then is of no use.
+    pub fn decode_parts(
+        onward: &mut Route,
+        return_route: &mut Route,
+        message: &mut Buffer,
+    ) -> Result<(), DecodeError> {
         let input = message.as_slice();
         let mut reader = Reader::new(input);
         let mut fields = reader.array()?;
@@ -98,9 +119,9 @@ impl RoutingMessage {
             }
         };
         field(&mut reader, "onward route")?;
-        let onward = Route::read(&mut reader)?;
+        onward.read(&mut reader)?;
         field(&mut reader, "return route")?;
-        let return_route = Route::read(&mut reader)?;
+        return_route.read(&mut reader)?;
         field(&mut reader, "payload")?;
         let length = reader.bytes()?.len();
         let end = reader.position();
@@ -117,11 +138,7 @@ impl RoutingMessage {
         reader.finish()?;
         message.truncate(end);
         message.advance(end - length);
-        Ok(Self {
-            onward,
-            return_route,
-            payload: message,
-        })
+        Ok(())
     }
 
     /// Bytes of the encoded header.

@@ -326,7 +326,13 @@ async fn read(
 
 /// Reads what has arrived; `None` when that is nothing. Unlike `try_read_buf`, a read that leaves room is taken as a sign
 /// that nothing more is there: no second call has to find that out.
-async fn read_now(socket: &mut OwnedReadHalf, into: &mut impl BufMut) -> io::Result<Option<usize>> {
+///
+/// # Errors
+/// Those of the socket.
+pub async fn read_now(
+    socket: &mut OwnedReadHalf,
+    into: &mut impl BufMut,
+) -> io::Result<Option<usize>> {
     let mut reading = pin!(socket.read_buf(into));
     poll_fn(|context| match reading.as_mut().poll(context) {
         Poll::Ready(read) => Poll::Ready(read.map(Some)),

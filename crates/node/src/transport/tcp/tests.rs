@@ -28,6 +28,36 @@ async fn guard_w03_connections_of_both_sides_are_kept_alive() {
 }
 
 #[tokio::test]
+async fn read_that_leaves_room_is_known_to_have_emptied_the_socket() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (accepted, connected) = tokio::join!(listener.accept(), TcpStream::connect(address));
+    let (mut reading, _writing) = accepted.unwrap().0.into_split();
+    let mut peer = connected.unwrap();
+    let mut read = Vec::with_capacity(8);
+    assert_eq!(read_now(&mut reading, &mut read).await.unwrap(), None);
+
+    peer.write_all(b"123456789abc").await.unwrap();
+    reading.readable().await.unwrap();
+    let full = read_now(&mut reading, &mut (&mut read).limit(8)).await;
+    assert_eq!(full.unwrap(), Some(8));
+    // It filled the room: more may be there.
+    reading.readable().await.unwrap();
+    let rest = read_now(&mut reading, &mut (&mut read).limit(8)).await;
+    assert_eq!(rest.unwrap(), Some(4));
+    assert_eq!(read, b"123456789abc");
+    let more = timeout(Duration::ZERO, reading.readable()).await;
+    assert!(
+        more.is_err(),
+        "no call has to find out that nothing is there"
+    );
+
+    drop(peer);
+    reading.readable().await.unwrap();
+    assert_eq!(read_now(&mut reading, &mut read).await.unwrap(), Some(0));
+}
+
+#[tokio::test]
 async fn echo_answers_over_tcp() {
     let (server, listener, _echo) = server(Limits::default()).await;
     let client = Node::new(NodeOptions::default());
