@@ -18,7 +18,7 @@ use minicbor::Decoder;
 use ockam_identity::CredentialBundle;
 use ockam_wire::{Buffer, DecodeError, EncodeError, Route, RoutingMessage};
 
-use crate::array_structure::{ArrayStructure, StructureError, item_len};
+use crate::array_structure::{ArrayStructure, StructureError};
 use crate::payload::{PayloadError, decode_credentials, encode_credentials};
 use crate::record::{NONCE_LEN, TAG_LEN};
 
@@ -116,9 +116,20 @@ impl ChannelMessage {
     /// # Errors
     ///
     /// The plaintext is no channel message. The record is dropped, the channel goes on.
-    pub fn decode(mut plaintext: Buffer) -> Result<Self, MessageError> {
-        match locate(plaintext.as_slice())? {
+    pub fn decode(plaintext: Buffer) -> Result<Self, MessageError> {
+        let mut message = RoutingMessage {
+            payload: plaintext,
+            ..RoutingMessage::default()
+        };
+        // The form every implementation writes, found with one pass over the header.
+        if let Some(payload) = locate_usual(&mut message) {
+            message.payload.truncate(payload.end);
+            message.payload.advance(payload.start);
+            return Ok(Self::Payload(message));
+        }
+        match locate(message.payload.as_slice())? {
             Located::Payload(range) => {
+                let mut plaintext = message.payload;
                 plaintext.truncate(range.end);
                 plaintext.advance(range.start);
                 Ok(Self::Payload(RoutingMessage::decode(plaintext)?))
@@ -136,16 +147,20 @@ enum Located {
     Close,
 }
 
+/// Takes the routes from a plaintext with nothing unusual around them, and tells where the payload lies.
+fn locate_usual(message: &mut RoutingMessage) -> Option<Range<usize>> {
+    let routing = message
+        .payload
+        .as_slice()
+        .strip_prefix(&PAYLOAD_PREFIX)?
+        .strip_suffix(&[EMPTY_PADDING])?;
+    // All of it is one routing message, so what was taken for the padding is no part of it.
+    let payload =
+        RoutingMessage::locate(&mut message.onward, &mut message.return_route, routing).ok()?;
+    Some(PAYLOAD_PREFIX.len() + payload.start..PAYLOAD_PREFIX.len() + payload.end)
+}
+
 fn locate(plaintext: &[u8]) -> Result<Located, MessageError> {
-    if let Some(rest) = plaintext.strip_prefix(&PAYLOAD_PREFIX) {
-        // The form every implementation writes, found with one pass over the header.
-        let end = item_len(rest)?;
-        if rest.get(end..) == Some(&[EMPTY_PADDING]) {
-            return Ok(Located::Payload(
-                PAYLOAD_PREFIX.len()..PAYLOAD_PREFIX.len() + end,
-            ));
-        }
-    }
     let mut outer = ArrayStructure::open(plaintext)?;
     let message_at = outer.field_range(0)?;
     let padding = outer.field(1)?;

@@ -19,6 +19,7 @@
 use crate::buffer::Buffer;
 use crate::cbor::{self, DecodeError, Reader};
 use crate::route::{MAX_ROUTE, Route};
+use core::ops::Range;
 
 /// Most bytes of an encoded routing message. // spec: messaging 1.10
 pub const MAX_MESSAGE: usize = 16_777_216;
@@ -108,7 +109,21 @@ impl RoutingMessage {
         return_route: &mut Route,
         message: &mut Buffer,
     ) -> Result<(), DecodeError> {
-        let input = message.as_slice();
+        let payload = Self::locate(onward, return_route, message.as_slice())?;
+        message.truncate(payload.end);
+        message.advance(payload.start);
+        Ok(())
+    }
+
+    /// The same without a change of the message: where its payload lies.
+    ///
+    /// # Errors
+    /// As for [`Self::decode_parts`].
+    pub fn locate(
+        onward: &mut Route,
+        return_route: &mut Route,
+        input: &[u8],
+    ) -> Result<Range<usize>, DecodeError> {
         let mut reader = Reader::new(input);
         let mut fields = reader.array()?;
         let mut field = |reader: &mut Reader<'_>, name| {
@@ -136,9 +151,7 @@ impl RoutingMessage {
             }
         }
         reader.finish()?;
-        message.truncate(end);
-        message.advance(end - length);
-        Ok(())
+        Ok(end - length..end)
     }
 
     /// Bytes of the encoded header.
