@@ -42,7 +42,7 @@ pub enum RouteError {
 }
 
 /// The hops a message still has to take, first one first.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Route {
     bytes: SmallVec<[u8; INLINE]>,
     start: u16,
@@ -381,6 +381,22 @@ impl From<Address> for Route {
         route.bytes.extend_from_slice(address.encoded());
         route.hops = 1;
         route
+    }
+}
+
+impl Clone for Route {
+    // The bytes at once: a derived clone takes one after the other.
+    fn clone(&self) -> Self {
+        Self {
+            bytes: SmallVec::from_slice(&self.bytes),
+            ..*self
+        }
+    }
+
+    fn clone_from(&mut self, other: &Self) {
+        self.clear();
+        self.bytes.extend_from_slice(&other.bytes);
+        (self.start, self.hops) = (other.start, other.hops);
     }
 }
 
