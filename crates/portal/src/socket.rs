@@ -91,7 +91,7 @@ impl Reading<'_> {
     /// Waits until there may be something to read.
     pub(crate) async fn readable(&self) -> io::Result<()> {
         match self {
-            Self::Tcp(socket) => socket.readable().await,
+            Self::Tcp(socket) => poll_fn(|context| socket.as_ref().poll_read_ready(context)).await,
             Self::Tls(socket) => socket.readable().await,
         }
     }

@@ -294,7 +294,7 @@ async fn read(
             // An idle connection holds no buffer.
             frames.release();
             unfinished.leave();
-            socket.readable().await?;
+            readable(&socket).await?;
             unfinished.enter().await;
         } else {
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + FRAME_TIMEOUT);
@@ -303,7 +303,7 @@ async fn read(
                 tokio::select! {
                     // First, as waiting for a time that is not reached costs a wake-up of the thread that keeps the time.
                     biased;
-                    readable = socket.readable() => readable,
+                    readable = readable(&socket) => readable,
                     () = unfinished.wanted_by_others() => {
                         Err(io::Error::other("a frame was not completed while others waited to begin theirs"))
                     }
@@ -339,6 +339,11 @@ pub async fn read_now(
         Poll::Pending => Poll::Ready(Ok(None)),
     })
     .await
+}
+
+/// Waits until there may be something to read. There is one reader: it needs no place in a list of those who wait.
+async fn readable(socket: &OwnedReadHalf) -> io::Result<()> {
+    poll_fn(|context| socket.as_ref().poll_read_ready(context)).await
 }
 
 /// Writes what has queued, as much as there is with one call.
