@@ -3,6 +3,7 @@
 //! Both are driven alike: wait until the socket is ready, then try. What is tried never waits, so a connection that waits
 //! holds no buffer.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
