@@ -205,6 +205,51 @@ async fn rules_of_sender_and_receiver_are_both_asked() {
 }
 
 #[tokio::test]
+async fn rules_are_asked_within_a_chain_too() {
+    struct PassesOn(Address, Address);
+    impl Inline for PassesOn {
+        fn end(&self) -> End {
+            End::Next(self.1.clone())
+        }
+        fn handle(&self, delivery: &mut Delivery<'_>) -> Result<(), SendError> {
+            let message = delivery.message();
+            message.onward.drop_front();
+            message.origin.pass_on_by(self.0.clone());
+            delivery.forward()
+        }
+    }
+    let router = Router::new();
+    let (queue, mut reader) = Queue::new(1000);
+    let handled = AtomicUsize::new(0);
+    let only_b = Access {
+        incoming: Rule::From(address("b")),
+        outgoing: Rule::AllowAll,
+    };
+    let _sink = router
+        .start_inline(&address("sink"), Arc::new(Sink { queue, handled }), only_b)
+        .unwrap();
+    let mut guards = Vec::new();
+    for (name, access) in [
+        ("a", Access::ALLOW_ALL),
+        ("b", Access::ALLOW_ALL),
+        ("c", Access::RECEIVE_ONLY),
+    ] {
+        let worker = Arc::new(PassesOn(address(name), address("sink")));
+        guards.push(router.start_inline(&address(name), worker, access).unwrap());
+    }
+    assert_eq!(
+        router.deliver(message("x", &["a", "sink"])).await,
+        Err(SendError::Incoming(address("sink")))
+    );
+    assert_eq!(
+        router.deliver(message("x", &["c", "sink"])).await,
+        Err(SendError::Outgoing(address("c")))
+    );
+    router.deliver(message("x", &["b", "sink"])).await.unwrap();
+    assert!(reader.recv().await.is_some());
+}
+
+#[tokio::test]
 async fn guard_w35_chain_waits_for_room_where_it_ends_before_it_runs() {
     let router = Router::new();
     let (queue, mut reader) = Queue::new(600);

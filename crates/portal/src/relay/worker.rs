@@ -136,3 +136,47 @@ impl Inline for RelayWorker {
 }
 
 const MANY_WAYS: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use ockam_node::{Attach, Inbound, NodeOptions, Outbound};
+    use ockam_wire::{Buffer, RoutingMessage};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn way_back_opens_again_for_a_connection_that_takes_the_place_of_another() {
+        let node = Node::new(NodeOptions::default());
+        let (relay, inlet) = (Address::from_static("relay"), Address::from_static("inlet"));
+        let (outlet, _outlet_out) = attach(&node, Address::from_static("outlet"));
+        let forward = Route::from(outlet.connection().sender().clone());
+        let forwarder = Forwarder::start(&node, &relay, forward, &[], Access::ALLOW_ALL).unwrap();
+        for _ in 0..2 {
+            let (mut inbound, outbound) = attach(&node, inlet.clone());
+            node.router()
+                .add_consumer(&relay, inbound.connection().flow());
+            let message = RoutingMessage {
+                onward: Route::from_hops([relay.clone(), Address::from_static("beyond")]).unwrap(),
+                return_route: Route::new(),
+                payload: Buffer::from_slice(b"x"),
+            };
+            inbound.receive(message.encode().unwrap()).await.unwrap();
+            let opened = node.router().consumed_by(&inlet);
+            assert_eq!(opened, [outlet.connection().flow()]);
+            drop((inbound, outbound));
+        }
+        drop(forwarder);
+    }
+
+    fn attach(node: &Node, sender: Address) -> (Inbound, Outbound) {
+        let attach = Attach {
+            transport: "memory",
+            peer: String::new(),
+            sender: Some(sender),
+            accepted: None,
+            message_limit: 1024,
+            queue_bytes: 4096,
+        };
+        node.attach(attach).unwrap()
+    }
+}
