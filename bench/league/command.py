@@ -47,7 +47,9 @@ def options_of(description):
 def program():
     named = os.environ.get("OCKAM_TEST_BINARY")
     if not named:
-        subprocess.run(["cargo", "build", "--release", "--locked", "--package", "ockam-cli"], cwd=ROOT, check=True)
+        dense = [ROOT / "scripts/dense"] if shutil.which("valgrind") else None
+        plain = ["cargo", "build", "--release", "--locked", "--package", "ockam-cli"]
+        subprocess.run(dense or plain, cwd=ROOT, check=True)
         named = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "ockam"
     return pathlib.Path(named).resolve()
 

@@ -24,6 +24,15 @@ fn main() {
             println!("cargo:rustc-link-arg-bins={argument}");
         }
     }
+    println!("cargo:rerun-if-env-changed={ORDER}");
+    if let Some(file) = std::env::var_os(ORDER) {
+        let file = Path::new(&file).display();
+        println!("cargo:rerun-if-changed={file}");
+        println!("cargo:rustc-link-arg-bins=-Wl,--symbol-ordering-file={file}");
+        // Those of the C library are in the list too.
+        println!("cargo:rustc-link-arg-bins=-Wl,--no-warn-symbol-ordering");
+        println!("cargo:rustc-link-arg-bins=-Wl,--strip-all");
+    }
     if std::env::var_os("OCKAM_GIT_HASH").is_some() {
         return;
     }
@@ -77,6 +86,9 @@ const FOLD: &str = "-Wl,--icf=all";
 
 /// What the program has to be told where it was loaded is written in a few kilobytes instead of a megabyte.
 const PACK: &str = "-Wl,-z,pack-relative-relocs";
+
+/// Names a file with functions, one a line, that are to lie next to each other: `scripts/dense` makes it.
+const ORDER: &str = "OCKAM_FUNCTION_ORDER";
 
 /// The commit that is checked out.
 fn commit(git: &Path) -> Option<String> {

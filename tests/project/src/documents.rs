@@ -159,6 +159,7 @@ fn what_the_readme_runs_can_be_run() {
         "bench/flame",
         "scripts/transcripts",
         "scripts/blocks",
+        "scripts/dense",
         "scripts/trust/enrollment",
         "scripts/trust/refusals",
         "scripts/trust/confinement",

@@ -374,6 +374,7 @@ mod tests {
     /// Between completion scripts or the build and the program, where nobody sets them; the name of a protocol.
     const OTHERS: &[&str] = &[
         "OCKAM_COMPLETE",
+        "OCKAM_FUNCTION_ORDER",
         "OCKAM_GIT_HASH",
         "OCKAM_XX_25519_AES256_GCM_SHA256",
     ];
