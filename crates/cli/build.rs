@@ -19,19 +19,19 @@ fn main() {
     if std::env::var("PROFILE").as_deref() != Ok("release") {
         return;
     }
-    for argument in [FOLD, PACK] {
+    println!("cargo:rerun-if-env-changed={ORDER}");
+    let order = std::env::var(ORDER).ok();
+    let strip = (order.as_deref() != Some("")).then_some(STRIP);
+    for argument in [FOLD, PACK].into_iter().chain(strip) {
         if linker_takes(argument) {
             println!("cargo:rustc-link-arg-bins={argument}");
         }
     }
-    println!("cargo:rerun-if-env-changed={ORDER}");
-    if let Some(file) = std::env::var_os(ORDER) {
-        let file = Path::new(&file).display();
+    if let Some(file) = order.filter(|file| !file.is_empty()) {
         println!("cargo:rerun-if-changed={file}");
         println!("cargo:rustc-link-arg-bins=-Wl,--symbol-ordering-file={file}");
         // Those of the C library are in the list too.
         println!("cargo:rustc-link-arg-bins=-Wl,--no-warn-symbol-ordering");
-        println!("cargo:rustc-link-arg-bins=-Wl,--strip-all");
     }
     if std::env::var_os("OCKAM_GIT_HASH").is_some() {
         return;
@@ -87,7 +87,11 @@ const FOLD: &str = "-Wl,--icf=all";
 /// What the program has to be told where it was loaded is written in a few kilobytes instead of a megabyte.
 const PACK: &str = "-Wl,-z,pack-relative-relocs";
 
-/// Names a file with functions, one a line, that are to lie next to each other: `scripts/dense` makes it.
+/// The names of functions stay out of the program.
+const STRIP: &str = "-Wl,--strip-all";
+
+/// Names a file with functions, one a line, that are to lie next to each other: `scripts/dense` makes it. Empty, the program keeps
+/// the names.
 const ORDER: &str = "OCKAM_FUNCTION_ORDER";
 
 /// The commit that is checked out.
