@@ -114,7 +114,7 @@ impl Drop for Elsewhere {
 }
 
 #[test]
-#[ignore = "the target of the test above: it serves as long as its parent runs"]
+#[ignore = "run by ten_thousand_connections_through_one_channel_answer_all_at_once"]
 #[expect(clippy::print_stdout, reason = "that is where its address is read")]
 fn target() {
     allow_many_descriptors();
